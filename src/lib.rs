@@ -1,0 +1,5 @@
+#![doc = "placeholder"]
+pub mod config;
+pub mod proto;
+pub mod report;
+pub mod types;

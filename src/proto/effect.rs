@@ -1,0 +1,84 @@
+use std::net::Ipv4Addr;
+
+use crate::report::Event;
+use crate::types::{InterfaceName, IpNet, RouterName};
+
+/// Everything the agent can want done. Effects are performed in the order in which they were asked for;
+/// each carries all it needs and does no harm when done twice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Open the sockets for adverts and ARP on an interface, or open them anew when its index has changed.
+    Listen {
+        /// The interface.
+        interface: InterfaceName,
+        /// Its kernel index.
+        index: u32,
+    },
+    /// Close the sockets of an interface.
+    Unlisten {
+        /// The interface.
+        interface: InterfaceName,
+    },
+    /// Send one advert, at once and before anything that follows.
+    SendAdvert {
+        /// Whose it is, for a failure to come back to.
+        router: RouterName,
+        /// Where.
+        interface: InterfaceName,
+        /// Destination, the same as in the packet.
+        destination: Ipv4Addr,
+        /// The packet from its IP header on.
+        packet: Vec<u8>,
+    },
+    /// Add addresses, each announced by its frame as soon as it is there. The outcomes come back as
+    /// [`Input::AddressesAdded`](super::Input::AddressesAdded).
+    AddAddresses {
+        /// Whose they are.
+        router: RouterName,
+        /// Where.
+        interface: InterfaceName,
+        /// Kernel index of the interface.
+        index: u32,
+        /// The addresses, in the order in which they are wanted.
+        additions: Vec<Addition>,
+    },
+    /// Remove addresses of ours; that one is absent already is no failure. What the kernel removes along with
+    /// them (secondaries of the same subnet) and is in `restore` is put back in the same batch.
+    RemoveAddresses {
+        /// Whose they were.
+        router: RouterName,
+        /// Where.
+        interface: InterfaceName,
+        /// Kernel index of the interface.
+        index: u32,
+        /// The addresses to remove.
+        removals: Vec<IpNet>,
+        /// Addresses of the same subnets that stay.
+        restore: Vec<IpNet>,
+    },
+    /// Send announcements, one after the other, after all additions that were asked for before.
+    Announce {
+        /// Whose.
+        router: RouterName,
+        /// Where.
+        interface: InterfaceName,
+        /// Whole Ethernet frames.
+        frames: Vec<Vec<u8>>,
+    },
+    /// Write a line to the log.
+    Tell(Event),
+    /// Everything has been let go; the process may end once the effects before this one are done.
+    Stopped,
+}
+
+/// One address to add.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addition {
+    /// The address as configured; outcomes name it so.
+    pub address: IpNet,
+    /// The prefix length it is added with; differs from the configured one only to keep the kernel from tying
+    /// its life to that of another address of the subnet.
+    pub prefix: u8,
+    /// The Ethernet frame that announces it.
+    pub announcement: Vec<u8>,
+}

@@ -1,0 +1,68 @@
+use crate::config::Config;
+use crate::types::{AddressOutcome, CheckName, CheckResult, Instant, InterfaceFacts, InterfaceName, IpNet, RouterName};
+
+/// Everything the agent can be told. Failures of effects come back as inputs too.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// Nothing but time has passed.
+    Tick,
+    /// An IPv4 packet of protocol 112, from its IP header on, as it stood on the interface.
+    Packet {
+        /// Where it was heard.
+        interface: InterfaceName,
+        /// When the kernel had it; not after `now`.
+        received: Instant,
+        /// The packet, untrusted.
+        bytes: &'a [u8],
+    },
+    /// An ARP packet, from its Ethernet header on.
+    Frame {
+        /// Where it was heard.
+        interface: InterfaceName,
+        /// The frame, untrusted.
+        bytes: &'a [u8],
+    },
+    /// The newest facts of one interface; `None` when it does not exist (any more).
+    Interface {
+        /// Its name.
+        name: InterfaceName,
+        /// All that is known of it.
+        facts: Option<InterfaceFacts>,
+    },
+    /// [`Effect::Listen`](super::Effect::Listen) failed.
+    ListenFailed {
+        /// Where.
+        interface: InterfaceName,
+        /// The system's words.
+        error: String,
+    },
+    /// What became of the additions of an [`Effect::AddAddresses`](super::Effect::AddAddresses).
+    AddressesAdded {
+        /// Whose.
+        router: RouterName,
+        /// Each address with its outcome.
+        outcomes: Vec<(IpNet, AddressOutcome)>,
+    },
+    /// An [`Effect::SendAdvert`](super::Effect::SendAdvert) failed.
+    SendFailed {
+        /// Whose advert.
+        router: RouterName,
+        /// The system's words.
+        error: String,
+    },
+    /// One run of a check has ended.
+    Check {
+        /// Which.
+        name: CheckName,
+        /// How.
+        result: CheckResult,
+        /// The last line it printed.
+        output: String,
+    },
+    /// A new configuration, valid, to be taken over.
+    Reload(Box<Config>),
+    /// Resign, linger and end.
+    Stop,
+    /// End without waiting for a successor.
+    StopAtOnce,
+}

@@ -1,0 +1,276 @@
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::reason::seconds;
+use super::{Reason, RouterState};
+use crate::types::{CheckName, CheckResult, Discard, InterfaceName, MacAddr, Priority, RouterName, VirtualAddress};
+
+/// How much a log line matters; maps to journald's priorities of the same names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Somebody should look now: an address may be served wrongly or not at all.
+    Error,
+    /// Something is not as it should be; service goes on.
+    Warning,
+    /// A change of state as designed.
+    Notice,
+    /// Good to know.
+    Info,
+}
+
+/// How an address that was given up left this host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Release {
+    /// The successor announced the address from this MAC.
+    Announced(MacAddr),
+    /// The successor's advert came and its announcement was waited for in vain.
+    Heard,
+    /// Nobody followed within the patience of every backup.
+    NoSuccessor,
+    /// There was nothing to wait for: link, interface or address gone, or told to stop at once.
+    AtOnce,
+}
+
+/// Everything the log can say. One variant, one kind of line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The agent runs.
+    Started { node: String, version: &'static str, routers: usize },
+    /// The agent resigns and lingers before it ends.
+    Stopping,
+    /// The agent has let everything go.
+    Stopped,
+    /// A virtual router changed its state.
+    Transition { router: RouterName, from: RouterState, to: RouterState, reason: Reason, priority: Priority },
+    /// The reason of a state changed, not the state.
+    ReasonChanged { router: RouterName, state: RouterState, reason: Reason },
+    /// The priority it takes part with changed.
+    PriorityChanged { router: RouterName, from: Priority, to: Priority },
+    /// Addresses are gone from this host after a departure; how, and how long after it began.
+    Released { router: RouterName, addresses: usize, how: Release, after: Duration },
+    /// An address that was there before: it is elected for, but neither renewed nor removed.
+    ForeignAddress { router: RouterName, address: VirtualAddress },
+    /// A peer with a lower priority was Active as well; the addresses are announced again.
+    Challenged { router: RouterName, peer: IpAddr, priority: Priority },
+    /// A received packet was thrown away, and how many like it were since the last such line.
+    Discarded {
+        router: Option<RouterName>,
+        interface: InterfaceName,
+        reason: Discard,
+        source: Option<IpAddr>,
+        suppressed: u64,
+    },
+    /// A check's verdict changed, or its first came.
+    CheckChanged { check: CheckName, healthy: bool, result: CheckResult, output: String },
+    /// The configuration was read again and taken over.
+    Reloaded { added: usize, changed: usize, removed: usize },
+    /// The configuration was read again and refused; everything stays as it was.
+    ReloadRefused { why: String },
+    /// The program that starts the checks is gone; every check fails until it is back.
+    RunnerLost { why: String },
+    /// Log lines that were not written because the log could not take them.
+    LogLost { lines: u64 },
+}
+
+/// One structured field of a log line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Field {
+    /// Lower-case name with underscores; journald shows it in capitals with a prefix.
+    pub name: &'static str,
+    /// Its value as text.
+    pub value: String,
+}
+
+impl Event {
+    /// The fixed token that names this kind of line.
+    pub fn token(&self) -> &'static str {
+        match self {
+            Event::Started { .. } => "started",
+            Event::Stopping => "stopping",
+            Event::Stopped => "stopped",
+            Event::Transition { .. } => "transition",
+            Event::ReasonChanged { .. } => "reason-changed",
+            Event::PriorityChanged { .. } => "priority-changed",
+            Event::Released { .. } => "released",
+            Event::ForeignAddress { .. } => "foreign-address",
+            Event::Challenged { .. } => "challenged",
+            Event::Discarded { .. } => "discarded",
+            Event::CheckChanged { .. } => "check-changed",
+            Event::Reloaded { .. } => "reloaded",
+            Event::ReloadRefused { .. } => "reload-refused",
+            Event::RunnerLost { .. } => "runner-lost",
+            Event::LogLost { .. } => "log-lost",
+        }
+    }
+
+    /// How much it matters.
+    pub fn level(&self) -> Level {
+        match self {
+            Event::Transition { to: RouterState::Fault, reason, .. }
+            | Event::ReasonChanged { state: RouterState::Fault, reason, .. } => match reason {
+                Reason::WaitingForChecks(_) => Level::Info,
+                Reason::AddressFailed(..) | Reason::SendFailed(..) | Reason::SocketFailed(..) => Level::Error,
+                Reason::Startup
+                | Reason::InterfaceMissing(_)
+                | Reason::InterfaceDown(_)
+                | Reason::NoCarrier(_)
+                | Reason::NoSourceAddress(_)
+                | Reason::NoHardwareAddress(_)
+                | Reason::TrackedInterface(_)
+                | Reason::Unhealthy(_)
+                | Reason::Degraded(_)
+                | Reason::Owner
+                | Reason::ActiveSilent { .. }
+                | Reason::ActiveResigned(_)
+                | Reason::Preempting { .. }
+                | Reason::HigherPriority { .. }
+                | Reason::TieBreak { .. }
+                | Reason::Recovered
+                | Reason::Stopping
+                | Reason::Reconfigured => Level::Warning,
+            },
+            Event::Transition { reason: Reason::Degraded(_), .. } => Level::Error,
+            Event::Transition { .. } | Event::Started { .. } | Event::Stopping | Event::Stopped => Level::Notice,
+            Event::ReasonChanged { reason: Reason::Degraded(_), .. } => Level::Error,
+            Event::ReasonChanged { .. } | Event::PriorityChanged { .. } | Event::Released { .. } => Level::Info,
+            Event::ForeignAddress { .. } | Event::ReloadRefused { .. } | Event::RunnerLost { .. } => Level::Error,
+            Event::Challenged { .. } | Event::Discarded { .. } | Event::LogLost { .. } => Level::Warning,
+            Event::CheckChanged { healthy: true, .. } => Level::Notice,
+            Event::CheckChanged { healthy: false, .. } => Level::Warning,
+            Event::Reloaded { .. } => Level::Notice,
+        }
+    }
+
+    /// The virtual router it is about, if it is about one.
+    pub fn router(&self) -> Option<&RouterName> {
+        match self {
+            Event::Transition { router, .. }
+            | Event::ReasonChanged { router, .. }
+            | Event::PriorityChanged { router, .. }
+            | Event::Released { router, .. }
+            | Event::ForeignAddress { router, .. }
+            | Event::Challenged { router, .. } => Some(router),
+            Event::Discarded { router, .. } => router.as_ref(),
+            Event::Started { .. }
+            | Event::Stopping
+            | Event::Stopped
+            | Event::CheckChanged { .. }
+            | Event::Reloaded { .. }
+            | Event::ReloadRefused { .. }
+            | Event::RunnerLost { .. }
+            | Event::LogLost { .. } => None,
+        }
+    }
+
+    /// Its facts as fields, beside token, level and router.
+    pub fn fields(&self) -> Vec<Field> {
+        let field = |name, value: &dyn fmt::Display| Field { name, value: value.to_string() };
+        match self {
+            Event::Started { node, version, routers } => {
+                vec![field("node", node), field("version", version), field("routers", routers)]
+            }
+            Event::Stopping | Event::Stopped => Vec::new(),
+            Event::Transition { from, to, reason, priority, .. } => vec![
+                field("from", from),
+                field("to", to),
+                field("reason", &reason.token()),
+                field("priority", priority),
+            ],
+            Event::ReasonChanged { state, reason, .. } => {
+                vec![field("state", state), field("reason", &reason.token())]
+            }
+            Event::PriorityChanged { from, to, .. } => vec![field("from", from), field("to", to)],
+            Event::Released { addresses, after, .. } => {
+                vec![field("addresses", addresses), field("after_ms", &after.as_millis())]
+            }
+            Event::ForeignAddress { address, .. } => {
+                vec![field("address", &address.net), field("interface", &address.interface)]
+            }
+            Event::Challenged { peer, priority, .. } => {
+                vec![field("peer", peer), field("priority", priority)]
+            }
+            Event::Discarded { interface, reason, source, suppressed, .. } => {
+                let mut fields = vec![field("interface", interface), field("reason", &reason.token())];
+                fields.extend(source.iter().map(|source| field("source", source)));
+                fields.push(field("suppressed", suppressed));
+                fields
+            }
+            Event::CheckChanged { check, result, output, .. } => {
+                vec![field("check", check), field("result", result), field("output", output)]
+            }
+            Event::Reloaded { added, changed, removed } => {
+                vec![field("added", added), field("changed", changed), field("removed", removed)]
+            }
+            Event::ReloadRefused { .. } | Event::RunnerLost { .. } => Vec::new(),
+            Event::LogLost { lines } => vec![field("lines", lines)],
+        }
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Event::Started { node, version, routers: 0 } => write!(
+                f,
+                "locum {version} runs as {node} without a virtual router: add a [virtual_router.NAME] to the configuration and reload"
+            ),
+            Event::Started { node, version, routers } => {
+                write!(f, "locum {version} runs as {node}, virtual routers: {routers}")
+            }
+            Event::Stopping => f.write_str("stopping: resigning, then waiting for the successor"),
+            Event::Stopped => f.write_str("stopped"),
+            Event::Transition { router, from, to, reason, priority } => {
+                write!(f, "{router}: {from} -> {to} (priority {priority}): {reason}")
+            }
+            Event::ReasonChanged { router, state, reason } => write!(f, "{router}: still {state}: {reason}"),
+            Event::PriorityChanged { router, from, to } => write!(f, "{router}: priority {from} -> {to}"),
+            Event::Released { router, addresses, how, after } => {
+                let count = if *addresses == 1 { "1 address".to_owned() } else { format!("{addresses} addresses") };
+                write!(f, "{router}: {count} released after {}: ", seconds(*after))?;
+                match how {
+                    Release::Announced(mac) => write!(f, "the successor announced from {mac}"),
+                    Release::Heard => f.write_str("the successor is Active"),
+                    Release::NoSuccessor => f.write_str("nobody took over"),
+                    Release::AtOnce => f.write_str("nothing to wait for"),
+                }
+            }
+            Event::ForeignAddress { router, address } => write!(
+                f,
+                "{router}: {address} was set by somebody else before this agent: it is left alone, and stays when another host takes over; remove it with: ip addr del {} dev {}",
+                address.net, address.interface
+            ),
+            Event::Challenged { router, peer, priority } => write!(
+                f,
+                "{router}: {peer} was Active as well, with the lower priority {priority}: asserted and announced again"
+            ),
+            Event::Discarded { router, interface, reason, source, suppressed } => {
+                match router {
+                    Some(router) => write!(f, "{router}: packet")?,
+                    None => f.write_str("packet")?,
+                }
+                write!(f, " on {interface}")?;
+                if let Some(source) = source {
+                    write!(f, " from {source}")?;
+                }
+                write!(f, " discarded: {}", reason.words())?;
+                match suppressed {
+                    0 => Ok(()),
+                    n => write!(f, " ({n} more since the last such line)"),
+                }
+            }
+            Event::CheckChanged { check, healthy, result, output } => {
+                write!(f, "check {check} is {}: {result}", if *healthy { "healthy" } else { "failing" })?;
+                if output.is_empty() { Ok(()) } else { write!(f, ": {output}") }
+            }
+            Event::Reloaded { added, changed, removed } => {
+                write!(f, "configuration reloaded: virtual routers added {added}, changed {changed}, removed {removed}")
+            }
+            Event::ReloadRefused { why } => write!(f, "configuration refused, nothing was changed: {why}"),
+            Event::RunnerLost { why } => {
+                write!(f, "the runner of check programs is gone, every check fails until it is back: {why}")
+            }
+            Event::LogLost { lines } => write!(f, "{lines} log lines were lost because the log could not take them"),
+        }
+    }
+}

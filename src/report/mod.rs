@@ -1,0 +1,13 @@
+//! What is told, in one place: reasons, log lines and the status document share one vocabulary.
+//!
+//! Belongs here: tokens, words and serializable shapes. Does not belong here: when to tell (`proto`)
+//! and where to (`service`, `ctl`).
+
+mod event;
+mod reason;
+pub mod status;
+mod walltime;
+
+pub use event::{Event, Field, Level, Release};
+pub use reason::{Reason, RouterState};
+pub use walltime::WallClock;

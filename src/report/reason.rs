@@ -1,0 +1,185 @@
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::types::{CheckName, CheckResult, InterfaceName, IpNet, Priority};
+
+/// The states of a virtual router: those of RFC 9568 section 6.4, and `fault` beside them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RouterState {
+    /// Not taking part, and nothing is wrong: starting, or stopping.
+    Initialize,
+    /// Listens for the Active router's adverts.
+    Backup,
+    /// Sends adverts and holds the addresses.
+    Active,
+    /// Not eligible; the reason says what it waits for.
+    Fault,
+}
+
+impl RouterState {
+    /// The word used everywhere.
+    pub fn word(self) -> &'static str {
+        match self {
+            RouterState::Initialize => "initialize",
+            RouterState::Backup => "backup",
+            RouterState::Active => "active",
+            RouterState::Fault => "fault",
+        }
+    }
+}
+
+impl fmt::Display for RouterState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+/// Why a virtual router is in its state. The token is fixed; the words are for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// The agent has just started, or the router has just been configured.
+    Startup,
+    /// The first results of these checks are awaited.
+    WaitingForChecks(Vec<CheckName>),
+    /// The interface does not exist.
+    InterfaceMissing(InterfaceName),
+    /// The interface is administratively down.
+    InterfaceDown(InterfaceName),
+    /// The interface has no carrier.
+    NoCarrier(InterfaceName),
+    /// The interface has no IPv4 address of its own to send from.
+    NoSourceAddress(InterfaceName),
+    /// The interface has no Ethernet address, so nothing can be announced on it.
+    NoHardwareAddress(InterfaceName),
+    /// A tracked interface is missing or has no link.
+    TrackedInterface(InterfaceName),
+    /// The sockets for adverts or ARP could not be opened.
+    SocketFailed(InterfaceName, String),
+    /// The kernel refused one of the addresses.
+    AddressFailed(IpNet, String),
+    /// Adverts could not be sent.
+    SendFailed(InterfaceName, String),
+    /// These checks failed, with their last results.
+    Unhealthy(Vec<(CheckName, CheckResult)>),
+    /// Unhealthy, but nobody else claims the addresses.
+    Degraded(Vec<(CheckName, CheckResult)>),
+    /// Priority 255: the owner does not wait.
+    Owner,
+    /// No advert came for the Active_Down_Interval; who sent the last one, if anybody ever did.
+    ActiveSilent { peer: Option<IpAddr>, silence: Duration },
+    /// The Active router resigned.
+    ActiveResigned(IpAddr),
+    /// The Active router has a lower priority and this one preempts.
+    Preempting { peer: IpAddr, priority: Priority },
+    /// A router with a higher priority is Active.
+    HigherPriority { peer: IpAddr, priority: Priority },
+    /// A router with the same priority and a higher address is Active.
+    TieBreak { peer: IpAddr, priority: Priority },
+    /// What it waited for has come.
+    Recovered,
+    /// The agent was told to stop.
+    Stopping,
+    /// The configuration no longer names this router, or gives it another interface or VRID.
+    Reconfigured,
+}
+
+impl Reason {
+    /// The fixed token of status, metrics and structured logs.
+    pub fn token(&self) -> &'static str {
+        match self {
+            Reason::Startup => "startup",
+            Reason::WaitingForChecks(_) => "waiting-for-checks",
+            Reason::InterfaceMissing(_) => "interface-missing",
+            Reason::InterfaceDown(_) => "interface-down",
+            Reason::NoCarrier(_) => "no-carrier",
+            Reason::NoSourceAddress(_) => "no-source-address",
+            Reason::NoHardwareAddress(_) => "no-hardware-address",
+            Reason::TrackedInterface(_) => "tracked-interface",
+            Reason::SocketFailed(..) => "socket-failed",
+            Reason::AddressFailed(..) => "address-failed",
+            Reason::SendFailed(..) => "send-failed",
+            Reason::Unhealthy(_) => "unhealthy",
+            Reason::Degraded(_) => "degraded",
+            Reason::Owner => "owner",
+            Reason::ActiveSilent { .. } => "active-silent",
+            Reason::ActiveResigned(_) => "active-resigned",
+            Reason::Preempting { .. } => "preempting",
+            Reason::HigherPriority { .. } => "higher-priority",
+            Reason::TieBreak { .. } => "tie-break",
+            Reason::Recovered => "recovered",
+            Reason::Stopping => "stopping",
+            Reason::Reconfigured => "reconfigured",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::Startup => f.write_str("starting"),
+            Reason::WaitingForChecks(names) => {
+                write!(f, "waiting for the first result of {}", join(names.iter().map(ToString::to_string)))
+            }
+            Reason::InterfaceMissing(name) => write!(f, "waiting for interface {name}: it does not exist"),
+            Reason::InterfaceDown(name) => {
+                write!(f, "waiting for interface {name}: it is down (ip link set {name} up)")
+            }
+            Reason::NoCarrier(name) => write!(f, "waiting for interface {name}: it has no carrier"),
+            Reason::NoSourceAddress(name) => {
+                write!(f, "waiting for interface {name}: it has no IPv4 address of its own to send adverts from")
+            }
+            Reason::NoHardwareAddress(name) => {
+                write!(f, "interface {name} has no Ethernet address, so no address can be announced on it")
+            }
+            Reason::TrackedInterface(name) => write!(f, "waiting for tracked interface {name}: it has no link"),
+            Reason::SocketFailed(name, error) => write!(f, "cannot listen on interface {name}: {error}"),
+            Reason::AddressFailed(address, error) => write!(f, "cannot add address {address}: {error}"),
+            Reason::SendFailed(name, error) => write!(f, "cannot send adverts on interface {name}: {error}"),
+            Reason::Unhealthy(checks) => write!(f, "unhealthy: {}", join(checks.iter().map(check_words))),
+            Reason::Degraded(checks) => {
+                write!(f, "degraded: {}, but nobody else claims the address", join(checks.iter().map(check_words)))
+            }
+            Reason::Owner => f.write_str("owner of the address (priority 255)"),
+            Reason::ActiveSilent { peer: Some(peer), silence } => {
+                write!(f, "{peer} was Active and has been silent for {}", seconds(*silence))
+            }
+            Reason::ActiveSilent { peer: None, silence } => {
+                write!(f, "nobody else has been heard for {}", seconds(*silence))
+            }
+            Reason::ActiveResigned(peer) => write!(f, "{peer} was Active and resigned"),
+            Reason::Preempting { peer, priority } => {
+                write!(f, "preempting {peer}, which was Active with the lower priority {priority}")
+            }
+            Reason::HigherPriority { peer, priority } => {
+                write!(f, "{peer} is Active with the higher priority {priority}")
+            }
+            Reason::TieBreak { peer, priority } => {
+                write!(f, "{peer} is Active with the same priority {priority} and a higher address")
+            }
+            Reason::Recovered => f.write_str("what it waited for has come"),
+            Reason::Stopping => f.write_str("the agent was told to stop"),
+            Reason::Reconfigured => f.write_str("the configuration changed"),
+        }
+    }
+}
+
+fn check_words((name, result): &(CheckName, CheckResult)) -> String {
+    format!("check {name} {result}")
+}
+
+fn join(words: impl Iterator<Item = String>) -> String {
+    words.collect::<Vec<_>>().join(", ")
+}
+
+/// A span as people read it in a log: three digits are enough.
+pub(super) fn seconds(span: Duration) -> String {
+    if span < Duration::from_secs(1) {
+        format!("{} ms", span.as_millis())
+    } else {
+        format!("{:.2} s", span.as_secs_f64())
+    }
+}

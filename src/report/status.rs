@@ -1,0 +1,189 @@
+//! The status document, version 1: what `locum status --json` prints and what the socket answers.
+//!
+//! A serializable type is a promise: fields are added, never renamed or removed, within a version.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::RouterState;
+use crate::types::CheckResult;
+
+/// The version this agent writes.
+pub const VERSION: u32 = 1;
+
+/// The whole document.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The node's name.
+    pub node: String,
+    /// Version of the agent's program.
+    pub program: String,
+    /// When this was written, RFC 3339 in UTC.
+    pub now: String,
+    /// Seconds since the agent started.
+    pub uptime: f64,
+    /// What the administrator should do next, where there is something.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// Whether the agent has been told to stop and lingers.
+    pub stopping: bool,
+    /// The virtual routers by name.
+    pub routers: BTreeMap<String, Router>,
+    /// The checks by name.
+    pub checks: BTreeMap<String, Check>,
+    /// Discards that belong to no virtual router, by interface and reason.
+    pub discards: BTreeMap<String, BTreeMap<String, u64>>,
+}
+
+/// One virtual router.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Router {
+    /// `initialize`, `backup`, `active` or `fault`.
+    pub state: RouterState,
+    /// Why, as a fixed token.
+    pub reason: String,
+    /// Why, in words.
+    pub words: String,
+    /// Since when it is in this state, RFC 3339 in UTC.
+    pub since: String,
+    /// Active although unhealthy, because nobody else is.
+    pub degraded: bool,
+    /// Its interface.
+    pub interface: String,
+    /// Its VRID.
+    pub vrid: u8,
+    /// Advert interval in milliseconds, as configured.
+    pub advert_interval_ms: u64,
+    /// Where its priority comes from.
+    pub priority: Priority,
+    /// Address of the host that is Active, where one is known: ours while Active.
+    pub active: Option<String>,
+    /// The addresses it moves.
+    pub addresses: Vec<Address>,
+    /// Who else was heard.
+    pub peers: Vec<Peer>,
+    /// Counters since the agent started.
+    pub counters: Counters,
+    /// The last twenty changes of state, oldest first.
+    pub last_transitions: Vec<Transition>,
+}
+
+/// Base priority, what is added to it, and what comes out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Priority {
+    /// As configured.
+    pub base: u8,
+    /// As sent in adverts.
+    pub effective: u8,
+    /// What the weights add or subtract.
+    pub contributions: Vec<Contribution>,
+}
+
+/// One check's part in the effective priority.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Contribution {
+    /// The check.
+    pub check: String,
+    /// What it adds now.
+    pub weight: i16,
+}
+
+/// One address of a virtual router.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Address {
+    /// As configured, with its prefix length.
+    pub address: String,
+    /// The interface that carries it.
+    pub interface: String,
+    /// What is known of it on this host.
+    pub state: AddressState,
+}
+
+/// Whether an address is on this host, and whose it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AddressState {
+    /// Not here, as it should be.
+    Absent,
+    /// Being added.
+    Adding,
+    /// Here, and ours.
+    Held,
+    /// Here and ours until the successor has it.
+    Lingering,
+    /// Here, but set by somebody else.
+    Foreign,
+}
+
+/// Somebody else of the same virtual router.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Peer {
+    /// Its source address.
+    pub address: String,
+    /// The priority of its last advert; 0 is a resignation.
+    pub priority: u8,
+    /// Its advert interval in milliseconds.
+    pub advert_interval_ms: u64,
+    /// The checksum form it sends: `pseudo-header` or `message`.
+    pub checksum: String,
+    /// Milliseconds since its last advert.
+    pub heard_ms_ago: u64,
+    /// Adverts accepted from it.
+    pub adverts: u64,
+}
+
+/// What a virtual router has counted.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Adverts sent, resignations among them.
+    pub adverts_sent: u64,
+    /// Valid adverts received.
+    pub adverts_received: u64,
+    /// Times it became Active.
+    pub became_active: u64,
+    /// Resignations sent.
+    pub resignations_sent: u64,
+    /// Resignations received.
+    pub resignations_received: u64,
+    /// Rounds of announcements (gratuitous ARP) begun.
+    pub announcements: u64,
+    /// Adverts that could not be sent.
+    pub send_errors: u64,
+    /// Packets thrown away, by reason.
+    pub discards: BTreeMap<String, u64>,
+}
+
+/// One change of state.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Transition {
+    /// When, RFC 3339 in UTC.
+    pub at: String,
+    /// From this state.
+    pub from: RouterState,
+    /// To this state.
+    pub to: RouterState,
+    /// Why, as a fixed token.
+    pub reason: String,
+    /// Why, in words.
+    pub words: String,
+}
+
+/// One check.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Check {
+    /// Its verdict after `rise` and `fall`; absent until the first result.
+    pub healthy: Option<bool>,
+    /// The last run's result.
+    pub last_result: Option<CheckResult>,
+    /// Milliseconds since the last result.
+    pub result_ms_ago: Option<u64>,
+    /// The last line the last run printed.
+    pub output: String,
+    /// Runs that ended.
+    pub runs: u64,
+    /// Runs that did not end well.
+    pub failures: u64,
+}

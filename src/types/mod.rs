@@ -1,0 +1,29 @@
+//! The vocabulary: small values that can only be valid, shared by every other room.
+//!
+//! Belongs here: a value two rooms speak of, with its unit and range. Does not belong here: anything
+//! that decides (`proto`), touches the system (`io`) or knows a file format or packet (`config`, `wire`).
+
+mod address;
+mod check;
+mod discard;
+mod facts;
+mod instant;
+mod interval;
+mod mac;
+mod names;
+mod priority;
+mod program;
+mod vrid;
+
+pub use address::VirtualAddress;
+pub use check::{CheckResult, CheckSpec};
+pub use discard::Discard;
+pub use facts::{AddressOutcome, InterfaceFacts};
+pub use instant::Instant;
+pub use interval::{Interval, IntervalError};
+pub use ipnet::{IpNet, Ipv4Net};
+pub use mac::MacAddr;
+pub use names::{CheckName, InterfaceName, NameError, RouterName};
+pub use priority::{Advertised, Priority};
+pub use program::{ProgramOutcome, ProgramReport, ProgramRequest};
+pub use vrid::Vrid;
