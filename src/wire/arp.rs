@@ -1,0 +1,65 @@
+//! Gratuitous ARP: how a host tells the LAN that an IPv4 address is here (RFC 5227 section 3).
+
+use std::net::Ipv4Addr;
+
+use pnet_packet::Packet;
+use pnet_packet::arp::{ArpHardwareTypes, ArpOperations, ArpPacket, MutableArpPacket};
+use pnet_packet::ethernet::{EtherTypes, EthernetPacket, MutableEthernetPacket};
+
+use crate::types::MacAddr;
+
+/// Length of the frame: Ethernet header and ARP for IPv4.
+pub const FRAME_LEN: usize = 14 + 28;
+
+/// Who claims which address, read from a gratuitous ARP of either form (request or reply).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Announcement {
+    /// The address that is claimed.
+    pub address: Ipv4Addr,
+    /// The hardware address it is claimed for.
+    pub mac: MacAddr,
+}
+
+/// The frame that announces `address` at `mac`: a broadcast request with the address as sender and target and
+/// the broadcast address as target hardware address, the form keepalived sends.
+pub fn gratuitous(address: Ipv4Addr, mac: MacAddr) -> Vec<u8> {
+    let own = pnet_base::MacAddr::from(mac.0);
+    let all = pnet_base::MacAddr::from(MacAddr::BROADCAST.0);
+    let mut frame = vec![0; FRAME_LEN];
+    if let Some(mut ethernet) = MutableEthernetPacket::new(&mut frame) {
+        ethernet.set_destination(all);
+        ethernet.set_source(own);
+        ethernet.set_ethertype(EtherTypes::Arp);
+    }
+    if let Some(mut arp) = frame.get_mut(14..).and_then(MutableArpPacket::new) {
+        arp.set_hardware_type(ArpHardwareTypes::Ethernet);
+        arp.set_protocol_type(EtherTypes::Ipv4);
+        arp.set_hw_addr_len(6);
+        arp.set_proto_addr_len(4);
+        arp.set_operation(ArpOperations::Request);
+        arp.set_sender_hw_addr(own);
+        arp.set_sender_proto_addr(address);
+        arp.set_target_hw_addr(all);
+        arp.set_target_proto_addr(address);
+    }
+    frame
+}
+
+/// The announcement in a frame, if it is a gratuitous ARP for an IPv4 address on Ethernet.
+pub fn parse_gratuitous(frame: &[u8]) -> Option<Announcement> {
+    let ethernet = EthernetPacket::new(frame)?;
+    if ethernet.get_ethertype() != EtherTypes::Arp {
+        return None;
+    }
+    let arp = ArpPacket::new(ethernet.payload())?;
+    let for_ipv4_on_ethernet = arp.get_hardware_type() == ArpHardwareTypes::Ethernet
+        && arp.get_protocol_type() == EtherTypes::Ipv4
+        && arp.get_hw_addr_len() == 6
+        && arp.get_proto_addr_len() == 4;
+    let address = arp.get_sender_proto_addr();
+    if !for_ipv4_on_ethernet || address != arp.get_target_proto_addr() || address.is_unspecified() {
+        return None;
+    }
+    let pnet_base::MacAddr(a, b, c, d, e, f) = arp.get_sender_hw_addr();
+    Some(Announcement { address, mac: MacAddr([a, b, c, d, e, f]) })
+}
