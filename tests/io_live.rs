@@ -14,6 +14,10 @@ use locum::io::clock;
 use locum::io::netlink::{Job, Monitor, MonitorState, Netlink, NewAddress, Report, Worker, message};
 use locum::io::vrrp::VrrpSocket;
 use locum::types::{AddressOutcome, InterfaceFacts, InterfaceName, IpNet, RouterName};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::address::{
+    AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol, CacheInfo,
+};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 /// Two ends of one cable, both up, `va` and `vb`; `va` has 192.0.2.2/24.
@@ -22,6 +26,10 @@ fn cable() -> (u32, u32) {
     ip("link set va up");
     ip("link set vb up");
     ip("addr add 192.0.2.2/24 brd 192.0.2.255 dev va");
+    let mut carrier = monitor(1 << 20);
+    for end in ["va", "vb"] {
+        until(&mut carrier, end, |facts| facts.is_some_and(|facts| facts.running));
+    }
     (index("va"), index("vb"))
 }
 
@@ -145,8 +153,8 @@ fn an_added_address_is_announced_and_marked() {
         let mut buffer = [0; ArpSocket::LARGEST];
         let frame = observer.receive(&mut buffer).expect("readable").expect("a frame");
         assert_eq!(frame.get(..42), gratuitous(Ipv4Addr::new(192, 0, 2, 10)).get(..42));
-        let listed = ip("-d addr show dev va");
-        assert!(listed.contains("192.0.2.10/24") && listed.contains("proto 0x70"), "{listed}");
+        let ours = described(va, "192.0.2.10/24");
+        assert!(ours.attributes.contains(&AddressAttribute::Protocol(AddressProtocol::Other(112))), "{ours:?}");
 
         // Somebody's own, ours again, and what no kernel takes.
         let again = bench.added(&["192.0.2.2/24", "192.0.2.10/24", "224.0.0.1/24", "198.51.100.7/32"]);
@@ -182,17 +190,46 @@ fn an_interface_that_is_gone_is_told_of() {
     });
 }
 
-/// What the kernel says of one address, but for the seconds that pass.
-fn described(address: &str) -> String {
-    let listed = ip("addr show dev va");
-    let lines: Vec<&str> = listed.lines().collect();
-    let at = lines.iter().position(|line| line.contains(address)).unwrap_or_else(|| panic!("{address} in {listed}"));
-    let lifetimes = lines.get(at + 1).copied().unwrap_or_default();
-    format!(
-        "{} {}",
-        lines[at].trim().replace("secondary ", ""),
-        if lifetimes.contains("forever") { "forever" } else { "limited" }
-    )
+/// What the kernel says of one address, but for the time that has passed and its place among the others.
+fn described(index: u32, address: &str) -> AddressMessage {
+    let present = Netlink::open().and_then(|mut netlink| netlink.addresses(index)).expect("addresses");
+    let is_it = |message: &AddressMessage| message::address_of(message).is_some_and(|net| net.to_string() == address);
+    let mut found = present.into_iter().find(is_it).unwrap_or_else(|| panic!("no {address}"));
+    found.header.flags.remove(AddressHeaderFlags::Secondary);
+    for attribute in &mut found.attributes {
+        match attribute {
+            AddressAttribute::Flags(flags) => flags.remove(AddressFlags::Secondary),
+            AddressAttribute::CacheInfo(times) => {
+                let left = (times.ifa_preferred, times.ifa_valid);
+                assert!(
+                    left == (u32::MAX, u32::MAX) || left.0 > 800 && left.0 <= 900 && left.1 == left.0 + 100,
+                    "{left:?}"
+                );
+                (times.cstamp, times.tstamp, times.ifa_preferred, times.ifa_valid) = (0, 0, 0, 0);
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// An administrator's address with everything that one can have.
+fn foreign(index: u32, address: &str) -> message::Request {
+    let net: IpNet = address.parse().expect("an address");
+    let mut request = message::add_address(index, net.addr(), net.prefix_len());
+    let RouteNetlinkMessage::NewAddress(new) = &mut request.message else { panic!("an addition") };
+    let mut times = CacheInfo::default();
+    (times.ifa_preferred, times.ifa_valid) = (900, 1000);
+    new.attributes.retain(|attribute| !matches!(attribute, AddressAttribute::Protocol(_)));
+    new.attributes.extend([
+        AddressAttribute::Protocol(AddressProtocol::Other(77)),
+        AddressAttribute::Label("va:own".to_owned()),
+        AddressAttribute::Broadcast(Ipv4Addr::new(198, 51, 100, 255)),
+        AddressAttribute::RoutePriority(42),
+        AddressAttribute::Flags(AddressFlags::Noprefixroute),
+        AddressAttribute::CacheInfo(times),
+    ]);
+    request
 }
 
 #[test]
@@ -204,20 +241,16 @@ fn what_goes_with_a_primary_is_put_back_as_it_was() {
         for setting in ["0", "1"] {
             promote(setting);
             assert_eq!(bench.added(&["198.51.100.10/24", "198.51.100.11/24"]), vec![AddressOutcome::Added; 2]);
-            ip(
-                "addr add 198.51.100.9/24 brd 198.51.100.255 dev va label va:own proto 77 valid_lft 1000 preferred_lft 900",
-            );
-            let before = described("198.51.100.9/24");
-            assert!(
-                before.contains("va:own") && before.contains("proto 0x4d") && before.contains("limited"),
-                "{before}"
-            );
+            let set = Netlink::open().and_then(|mut netlink| netlink.request(&[foreign(va, own)])).expect("netlink");
+            assert_eq!(set, [Ok(())]);
+            let before = described(va, own);
+            assert!(before.attributes.contains(&AddressAttribute::RoutePriority(42)), "{before:?}");
 
             assert_eq!(
                 bench.remove(&["198.51.100.10/24"], &[own, "198.51.100.11/24", "198.51.100.99/24"]),
                 [] as [String; 0]
             );
-            assert_eq!(described("198.51.100.9/24"), before, "promote_secondaries = {setting}");
+            assert_eq!(described(va, own), before, "promote_secondaries = {setting}");
             let left: BTreeSet<String> = addresses(va).into_iter().collect();
             let expected = ["192.0.2.2/24", own, "198.51.100.11/24"].map(str::to_owned);
             assert_eq!(left, BTreeSet::from(expected), "promote_secondaries = {setting}");
@@ -366,7 +399,7 @@ fn the_monitor_keeps_the_kernels_order() {
 fn what_an_overrun_lost_comes_back_with_a_listing() {
     isolated("what_an_overrun_lost_comes_back_with_a_listing", || {
         let (va, _) = cable();
-        let mut monitor = monitor(1);
+        let mut monitor = monitor(8192);
         assert_eq!(news(&mut monitor, &["va"]).len(), 1);
         let mut bench = Bench::on(va);
         let additions: Vec<NewAddress> = (10..110).map(|last| addition(&format!("192.0.2.{last}/24"))).collect();
