@@ -372,12 +372,10 @@ impl Agent {
         let mut world = World { now, interfaces: &self.interfaces, checks: &self.checks, effects };
         step(router, &mut world);
         let deadline = router.deadline();
-        if let Some(before) = self.deadline_of.get_mut(number) {
-            if *before != deadline {
-                before.map(|at| self.deadlines.remove(&(at, number)));
-                deadline.map(|at| self.deadlines.insert((at, number)));
-                *before = deadline;
-            }
+        if let Some(before) = self.deadline_of.get_mut(number).filter(|before| **before != deadline) {
+            before.map(|at| self.deadlines.remove(&(at, number)));
+            deadline.map(|at| self.deadlines.insert((at, number)));
+            *before = deadline;
         }
     }
 
