@@ -4,12 +4,13 @@ use std::net::IpAddr;
 use super::effect::Effect;
 use super::eligibility::{Checks, RETRY};
 use super::input::Input;
-use super::interfaces::{Interfaces, same_subnet};
+use super::interfaces::Interfaces;
 use super::peers::Discards;
 use super::router::{Router, World};
-use crate::config::Config;
+use super::settle;
+use crate::config::{Config, RouterConfig};
 use crate::report::{Event, Reason, WallClock, status};
-use crate::types::{CheckName, CheckResult, Discard, Instant, InterfaceFacts, InterfaceName, IpNet, RouterName, Vrid};
+use crate::types::{CheckName, CheckResult, Discard, Instant, InterfaceFacts, InterfaceName, RouterName, Vrid};
 use crate::wire::{arp, ipv4, vrrp};
 
 /// What one host decides: all its virtual routers and what they share.
@@ -101,7 +102,8 @@ impl Agent {
         self.take_in(now, input, effects);
         self.tick(now, effects);
         self.drop_the_departed();
-        self.restore_what_the_kernel_takes_along(effects, first);
+        let fresh = effects.split_off(first);
+        effects.extend(settle::settle(fresh, &mut self.routers, &self.interfaces));
         if self.stage == Stage::Stopping && self.routers.iter().all(Router::is_over) {
             self.stage = Stage::Stopped;
             effects.extend([Effect::Tell(Event::Stopped), Effect::Stopped]);
@@ -261,6 +263,7 @@ impl Agent {
         let held = self.routers.iter().flat_map(|router| router.holding().present());
         let addresses = addresses.map(|address| address.net.addr()).chain(held.map(|(_, net)| net.addr())).collect();
         self.interfaces.set_virtual(addresses);
+        self.rename(&wanted);
         let [mut changed, mut removed] = [0, 0];
         let mut world = World { now, interfaces: &self.interfaces, checks: &self.checks, effects };
         for router in self.routers.iter_mut().filter(|router| !router.is_ended()) {
@@ -289,6 +292,21 @@ impl Agent {
         self.routers.sort_by_key(Router::is_ended);
         self.number_routers();
         [added, changed, removed]
+    }
+
+    /// A router whose name is gone while another name has its interface and VRID is the same one, renamed.
+    fn rename(&mut self, wanted: &BTreeMap<RouterName, RouterConfig>) {
+        let names: BTreeSet<RouterName> = self.routers.iter().map(|router| router.name().clone()).collect();
+        for router in self.routers.iter_mut().filter(|router| !router.is_ended() && !wanted.contains_key(router.name()))
+        {
+            let same = |config: &RouterConfig| {
+                config.interface == router.config().interface && config.vrid == router.config().vrid
+            };
+            let new_name = wanted.iter().find(|(name, config)| !names.contains(*name) && same(config));
+            if let Some((name, _)) = new_name {
+                router.rename(name.clone());
+            }
+        }
     }
 
     fn stop(&mut self, now: Instant, effects: &mut Vec<Effect>, end: impl FnMut(&mut Router, &mut World<'_>)) {
@@ -399,39 +417,4 @@ impl Agent {
             self.number_routers();
         }
     }
-
-    /// The kernel may remove the secondaries of a subnet with their primary. What of them is to stay is named in
-    /// the removal, to be put back in the same batch.
-    fn restore_what_the_kernel_takes_along(&self, effects: &mut [Effect], first: usize) {
-        for number in first..effects.len() {
-            let rest = effects.get_mut(number..).unwrap_or_default();
-            let Some((Effect::RemoveAddresses { interface, removals, restore, .. }, later)) = rest.split_first_mut()
-            else {
-                continue;
-            };
-            let tied = |net: &IpNet| removals.iter().any(|removed| same_subnet(*net, *removed) && net != removed);
-            let present = self.routers.iter().flat_map(|router| router.holding().present());
-            let ours = present.filter(|(on, _)| on == interface).map(|(_, net)| net);
-            let hosts = removals.iter().flat_map(|removed| self.interfaces.host_neighbours(*interface, *removed));
-            let stays: BTreeSet<IpNet> =
-                ours.filter(|net| !is_added_by(later, *interface, *net)).chain(hosts).collect();
-            *restore = stays.into_iter().filter(tied).collect();
-        }
-    }
-}
-
-/// Whether an address is added by one of these effects: put back before that, it would look like somebody else's.
-fn is_added_by(effects: &[Effect], on: InterfaceName, net: IpNet) -> bool {
-    effects.iter().any(|effect| match effect {
-        Effect::AddAddresses { interface, additions, .. } => {
-            *interface == on && additions.iter().any(|addition| addition.address.addr() == net.addr())
-        }
-        Effect::Listen { .. }
-        | Effect::Unlisten { .. }
-        | Effect::SendAdvert { .. }
-        | Effect::RemoveAddresses { .. }
-        | Effect::Announce { .. }
-        | Effect::Tell(_)
-        | Effect::Stopped => false,
-    })
 }

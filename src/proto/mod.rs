@@ -14,6 +14,7 @@ mod input;
 mod interfaces;
 mod peers;
 mod router;
+mod settle;
 
 pub use agent::Agent;
 pub use effect::{Addition, Effect};
