@@ -1,6 +1,5 @@
 //! The command.
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::unreachable)]
-#![deny(unreachable_pub)]
 
 fn main() {}

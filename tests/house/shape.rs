@@ -9,6 +9,12 @@ const ALL_LINES: usize = 600;
 /// Lines a function may have, from its head to its closing brace.
 const FUNCTION_LINES: usize = 70;
 
+/// Lines within which a folder introduces itself.
+const DOC_LINES: usize = 25;
+
+const DENIED: &[&str] =
+    &["clippy::unwrap_used", "clippy::expect_used", "clippy::panic", "clippy::indexing_slicing", "clippy::unreachable"];
+
 /// The one file that may hold `unsafe`.
 const UNSAFE_HOME: &str = "src/io/sys.rs";
 /// How many lines above an `unsafe` its reason may begin.
@@ -48,14 +54,27 @@ fn folder_docs(source: &Source) -> Vec<Finding> {
         return if is_room && !documented { vec![source.finding(0, text)] } else { Vec::new() };
     }
     let docs: Vec<&str> = source.raw.iter().take_while(|line| line.starts_with("//!")).map(String::as_str).collect();
-    let docs = docs.join(" ").to_lowercase().replace("//!", "");
-    let docs = docs.split_whitespace().collect::<Vec<_>>().join(" ");
-    if docs.contains("belongs here") && docs.contains("not belong here") {
+    let words = docs.join(" ").to_lowercase().replace("//!", "");
+    let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+    if (3..=DOC_LINES).contains(&docs.len()) && words.contains("not belong here") {
         return Vec::new();
     }
-    let text =
-        "a folder's mod.rs begins with `//!` lines that say \"Belongs here: ...\" and \"Does not belong here: ...\"";
-    vec![source.finding(0, text.to_owned())]
+    let text = format!(
+        "a folder's mod.rs begins with 3 to {DOC_LINES} lines of `//!`: what belongs here, and \"Does not belong here: ...\""
+    );
+    vec![source.finding(0, text)]
+}
+
+/// The program's roots deny what may end it at a value that somebody else chose; tests may do it.
+fn denials(source: &Source) -> Vec<Finding> {
+    if !matches!(source.path.as_str(), "src/lib.rs" | "src/main.rs") {
+        return Vec::new();
+    }
+    let code = source.code.join(" ");
+    let lists = code.split("#![deny(").skip(1).filter_map(|rest| rest.split(")]").next());
+    let denied = lists.collect::<Vec<_>>().join(" ");
+    let missing = DENIED.iter().filter(|lint| !has_word(&denied, lint));
+    missing.map(|lint| source.finding(0, format!("`{lint}` is not in a `#![deny(...)]` line"))).collect()
 }
 
 fn unsafe_home(source: &Source) -> Vec<Finding> {
@@ -89,6 +108,12 @@ fn every_folder_says_what_belongs_there() {
 }
 
 #[test]
+fn the_program_denies_what_may_end_it() {
+    let findings: Vec<Finding> = sources().iter().flat_map(denials).collect();
+    assert_none(&findings);
+}
+
+#[test]
 fn unsafe_has_one_home_and_reasons() {
     let findings: Vec<Finding> = sources().iter().flat_map(unsafe_home).collect();
     assert_none(&findings);
@@ -117,9 +142,18 @@ fn a_folder_that_does_not_introduce_itself_is_caught() {
         caught(folder_docs, "src/x/mod.rs", "//! Things.\n//!\n//! Belongs here: a. Does not\n//! belong here: b."),
         []
     );
-    assert_eq!(caught(folder_docs, "src/x/mod.rs", "//! Belongs here: a."), [1]);
+    assert_eq!(caught(folder_docs, "src/x/mod.rs", "//! Belongs here: a.\n//! b.\n//! c."), [1]);
+    assert_eq!(caught(folder_docs, "src/x/mod.rs", "//! Does not belong here: a."), [1]);
     assert_eq!(caught(folder_docs, "src/x/mod.rs", "mod a; // Belongs here. Does not belong here."), [1]);
     assert_eq!(caught(folder_docs, "src/daemon.rs", "use a;"), [1]);
+}
+
+#[test]
+fn a_root_that_may_panic_is_caught() {
+    assert_eq!(caught(denials, "src/main.rs", "//! The command.\nfn main() {}").len(), 5);
+    assert_eq!(caught(denials, "src/main.rs", "// #![deny(clippy::panic)]\nfn main() {}").len(), 5);
+    let all = format!("#![deny({})]", DENIED.join(", "));
+    assert_eq!(caught(denials, "src/lib.rs", &all), []);
 }
 
 #[test]
