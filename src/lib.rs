@@ -1,5 +1,6 @@
 #![doc = "placeholder"]
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::unreachable)]
+#![deny(clippy::let_underscore_must_use)]
 
 pub mod config;
 pub mod proto;

@@ -4,6 +4,8 @@
 //! `snapshot()` says how things stand. Belongs here: every decision. Does not belong here: a clock, a socket,
 //! a log, or randomness without a seed.
 
+#![deny(clippy::wildcard_enum_match_arm, clippy::match_wildcard_for_single_variants)]
+
 mod effect;
 mod input;
 

@@ -34,7 +34,8 @@ fn orphan(path: &str, texts: &[(String, String)]) -> Option<String> {
         .then(|| format!("no `mod {name};` brings this file in, so it is never compiled: bring it in or delete it"))
 }
 
-/// Any other file of a serving folder whose name stands nowhere else.
+/// Any other file of a serving folder whose name stands nowhere else, and that is not what another of the same stem is
+/// expected to give.
 fn unnamed(path: &str, texts: &[(String, String)]) -> Option<String> {
     let name = Path::new(path).file_name()?.to_str()?;
     let serves = SERVING.iter().any(|folder| path.starts_with(folder));
@@ -43,7 +44,9 @@ fn unnamed(path: &str, texts: &[(String, String)]) -> Option<String> {
     }
     let named = texts.iter().any(|(other, text)| other != path && !other.ends_with("README.md") && text.contains(name));
     let entry = texts.iter().any(|(other, text)| other == "README.md" && text.contains(path));
-    (!named && !entry).then(|| "nothing names this file: use it or delete it".to_owned())
+    let twin = |other: &str| other != path && Path::new(other).with_extension("") == Path::new(path).with_extension("");
+    let expected = texts.iter().any(|(other, _)| twin(other));
+    (!named && !entry && !expected).then(|| "nothing names this file: use it or delete it".to_owned())
 }
 
 #[test]
@@ -62,6 +65,9 @@ fn a_file_nobody_needs_is_caught() {
         ("tests/lab/main.rs", "mod host;"),
         ("tests/lab/host.rs", ""),
         ("packaging/locum.service", ""),
+        ("tests/config/vrid.toml", ""),
+        ("tests/config/vrid.stderr", "vrid.toml:3"),
+        ("tests/config/gone.stderr", "gone.toml:3"),
         ("README.md", "Run `tests/run`."),
         ("tests/run", ""),
     ]
@@ -70,5 +76,8 @@ fn a_file_nobody_needs_is_caught() {
     let binary = ["tests/vectors/v3.pcap".to_owned(), "tests/vectors/old.pcap".to_owned()];
     let files: Vec<String> = texts.iter().map(|(path, _)| path.clone()).chain(binary).collect();
     let found: Vec<String> = strays(&texts, &files).into_iter().map(|finding| finding.path).collect();
-    assert_eq!(found, ["src/proto/attic.rs", "packaging/locum.service", "tests/vectors/old.pcap"]);
+    assert_eq!(
+        found,
+        ["src/proto/attic.rs", "packaging/locum.service", "tests/config/gone.stderr", "tests/vectors/old.pcap"]
+    );
 }
