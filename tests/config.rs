@@ -174,6 +174,15 @@ fn the_same_vrid_and_address_may_stand_on_another_interface() {
 }
 
 #[test]
+fn a_file_from_another_system_is_read() {
+    let source = "\u{feff}[node]\r\nname = \"lb1\"\r\n\r\n[check.a]\r\nscript = []\r\n";
+    let diagnostics = parse(source, "host").expect_err("an empty script");
+    assert_eq!(diagnostics.len(), 2);
+    assert_eq!(summary(&diagnostics, "f", source), "f:5:10: `script` is empty (and 1 more)");
+    assert!(!render(&diagnostics, "f", source, false).contains('\u{240d}'));
+}
+
+#[test]
 fn its_own_interface_is_not_tracked_twice() {
     let source = "[virtual_router.a]\ninterface = \"eth0\"\nvrid = 1\naddresses = [\"192.0.2.10/24\"]\n\
                   track_interfaces = [\"eth0\", \"eth1\"]\n";
@@ -382,7 +391,8 @@ fn long_nonsense_does_no_harm() {
 }
 
 /// Pieces that a file is likely to be broken with.
-const PIECES: [&str; 32] = [
+const PIECES: [&str; 33] = [
+    "\u{feff}",
     "",
     "\n",
     "\r",
@@ -463,7 +473,7 @@ proptest! {
             remedy: None,
             related: Some(Related { span: other..other + other_length, label: "r".to_owned() }),
         };
-        let told = render(&[diagnostic.clone()], "locum.toml", &source, false);
+        let told = render(std::slice::from_ref(&diagnostic), "locum.toml", &source, false);
         let (line, column) = diagnostic.position(&source);
         prop_assert!(told.contains("error: m") && line >= 1 && column >= 1);
     }
