@@ -116,7 +116,11 @@ impl Holders {
         };
         for change in changes.iter().filter(|change| change.address == address) {
             account(&held, change.at.max(from));
-            if change.held { held.insert(change.host) } else { held.remove(&change.host) };
+            if change.held {
+                held.insert(change.host)
+            } else {
+                held.remove(&change.host)
+            };
         }
         account(&held, to);
         spans
@@ -135,7 +139,11 @@ impl Drop for Holders {
 fn at_end(changes: &[Change], address: Ipv4Addr) -> Vec<usize> {
     let mut held = BTreeSet::new();
     for change in changes.iter().filter(|change| change.address == address) {
-        if change.held { held.insert(change.host) } else { held.remove(&change.host) };
+        if change.held {
+            held.insert(change.host)
+        } else {
+            held.remove(&change.host)
+        };
     }
     held.into_iter().collect()
 }

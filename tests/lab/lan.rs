@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
-use crate::clock::{Moment, eventually, in_ms};
+use crate::clock::{Moment, eventually, in_ms, now};
 use crate::holders::Holders;
 use crate::room::Room;
 use crate::stalls::Stalls;
@@ -140,6 +140,14 @@ impl Lab {
             ),
             format!("link set x-{host} master br0 up"),
         ]);
+    }
+
+    /// Asked from outside from now on for so long: exactly this host holds the address, and nothing moves.
+    pub fn stays(&self, vip: Ipv4Addr, host: usize, nanos: u64) {
+        assert_eq!(self.holders.of(vip), [host], "who holds {vip}");
+        let from = now();
+        self.wire.watched_until(from + nanos);
+        assert_eq!(self.holders.changes(vip, from), [], "{vip} stays at host {host}");
     }
 
     /// No stall of the machine between two moments.

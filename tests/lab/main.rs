@@ -17,5 +17,16 @@ mod room;
 mod stalls;
 mod wire;
 
+mod departures;
+mod exits;
+mod health;
+mod hostile;
+mod interfaces;
 mod itself;
+mod judges;
+mod not_ours;
+mod order;
+mod pace;
+mod partitions;
 mod power_loss;
+mod reload;

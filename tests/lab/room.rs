@@ -88,12 +88,6 @@ impl Room {
         self.try_run("ip", &["-batch", "-"], &commands.join("\n")).unwrap_or_else(|error| panic!("{error}"));
     }
 
-    /// The same where the kernel may refuse; whether it did not.
-    pub fn ip_may_fail(&self, arguments: &str) -> bool {
-        let arguments: Vec<&str> = arguments.split_whitespace().collect();
-        self.try_run("ip", &arguments, "").is_ok()
-    }
-
     /// Feeds nftables a ruleset.
     pub fn nft(&self, ruleset: &str) {
         self.try_run("nft", &["-f", "-"], ruleset).unwrap_or_else(|error| panic!("{error}"));

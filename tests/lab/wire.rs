@@ -198,12 +198,11 @@ fn listen(socket: &Socket, heard: &Heard) {
 pub fn receive(socket: &Socket, buffer: &mut [u8]) -> Option<(Moment, usize)> {
     let mut control = nix::cmsg_space!(nix::sys::time::TimeSpec);
     let mut slices = [IoSliceMut::new(buffer)];
-    let message =
-        match recvmsg::<()>(socket.as_raw_fd(), &mut slices, Some(&mut control), MsgFlags::MSG_DONTWAIT) {
-            Ok(message) => message,
-            Err(Errno::EAGAIN | Errno::EINTR | Errno::ENETDOWN) => return None,
-            Err(error) => panic!("recvmsg: {error}"),
-        };
+    let message = match recvmsg::<()>(socket.as_raw_fd(), &mut slices, Some(&mut control), MsgFlags::MSG_DONTWAIT) {
+        Ok(message) => message,
+        Err(Errno::EAGAIN | Errno::EINTR | Errno::ENETDOWN) => return None,
+        Err(error) => panic!("recvmsg: {error}"),
+    };
     let stamp = message.cmsgs().expect("room for the time stamp").find_map(|control| match control {
         ControlMessageOwned::ScmTimestampns(stamp) => {
             let seconds = u64::try_from(stamp.tv_sec()).expect("after 1970");
