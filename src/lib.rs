@@ -35,6 +35,8 @@
 //! stands in `io/sys.rs` alone: tests hold the house to that.
 
 pub mod config;
+pub mod daemon;
+pub mod io;
 pub mod proto;
 pub mod report;
 pub mod types;

@@ -69,6 +69,8 @@ pub enum Event {
     ReloadRefused { why: String },
     /// The program that starts the checks is gone; every check fails until it is back.
     RunnerLost { why: String },
+    /// The system refused something that the agent can go on without, for now.
+    SystemRefused { router: Option<RouterName>, what: String, error: String },
     /// Log lines that were not written because the log could not take them.
     LogLost { lines: u64 },
 }
@@ -100,6 +102,7 @@ impl Event {
             Event::Reloaded { .. } => "reloaded",
             Event::ReloadRefused { .. } => "reload-refused",
             Event::RunnerLost { .. } => "runner-lost",
+            Event::SystemRefused { .. } => "system-refused",
             Event::LogLost { .. } => "log-lost",
         }
     }
@@ -135,6 +138,7 @@ impl Event {
             Event::ReasonChanged { reason: Reason::Degraded(_), .. } => Level::Error,
             Event::ReasonChanged { .. } | Event::PriorityChanged { .. } | Event::Released { .. } => Level::Info,
             Event::ForeignAddress { .. } | Event::ReloadRefused { .. } | Event::RunnerLost { .. } => Level::Error,
+            Event::SystemRefused { .. } => Level::Error,
             Event::Challenged { .. } | Event::Discarded { .. } | Event::LogLost { .. } => Level::Warning,
             Event::CheckChanged { healthy: true, .. } => Level::Notice,
             Event::CheckChanged { healthy: false, .. } => Level::Warning,
@@ -151,7 +155,7 @@ impl Event {
             | Event::Released { router, .. }
             | Event::ForeignAddress { router, .. }
             | Event::Challenged { router, .. } => Some(router),
-            Event::Discarded { router, .. } => router.as_ref(),
+            Event::Discarded { router, .. } | Event::SystemRefused { router, .. } => router.as_ref(),
             Event::Started { .. }
             | Event::Stopping
             | Event::Stopped
@@ -203,6 +207,7 @@ impl Event {
                 vec![field("added", added), field("changed", changed), field("removed", removed)]
             }
             Event::ReloadRefused { .. } | Event::RunnerLost { .. } => Vec::new(),
+            Event::SystemRefused { what, error, .. } => vec![field("what", what), field("error", error)],
             Event::LogLost { lines } => vec![field("lines", lines)],
         }
     }
@@ -269,6 +274,12 @@ impl fmt::Display for Event {
             Event::ReloadRefused { why } => write!(f, "configuration refused, nothing was changed: {why}"),
             Event::RunnerLost { why } => {
                 write!(f, "the runner of check programs is gone, every check fails until it is back: {why}")
+            }
+            Event::SystemRefused { router, what, error } => {
+                if let Some(router) = router {
+                    write!(f, "{router}: ")?;
+                }
+                write!(f, "cannot {what}: {error}")
             }
             Event::LogLost { lines } => write!(f, "{lines} log lines were lost because the log could not take them"),
         }

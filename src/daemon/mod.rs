@@ -1,0 +1,12 @@
+//! The loop: waits for one thing, reads the clock once, hands the agent each input, performs the effects in order.
+//!
+//! `protocol` is the thread and how the service side reaches it, `turn` one wake-up of it, `hands` what performs
+//! effects, `listening` the sockets of each interface. Belongs here: order, bounds and back-pressure between the
+//! rooms. Does not belong here: a decision (`proto`), a system call (`io`), anything that may block the loop.
+
+mod hands;
+mod listening;
+mod protocol;
+mod turn;
+
+pub use protocol::{Command, Gone, Protocol, ProtocolHandle, ProtocolJoin, spawn_with};

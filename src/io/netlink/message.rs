@@ -1,0 +1,271 @@
+//! Messages: what is written to the kernel, and what is made of its untrusted answers. No socket.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use netlink_packet_core::{
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+    NlasIterator, Parseable,
+};
+use netlink_packet_route::address::{
+    AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol,
+};
+use netlink_packet_route::link::LinkMessage;
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+
+use crate::types::{InterfaceName, MacAddr};
+
+/// Our mark on the addresses we add (IFA_PROTO): the IP protocol number of VRRP. keepalived's is 18.
+pub const MARK: u8 = 112;
+
+const HEADER: usize = 16;
+const LINK_HEADER: usize = 16;
+const TYPE_ERROR: u16 = 2;
+const TYPE_DONE: u16 = 3;
+const TYPE_OVERRUN: u16 = 4;
+const FLAG_DUMP_INTERRUPTED: u16 = 0x10;
+const FLAG_ACK_CAPPED: u16 = 0x100;
+const FLAG_ACK_TLVS: u16 = 0x200;
+const EXT_ACK_MESSAGE: u16 = 1;
+const IFLA_ADDRESS: u16 = 1;
+const IFLA_IFNAME: u16 = 3;
+const IFLA_MTU: u16 = 4;
+
+/// One request to the kernel.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// What is asked for.
+    pub message: RouteNetlinkMessage,
+    /// NLM_F_* beside those that the socket sets by itself (NLM_F_REQUEST, NLM_F_ACK).
+    pub flags: u16,
+}
+
+/// Adds an address of ours; refused with EEXIST where it is there already, whoever set it.
+pub fn add_address(index: u32, address: IpAddr, prefix: u8) -> Request {
+    let mut message = bare_address(index, address, prefix);
+    message.attributes.push(AddressAttribute::Protocol(AddressProtocol::Other(MARK)));
+    if address.is_ipv6() {
+        message.header.flags |= AddressHeaderFlags::Nodad;
+    }
+    Request { message: RouteNetlinkMessage::NewAddress(message), flags: NLM_F_CREATE | NLM_F_EXCL }
+}
+
+/// Removes an address.
+pub fn delete_address(index: u32, address: IpNet) -> Request {
+    let message = bare_address(index, address.addr(), address.prefix_len());
+    Request { message: RouteNetlinkMessage::DelAddress(message), flags: 0 }
+}
+
+/// Puts an address back as it was: label, scope, flags, broadcast, protocol, metric and the rest of its lifetimes.
+pub fn restore_address(was: &AddressMessage) -> Request {
+    let mut message = was.clone();
+    // These two say how it stood among the others; where it stands now is the kernel's to find.
+    message.header.flags.remove(AddressHeaderFlags::Secondary | AddressHeaderFlags::Permanent);
+    for attribute in &mut message.attributes {
+        if let AddressAttribute::Flags(flags) = attribute {
+            flags.remove(AddressFlags::Secondary | AddressFlags::Permanent);
+        }
+    }
+    Request { message: RouteNetlinkMessage::NewAddress(message), flags: NLM_F_CREATE | NLM_F_EXCL }
+}
+
+/// Asks for all links.
+pub fn dump_links() -> Request {
+    Request { message: RouteNetlinkMessage::GetLink(LinkMessage::default()), flags: NLM_F_DUMP }
+}
+
+/// Asks for all IPv4 addresses, or those of one interface.
+pub fn dump_addresses(index: Option<u32>) -> Request {
+    let mut message = AddressMessage::default();
+    message.header.family = AddressFamily::Inet;
+    message.header.index = index.unwrap_or(0);
+    Request { message: RouteNetlinkMessage::GetAddress(message), flags: NLM_F_DUMP }
+}
+
+fn bare_address(index: u32, address: IpAddr, prefix: u8) -> AddressMessage {
+    let mut message = AddressMessage::default();
+    message.header.family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    message.header.prefix_len = prefix;
+    message.header.index = index;
+    message.attributes.push(AddressAttribute::Local(address));
+    message.attributes.push(AddressAttribute::Address(address));
+    message
+}
+
+/// Appends a request to a batch. Only errors are answered unless `acknowledge`.
+pub fn encode(request: &Request, sequence: u32, acknowledge: bool, batch: &mut Vec<u8>) {
+    let mut header = NetlinkHeader::default();
+    header.flags = request.flags | NLM_F_REQUEST | if acknowledge { NLM_F_ACK } else { 0 };
+    header.sequence_number = sequence;
+    let mut message = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(request.message.clone()));
+    message.finalize();
+    let start = batch.len();
+    batch.resize(start + message.buffer_len().next_multiple_of(4), 0);
+    if let Some(space) = batch.get_mut(start..) {
+        message.serialize(space);
+    }
+}
+
+/// One message of the kernel.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Answer<'a> {
+    /// An acknowledgement (`errno` 0) or a refusal, of the request with this sequence number.
+    Status { sequence: u32, errno: i32, words: String },
+    /// The end of a dump.
+    Done { sequence: u32 },
+    /// Messages were lost.
+    Overrun,
+    /// Anything else: its type and what follows the header.
+    Message { kind: u16, sequence: u32, interrupted: bool, payload: &'a [u8] },
+}
+
+/// Takes the messages of one datagram apart. What is cut short ends it.
+#[derive(Debug)]
+pub struct Answers<'a>(pub &'a [u8]);
+
+impl<'a> Iterator for Answers<'a> {
+    type Item = Answer<'a>;
+
+    fn next(&mut self) -> Option<Answer<'a>> {
+        let length = usize::try_from(u32_at(self.0, 0)?).ok()?;
+        let kind = u16_at(self.0, 4)?;
+        let flags = u16_at(self.0, 6)?;
+        let sequence = u32_at(self.0, 8)?;
+        let payload = self.0.get(HEADER..length)?;
+        self.0 = self.0.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some(match kind {
+            TYPE_ERROR => {
+                let errno = i32::from_ne_bytes(u32_at(payload, 0)?.to_ne_bytes()).saturating_neg();
+                Answer::Status { sequence, errno, words: extended_ack(flags, payload).unwrap_or_default() }
+            }
+            TYPE_DONE => match u32_at(payload, 0).map(|code| i32::from_ne_bytes(code.to_ne_bytes())) {
+                Some(code) if code < 0 => {
+                    Answer::Status { sequence, errno: code.saturating_neg(), words: String::new() }
+                }
+                Some(_) | None => Answer::Done { sequence },
+            },
+            TYPE_OVERRUN => Answer::Overrun,
+            kind => Answer::Message { kind, sequence, interrupted: flags & FLAG_DUMP_INTERRUPTED != 0, payload },
+        })
+    }
+}
+
+/// The kernel's own words for a refusal, where it sends some.
+fn extended_ack(flags: u16, payload: &[u8]) -> Option<String> {
+    if flags & FLAG_ACK_TLVS == 0 {
+        return None;
+    }
+    // Error code, then the request's header, then the whole request unless it was left out.
+    let echoed = if flags & FLAG_ACK_CAPPED != 0 { HEADER } else { usize::try_from(u32_at(payload, 4)?).ok()? };
+    let attributes = payload.get(4 + echoed.next_multiple_of(4)..)?;
+    attributes_of(attributes).find(|(kind, _)| *kind == EXT_ACK_MESSAGE).map(|(_, value)| text(value))
+}
+
+/// A link as far as we care.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// Kernel index.
+    pub index: u32,
+    /// Its name; `None` for one that we could never be asked for.
+    pub name: Option<InterfaceName>,
+    /// IFF_UP.
+    pub up: bool,
+    /// IFF_RUNNING.
+    pub running: bool,
+    /// Link-layer address of six bytes on an Ethernet-like link.
+    pub mac: Option<MacAddr>,
+    /// Largest IP packet in bytes.
+    pub mtu: u32,
+}
+
+/// What a message says of links or addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// A link is there, or is different.
+    Link(Link),
+    /// A link is gone.
+    LinkGone(u32),
+    /// An address is there, or is different.
+    Address(AddressMessage),
+    /// An address is gone.
+    AddressGone(AddressMessage),
+}
+
+/// Reads a link or address message; `None` for any other, and for one that makes no sense.
+pub fn change(kind: u16, payload: &[u8]) -> Option<Change> {
+    match kind {
+        libc::RTM_NEWLINK => link(payload).map(Change::Link),
+        libc::RTM_DELLINK => link(payload).map(|link| Change::LinkGone(link.index)),
+        libc::RTM_NEWADDR => AddressMessage::parse(payload).ok().map(Change::Address),
+        libc::RTM_DELADDR => AddressMessage::parse(payload).ok().map(Change::AddressGone),
+        _ => None,
+    }
+}
+
+/// The link message is taken apart here and not by the codec: that one reads dozens of attributes we have no use
+/// for, and gives up on all of them if one is new to it.
+fn link(payload: &[u8]) -> Option<Link> {
+    // A bridge tells of its ports in messages of its own family; they say nothing of the link itself.
+    if *payload.first()? != 0 {
+        return None;
+    }
+    let ethernet = u16_at(payload, 2)? == libc::ARPHRD_ETHER;
+    let flags = u32_at(payload, 8)?;
+    let set = |flag: libc::c_int| flags & flag.unsigned_abs() != 0;
+    let mut link = Link {
+        index: u32_at(payload, 4)?,
+        name: None,
+        up: set(libc::IFF_UP),
+        running: set(libc::IFF_RUNNING),
+        mac: None,
+        mtu: 0,
+    };
+    for (kind, value) in attributes_of(payload.get(LINK_HEADER..)?) {
+        match kind {
+            IFLA_IFNAME => link.name = text(value).parse().ok(),
+            IFLA_MTU => link.mtu = u32_at(value, 0)?,
+            IFLA_ADDRESS if ethernet => link.mac = value.try_into().ok().map(MacAddr),
+            _ => {}
+        }
+    }
+    Some(link)
+}
+
+/// The address with its prefix length: the local one, which on a point-to-point link is not the peer's.
+pub fn address_of(message: &AddressMessage) -> Option<IpNet> {
+    let mut found = None;
+    for attribute in &message.attributes {
+        match attribute {
+            AddressAttribute::Local(local) => return IpNet::new(*local, message.header.prefix_len).ok(),
+            AddressAttribute::Address(address) => found = Some(*address),
+            _ => {}
+        }
+    }
+    IpNet::new(found?, message.header.prefix_len).ok()
+}
+
+/// Whether the kernel ties the address to a primary of its subnet.
+pub fn is_secondary(message: &AddressMessage) -> bool {
+    message.header.flags.contains(AddressHeaderFlags::Secondary)
+}
+
+fn attributes_of(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    NlasIterator::new(bytes).map_while(Result::ok).map(move |attribute| {
+        let (kind, length) = (attribute.kind(), attribute.value_length());
+        let bytes: &[u8] = attribute.into_inner();
+        (kind, bytes.get(4..4 + length).unwrap_or_default())
+    })
+}
+
+fn text(value: &[u8]) -> String {
+    let end = value.iter().position(|byte| *byte == 0).unwrap_or(value.len());
+    String::from_utf8_lossy(value.get(..end).unwrap_or_default()).into_owned()
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+}
