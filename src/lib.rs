@@ -39,5 +39,7 @@ pub mod daemon;
 pub mod io;
 pub mod proto;
 pub mod report;
+pub mod runner;
+pub mod service;
 pub mod types;
 pub mod wire;

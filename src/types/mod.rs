@@ -6,6 +6,7 @@
 mod address;
 mod check;
 mod discard;
+mod exit;
 mod facts;
 mod instant;
 mod interval;
@@ -18,6 +19,7 @@ mod vrid;
 pub use address::VirtualAddress;
 pub use check::{CheckResult, CheckSpec};
 pub use discard::Discard;
+pub use exit::Exit;
 pub use facts::{AddressOutcome, InterfaceFacts};
 pub use instant::Instant;
 pub use interval::{Interval, IntervalError};

@@ -1,0 +1,102 @@
+//! The runner as seen from the agent: a process to start, ask, hear and replace.
+
+use std::io;
+use std::process::Child;
+use std::time::Duration;
+
+use tokio::net::UnixDatagram;
+
+use crate::io::process;
+use crate::types::{ProgramReport, ProgramRequest};
+
+/// Most bytes of one message, either way; the runner has the same limit.
+const MAX_MESSAGE: usize = 64 * 1024;
+/// How long a runner may take to end once its channel is closed.
+const END_PATIENCE: Duration = Duration::from_secs(1);
+
+/// A runner that was started. May be made outside of a tokio runtime.
+#[derive(Debug)]
+pub struct Started {
+    child: Child,
+    channel: std::os::unix::net::UnixDatagram,
+}
+
+/// Starts a runner: this very program anew, as `locum runner`.
+///
+/// # Errors
+/// The system's.
+pub fn start() -> io::Result<Started> {
+    let (child, channel) = process::start_self(&["runner"])?;
+    Ok(Started { child, channel })
+}
+
+/// A runner that can be talked to.
+#[derive(Debug)]
+pub(super) struct Runner {
+    /// `None` where there is no process to care for (tests).
+    child: Option<Child>,
+    channel: UnixDatagram,
+    buffer: Vec<u8>,
+}
+
+/// What was heard of a runner.
+#[derive(Debug)]
+pub(super) enum Heard {
+    Report(ProgramReport),
+    /// It is gone, or talks nonsense; in words.
+    Lost(String),
+}
+
+impl Runner {
+    pub(super) fn connect(started: Started) -> io::Result<Self> {
+        let channel = UnixDatagram::from_std(started.channel)?;
+        Ok(Runner { child: Some(started.child), channel, buffer: vec![0; MAX_MESSAGE] })
+    }
+
+    #[cfg(test)]
+    pub(super) fn played_by_test(channel: std::os::unix::net::UnixDatagram) -> Self {
+        let channel = UnixDatagram::from_std(channel).expect("a channel");
+        Runner { child: None, channel, buffer: vec![0; MAX_MESSAGE] }
+    }
+
+    /// Asks for a program to be started, without waiting.
+    pub(super) fn ask(&self, request: &ProgramRequest) -> Result<(), String> {
+        let message = serde_json::to_vec(request).map_err(|error| error.to_string())?;
+        if message.len() > MAX_MESSAGE {
+            return Err(format!("its arguments have more than {MAX_MESSAGE} bytes"));
+        }
+        self.channel.try_send(&message).map(drop).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => "the runner does not take requests".to_owned(),
+            _ => format!("the runner cannot be asked: {error}"),
+        })
+    }
+
+    /// What it says next. Nothing is lost if the wait is given up.
+    pub(super) async fn hear(&mut self) -> Heard {
+        match self.channel.recv(&mut self.buffer).await {
+            Ok(0) => Heard::Lost("it ended".to_owned()),
+            Ok(count) => match serde_json::from_slice(self.buffer.get(..count).unwrap_or_default()) {
+                Ok(report) => Heard::Report(report),
+                Err(error) => Heard::Lost(format!("it sent what is no report: {error}")),
+            },
+            Err(error) => Heard::Lost(error.to_string()),
+        }
+    }
+
+    /// Closes the channel, upon which it kills its programs and ends; killed if it does not. Awaits its end.
+    pub(super) async fn end(self, at_once: bool) {
+        let Runner { child, channel, .. } = self;
+        drop(channel);
+        let Some(mut child) = child else { return };
+        if at_once {
+            child.kill().ok();
+        }
+        let pid = child.id();
+        let mut waiting = tokio::task::spawn_blocking(move || child.wait());
+        if tokio::time::timeout(END_PATIENCE, &mut waiting).await.is_err() {
+            process::kill(pid).ok();
+            // Killed but unable to die, for a disk that does not answer: nothing can be done about it.
+            tokio::time::timeout(END_PATIENCE, waiting).await.ok();
+        }
+    }
+}
