@@ -36,6 +36,8 @@ pub(super) struct Runner {
     /// `None` where there is no process to care for (tests).
     child: Option<Child>,
     channel: UnixDatagram,
+    /// The same socket: tokio's own way of sending fails before it has seen the socket ready once.
+    sender: std::os::unix::net::UnixDatagram,
     buffer: Vec<u8>,
 }
 
@@ -49,14 +51,17 @@ pub(super) enum Heard {
 
 impl Runner {
     pub(super) fn connect(started: Started) -> io::Result<Self> {
-        let channel = UnixDatagram::from_std(started.channel)?;
-        Ok(Runner { child: Some(started.child), channel, buffer: vec![0; MAX_MESSAGE] })
+        Runner::new(Some(started.child), started.channel)
+    }
+
+    fn new(child: Option<Child>, channel: std::os::unix::net::UnixDatagram) -> io::Result<Self> {
+        let sender = channel.try_clone()?;
+        Ok(Runner { child, channel: UnixDatagram::from_std(channel)?, sender, buffer: vec![0; MAX_MESSAGE] })
     }
 
     #[cfg(test)]
     pub(super) fn played_by_test(channel: std::os::unix::net::UnixDatagram) -> Self {
-        let channel = UnixDatagram::from_std(channel).expect("a channel");
-        Runner { child: None, channel, buffer: vec![0; MAX_MESSAGE] }
+        Runner::new(None, channel).expect("a channel")
     }
 
     /// Asks for a program to be started, without waiting.
@@ -65,7 +70,7 @@ impl Runner {
         if message.len() > MAX_MESSAGE {
             return Err(format!("its arguments have more than {MAX_MESSAGE} bytes"));
         }
-        self.channel.try_send(&message).map(drop).map_err(|error| match error.kind() {
+        self.sender.send(&message).map(drop).map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock => "the runner does not take requests".to_owned(),
             _ => format!("the runner cannot be asked: {error}"),
         })
@@ -85,8 +90,8 @@ impl Runner {
 
     /// Closes the channel, upon which it kills its programs and ends; killed if it does not. Awaits its end.
     pub(super) async fn end(self, at_once: bool) {
-        let Runner { child, channel, .. } = self;
-        drop(channel);
+        let Runner { child, channel, sender, .. } = self;
+        drop((channel, sender));
         let Some(mut child) = child else { return };
         if at_once {
             child.kill().ok();
