@@ -34,6 +34,9 @@
 //! **Every arrow points down**, files stay small, matches on state and input have no wildcard arm, and `unsafe`
 //! stands in `io/sys.rs` alone: tests hold the house to that.
 
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::unreachable)]
+#![deny(clippy::let_underscore_must_use)]
+
 pub mod config;
 pub mod daemon;
 pub mod io;

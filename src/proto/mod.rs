@@ -5,6 +5,8 @@
 //! a log, or randomness without a seed. `agent` holds what several virtual routers share, `router` wires one
 //! together from `election`, `holding`, `eligibility` and `peers`, which do not know each other.
 
+#![deny(clippy::wildcard_enum_match_arm, clippy::match_wildcard_for_single_variants)]
+
 mod agent;
 mod effect;
 mod election;
