@@ -11,7 +11,7 @@ pub mod clock;
 pub mod files;
 pub mod netlink;
 pub mod poller;
-pub mod process;
+pub mod program;
 mod sys;
 pub mod system;
 pub mod timer;

@@ -58,9 +58,7 @@ pub(super) fn die_with_parent(command: &mut Command) {
 /// Keeps every descriptor from `first` on from the programs that this process starts (Linux 5.11).
 pub(super) fn close_on_exec_from(first: libc::c_uint) -> io::Result<()> {
     // SAFETY: no pointer is passed, and no descriptor is closed: only their close-on-exec flag is set.
-    let result = unsafe {
-        libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC)
-    };
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 

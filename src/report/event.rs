@@ -143,9 +143,10 @@ impl Event {
             Event::ReasonChanged { .. } | Event::PriorityChanged { .. } | Event::Released { .. } => Level::Info,
             Event::ForeignAddress { .. } | Event::ReloadRefused { .. } | Event::RunnerLost { .. } => Level::Error,
             Event::SystemRefused { .. } => Level::Error,
-            Event::Challenged { .. } | Event::Discarded { .. } | Event::LogLost { .. } | Event::ConfigWarning { .. } => {
-                Level::Warning
-            }
+            Event::Challenged { .. }
+            | Event::Discarded { .. }
+            | Event::LogLost { .. }
+            | Event::ConfigWarning { .. } => Level::Warning,
             Event::CheckChanged { healthy: true, .. } => Level::Notice,
             Event::CheckChanged { healthy: false, .. } => Level::Warning,
             Event::Reloaded { .. } => Level::Notice,

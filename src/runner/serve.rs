@@ -9,8 +9,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signalfd::SignalFd;
 
 use super::last_line::LastLine;
-use crate::io::{clock, process, system};
-use crate::types::{Exit, Instant, ProgramOutcome, ProgramReport, ProgramRequest};
+use crate::io::{clock, program, system};
+use crate::types::{Exit, Failure, Instant, ProgramOutcome, ProgramReport, ProgramRequest};
 
 /// Most programs at once; one more is reported as "could not run". Twice the checks a configuration may have, so that
 /// each may have one run and one that was killed and cannot die yet.
@@ -55,21 +55,22 @@ struct Ready {
 /// Serves the agent until it closes the channel.
 ///
 /// # Errors
-/// What to tell whoever started it, and the exit code: standard input is no channel, or the system refuses something basic.
-pub fn run() -> Result<(), (Exit, String)> {
-    let channel = process::standard_input_channel().map_err(|_| {
+/// Standard input is no channel, or the system refuses something basic.
+pub fn run() -> Result<(), Failure> {
+    let channel = program::standard_input_channel().map_err(|_| {
         let text = "`locum runner` is started by `locum run` with a channel as its standard input, not by hand";
-        (Exit::Usage, text.to_owned())
+        Failure::new(Exit::Usage, text)
     })?;
-    let internal = |error: io::Error| (Exit::Internal, format!("the runner of check programs ends: {error}"));
-    process::become_runner().map_err(internal)?;
-    let signals = process::signals().map_err(internal)?;
+    let internal =
+        |error: io::Error| Failure::new(Exit::Internal, format!("the runner of check programs ends: {error}"));
+    program::become_runner().map_err(internal)?;
+    let signals = program::signals().map_err(internal)?;
     let (runs, reports) = (BTreeMap::new(), VecDeque::new());
     let mut runner = Runner { channel, signals, runs, reports, buffer: vec![0; OUTPUT_READ] };
     let result = runner.serve();
     for pid in runner.runs.keys() {
         // Whatever may not be killed by us must not keep us from killing the rest.
-        process::kill_group(*pid).ok();
+        program::kill_group(*pid).ok();
     }
     result.map_err(internal)
 }
@@ -102,10 +103,8 @@ impl Runner {
         // Whoever does not fetch reports gets no further programs started.
         channel.set(PollFlags::POLLIN, self.reports.len() < MAX_RUNS);
         channel.set(PollFlags::POLLOUT, !self.reports.is_empty());
-        let mut fds = vec![
-            PollFd::new(self.channel.as_fd(), channel),
-            PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
-        ];
+        let mut fds =
+            vec![PollFd::new(self.channel.as_fd(), channel), PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
         let (mut pids, mut next) = (Vec::new(), None::<Instant>);
         for (pid, run) in &self.runs {
             let mut due = run.deadline;
@@ -148,18 +147,18 @@ impl Runner {
 
     /// Reaps all that has ended, orphans included, and reports the runs among it.
     fn reap(&mut self) -> io::Result<()> {
-        while let Some(pid) = process::ended_child()? {
+        while let Some(pid) = program::ended_child()? {
             // Before its process id can belong to another: while it waits to be reaped it is still taken.
             if self.runs.contains_key(&pid) {
                 // What of it runs as another user and may not be killed by us has gone its own way.
-                process::kill_group(pid).ok();
+                program::kill_group(pid).ok();
                 self.read_output(pid);
             }
-            let Some(ended) = process::reap(pid)? else { continue };
+            let Some(ended) = program::reap(pid)? else { continue };
             if let Some(Run { id, last_line, deadline: Some(_), .. }) = self.runs.remove(&pid) {
                 let outcome = match ended {
-                    process::Ended::Exited(code) => ProgramOutcome::Exited(code),
-                    process::Ended::Signalled(signal) => ProgramOutcome::Signalled(signal),
+                    program::Ended::Exited(code) => ProgramOutcome::Exited(code),
+                    program::Ended::Signalled(signal) => ProgramOutcome::Signalled(signal),
                 };
                 self.reports.push_back(ProgramReport { id, outcome, output: last_line.text() });
             }
@@ -172,7 +171,7 @@ impl Runner {
             if run.deadline.is_some_and(|deadline| deadline <= now) {
                 run.deadline = None;
                 run.output = None;
-                let output = match process::kill_group(*pid) {
+                let output = match program::kill_group(*pid) {
                     Ok(()) => run.last_line.text(),
                     Err(error) => format!("process group {pid} cannot be killed: {error}"),
                 };
@@ -204,7 +203,7 @@ impl Runner {
         environment.retain(|name, _| name.starts_with("LOCUM_"));
         let started = if self.runs.len() < MAX_RUNS {
             let program = argv.first().map(String::as_str).unwrap_or_default();
-            process::start(&argv, &environment).map_err(|error| system::why_not_started(program.as_ref(), &error))
+            program::start(&argv, &environment).map_err(|error| system::why_not_started(program.as_ref(), &error))
         } else {
             Err(format!("{MAX_RUNS} programs run already"))
         };
@@ -235,9 +234,7 @@ impl Runner {
                 Ok(_) => drop(self.reports.pop_front()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error)
-                    if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) =>
-                {
+                Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {
                     return Ok(false);
                 }
                 Err(error) => return Err(error),

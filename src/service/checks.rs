@@ -25,7 +25,12 @@ const LIVED_WELL: Duration = Duration::from_secs(60);
 
 /// Runs the checks that come over `specs`, each set in place of the one before, until that channel is closed; then
 /// ends the runner and what it started.
-pub async fn run(runner: std::io::Result<Started>, specs: mpsc::Receiver<Specs>, agent: mpsc::Sender<Request>, log: Log) {
+pub async fn run(
+    runner: std::io::Result<Started>,
+    specs: mpsc::Receiver<Specs>,
+    agent: mpsc::Sender<Request>,
+    log: Log,
+) {
     let mut checks = Checks::new(specs, agent, log);
     checks.adopt(runner, clock::now()).await;
     checks.run().await;
@@ -221,7 +226,7 @@ mod tests {
     }
 
     fn bench() -> Bench {
-        let (ours, theirs) = crate::io::process::message_channel().expect("a channel");
+        let (ours, theirs) = crate::io::program::message_channel().expect("a channel");
         let theirs = std::os::unix::net::UnixDatagram::from(theirs);
         theirs.set_nonblocking(true).expect("set");
         let (specs, receiver) = mpsc::channel(1);

@@ -176,13 +176,7 @@ mod tests {
             },
             Event::ForeignAddress { router: router(), address: crate::types::VirtualAddress { net, interface } },
             Event::Challenged { router: router(), peer, priority: Priority::LOWEST },
-            Event::Discarded {
-                router: None,
-                interface,
-                reason: Discard::Ttl,
-                source: Some(peer),
-                suppressed: 3,
-            },
+            Event::Discarded { router: None, interface, reason: Discard::Ttl, source: Some(peer), suppressed: 3 },
             Event::CheckChanged {
                 check: "disk".parse().expect("a name"),
                 healthy: false,
@@ -281,7 +275,11 @@ mod tests {
         assert!(time.len() == 24 && time.starts_with("20") && time.ends_with('Z'), "{time}");
         let expected = "notice web: active -> backup (priority 100): 192.0.2.3 is Active with the higher priority 100";
         assert_eq!(rest, expected);
-        assert!(lines[12].ends_with("error configuration refused, nothing was changed: line break  [2J"), "{}", lines[12]);
+        assert!(
+            lines[12].ends_with("error configuration refused, nothing was changed: line break  [2J"),
+            "{}",
+            lines[12]
+        );
     }
 
     #[test]
@@ -296,7 +294,11 @@ mod tests {
         write(events, &lost, &plain(page.clone(), Arc::default()));
         let lines = page.lines();
         assert_eq!(lines.len(), QUEUE + 1);
-        assert!(lines[1].ends_with("warning 5 log lines were lost because the log could not take them"), "{}", lines[1]);
+        assert!(
+            lines[1].ends_with("warning 5 log lines were lost because the log could not take them"),
+            "{}",
+            lines[1]
+        );
     }
 
     #[test]

@@ -122,9 +122,10 @@ impl Check {
         if self.started_before {
             return interval;
         }
-        let hash = name.as_str().bytes().fold(0x811c_9dc5_u32, |hash, byte| {
-            (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-        });
+        let hash = name
+            .as_str()
+            .bytes()
+            .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
         interval - interval / 2 * (hash >> 16 & 0xff) / 256
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::net::UnixDatagram;
 
-use crate::io::process;
+use crate::io::program;
 use crate::types::{ProgramReport, ProgramRequest};
 
 /// Most bytes of one message, either way; the runner has the same limit.
@@ -26,7 +26,7 @@ pub struct Started {
 /// # Errors
 /// The system's.
 pub fn start() -> io::Result<Started> {
-    let (child, channel) = process::start_self(&["runner"])?;
+    let (child, channel) = program::start_self(&["runner"])?;
     Ok(Started { child, channel })
 }
 
@@ -99,7 +99,7 @@ impl Runner {
         let pid = child.id();
         let mut waiting = tokio::task::spawn_blocking(move || child.wait());
         if tokio::time::timeout(END_PATIENCE, &mut waiting).await.is_err() {
-            process::kill(pid).ok();
+            program::kill(pid).ok();
             // Killed but unable to die, for a disk that does not answer: nothing can be done about it.
             tokio::time::timeout(END_PATIENCE, waiting).await.ok();
         }

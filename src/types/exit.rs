@@ -37,3 +37,40 @@ impl Exit {
         }
     }
 }
+
+/// Why a command of ours did not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What it ends with.
+    pub exit: Exit,
+    /// What a person is told, without a line break at the end; empty if all has been said.
+    pub text: String,
+}
+
+impl Failure {
+    /// A failure with what is told of it.
+    pub fn new(exit: Exit, text: impl Into<String>) -> Self {
+        Failure { exit, text: text.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_those_that_are_promised() {
+        let all = [
+            Exit::Fine,
+            Exit::No,
+            Exit::Usage,
+            Exit::NoFile,
+            Exit::NoAgent,
+            Exit::Internal,
+            Exit::InUse,
+            Exit::NotPermitted,
+            Exit::Configuration,
+        ];
+        assert_eq!(all.map(Exit::code), [0, 1, 64, 66, 69, 70, 75, 77, 78]);
+    }
+}
