@@ -7,6 +7,8 @@
 mod hands;
 mod listening;
 mod protocol;
+mod run;
 mod turn;
 
 pub use protocol::{Command, Gone, Protocol, ProtocolHandle, ProtocolJoin, spawn_with};
+pub use run::{Options, run};
