@@ -64,7 +64,8 @@ fn out_of_type(key: &Key, value: Value<'_, '_>) -> Diagnostic {
 fn command(key: &Key, value: Value<'_, '_>, problems: &mut Problems) -> Result<Vec<String>, Reported> {
     if let DeValue::String(line) = value.get_ref() {
         let message = format!("`{}` must be an array of strings, not a string", key.name);
-        let remedy = format!("write `{} = {}`", key.name, as_array(line));
+        let path = if line.starts_with('/') || needs_shell(line) { "" } else { ", with the program's whole path" };
+        let remedy = format!("write `{} = {}`{path}", key.name, as_array(line));
         return problems.report(Diagnostic::error(value.span(), message).remedy(remedy));
     }
     let list = value::texts(key, value, problems)?;
@@ -123,11 +124,15 @@ fn absolute(key: &Key, program: &Spanned<&str>, alone: bool, problems: &mut Prob
 
 /// A command line as the array that does the same; a shell is called where the line needs one.
 fn as_array(line: &str) -> String {
-    const SHELL: &str = "\"'\\$`|&;<>()*?[]{}~#!";
-    if line.chars().any(|c| SHELL.contains(c) || c.is_control()) {
+    if needs_shell(line) {
         let quoted = if line.contains('\'') { "...".to_owned() } else { shown(line) };
         return format!("[\"/bin/sh\", \"-c\", '{quoted}']");
     }
     let words: Vec<String> = line.split_whitespace().take(8).map(|word| format!("\"{}\"", shown(word))).collect();
     format!("[{}]", words.join(", "))
+}
+
+/// Whether a command line has what only a shell understands.
+fn needs_shell(line: &str) -> bool {
+    line.chars().any(|c| "\"'\\$`|&;<>()*?[]{}~#!".contains(c) || c.is_control())
 }

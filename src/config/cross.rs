@@ -28,12 +28,17 @@ pub(super) fn examine(drafts: &[Draft], checks: &Defined<'_>, problems: &mut Pro
         }
         weights(draft, checks, problems);
     }
-    for (name, header) in checks.headers.iter().filter(|(name, _)| !used.contains(name)) {
-        if problems.complete() {
-            let message = format!("check `{}` is used by no virtual router and never runs", shown(name));
-            let remedy = format!("add `checks = [\"{}\"]` to a virtual router, or remove it", shown(name));
-            problems.push(Diagnostic::warning(header.clone(), message).remedy(remedy));
+    // A list that could not be read may be the one that uses it.
+    if !problems.complete() || drafts.iter().any(|draft| !draft.checks.whole) {
+        return;
+    }
+    for (name, header) in checks.headers {
+        if used.contains(name) || name.parse::<CheckName>().is_err() {
+            continue;
         }
+        let message = format!("check `{name}` is used by no virtual router and never runs");
+        let remedy = format!("add `checks = [\"{name}\"]` to a virtual router, or remove it");
+        problems.push(Diagnostic::warning(header.clone(), message).remedy(remedy));
     }
 }
 
@@ -99,7 +104,7 @@ fn resolve<'a>(
     if let Some(found) = names().find(|defined| *defined == wanted) {
         return Some(found);
     }
-    let near = nearest(wanted, names());
+    let near = if problems.full() { None } else { nearest(wanted, names()) };
     if problems.complete() {
         let remedy = match near {
             Some(near) => format!("did you mean \"{}\"?", shown(near)),
@@ -131,7 +136,7 @@ fn weights(draft: &Draft, checks: &Defined<'_>, problems: &mut Problems) {
             problems.push(error.related(owner.span(), "the owner of the addresses"));
         } else if unwilling {
             let message = format!(
-                "`checks`: with `preempt = false`, failure of `{}` cannot move the addresses while this node adverts",
+                "`checks`: where no node preempts, failure of `{}` cannot move the addresses while this node adverts",
                 name.get_ref()
             );
             let remedy = "give the check no `weight`: its failure then makes the node resign";

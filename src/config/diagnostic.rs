@@ -67,8 +67,8 @@ pub(super) fn floor(source: &str, at: usize) -> usize {
     at
 }
 
-/// Most problems that are kept of one file; whoever has more has the wrong file.
-const MAX_PROBLEMS: usize = 1000;
+/// Most errors, and most warnings, that are kept of one file; whoever has more has the wrong file.
+pub(super) const MAX_PROBLEMS: usize = 1000;
 
 /// A mistake in the notation of a value: what is wrong with it, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,14 +92,15 @@ pub(super) struct Reported;
 /// Gathers the problems of one file.
 pub(super) struct Problems {
     list: Vec<Diagnostic>,
-    failed: bool,
+    errors: usize,
+    warnings: usize,
     complete: bool,
 }
 
 impl Problems {
     /// `complete`: the file was read without a syntax error, so that what is missing is really not there.
     pub(super) fn new(complete: bool) -> Self {
-        Problems { list: Vec::new(), failed: false, complete }
+        Problems { list: Vec::new(), errors: 0, warnings: 0, complete }
     }
 
     /// Whether something that was not found can be called missing.
@@ -107,12 +108,18 @@ impl Problems {
         self.complete
     }
 
+    /// Whether further errors are only counted, so that looking for remedies is in vain.
+    pub(super) fn full(&self) -> bool {
+        self.errors >= MAX_PROBLEMS
+    }
+
     pub(super) fn push(&mut self, diagnostic: Diagnostic) {
-        match diagnostic.severity {
-            Severity::Error => self.failed = true,
-            Severity::Warning => {}
-        }
-        if self.list.len() < MAX_PROBLEMS {
+        let count = match diagnostic.severity {
+            Severity::Error => &mut self.errors,
+            Severity::Warning => &mut self.warnings,
+        };
+        *count = count.saturating_add(1);
+        if *count <= MAX_PROBLEMS {
             self.list.push(diagnostic);
         }
     }
@@ -126,10 +133,11 @@ impl Problems {
     /// Whether there was an error, and all problems in the order of the file.
     pub(super) fn finish(mut self) -> (bool, Vec<Diagnostic>) {
         self.list.sort_by_key(|diagnostic| (diagnostic.span.start, diagnostic.span.end, diagnostic.severity));
-        (self.failed, self.list)
+        (self.errors > 0, self.list)
     }
 
-    /// Leaves out what only repeats a syntax error: problems without a place and those on a line of `lines`.
+    /// Leaves out what only repeats a syntax error: problems without a place and those within `lines`, which are
+    /// sorted and do not touch.
     pub(super) fn retain_outside(&mut self, lines: &[Range<usize>]) {
         self.list.retain(|diagnostic| {
             let at = diagnostic.span.start;
@@ -137,6 +145,8 @@ impl Problems {
             let within = after.checked_sub(1).and_then(|index| lines.get(index)).is_some_and(|line| at <= line.end);
             !diagnostic.span.is_empty() && !within
         });
+        self.errors = self.list.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
+        self.warnings = self.list.len() - self.errors;
     }
 }
 

@@ -90,7 +90,7 @@ fn decimal_millis(whole: &str, part: &str, factor: u64) -> Result<u64, Mistake> 
         scale = scale.saturating_mul(10);
     }
     part = part.saturating_mul(factor);
-    if part % scale != 0 {
+    if !part.is_multiple_of(scale) {
         return Err(finer());
     }
     whole.checked_mul(factor).and_then(|millis| millis.checked_add(part / scale)).ok_or_else(too_long)

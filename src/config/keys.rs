@@ -237,7 +237,7 @@ pub const WEIGHT: Key = Key {
     kind: Kind::Integer { min: -253, max: 253 },
     default: Default::Words("none: a failed check makes the node unhealthy"),
     example: "-60",
-    doc: "Changes the priority instead: a positive one adds while the check is healthy, a negative one subtracts while it fails.",
+    doc: "Added to the priority while the check is healthy if positive, taken off it while it fails if negative.",
 };
 
 const DAY: Duration = Duration::from_secs(86_400);

@@ -32,8 +32,8 @@ pub struct Parsed {
 /// `default_node_name` is what the node is called where the file does not say (the host name).
 ///
 /// # Errors
-/// All problems of the file, warnings included, sorted by position, at most 1000 and those of its syntax; at least
-/// one is an error. A file of more than 1 MiB is one problem.
+/// All problems of the file, warnings included, sorted by position, at most 1000 of each severity; at least one is an
+/// error. A file of more than 1 MiB is one problem.
 pub fn parse(source: &str, default_node_name: &str) -> Result<Parsed, Vec<Diagnostic>> {
     if source.len() > MAX_SOURCE {
         let message = format!("the file has {} bytes, more than the {MAX_SOURCE} that are read", source.len());

@@ -108,9 +108,12 @@ impl<'a> Excerpt<'a> {
             if end - start > MAX_EXCERPT {
                 return None;
             }
-            let within = |span: &Range<usize>| span.start - start..span.end - start;
+            let text = source.get(start..end)?;
+            // The end of a line is no part of it, even where it is of two characters.
+            let text = text.strip_suffix('\r').unwrap_or(text);
+            let within = |span: &Range<usize>| (span.start - start).min(text.len())..(span.end - start).min(text.len());
             Some(Excerpt {
-                text: source.get(start..end)?,
+                text,
                 first_line: source.get(..start)?.matches('\n').count() + 1,
                 span: within(&span),
                 related: related.as_ref().map(|(other, label)| (within(other), *label)),

@@ -18,6 +18,9 @@ pub(super) const MAX_ADDRESSES: usize = 255;
 /// IPv4 header, VRRP header and four bytes an address must fit into one packet on Ethernet.
 const _: () = assert!(20 + 8 + 4 * MAX_ADDRESSES <= 1500);
 
+/// Most names in one list of checks or interfaces.
+const MAX_NAMES: usize = 256;
+
 /// One `[virtual_router.NAME]` as far as it could be read, with the places of what others are held against.
 pub(super) struct Draft {
     /// Its name, for messages.
@@ -207,7 +210,7 @@ fn interfaces(key: &Key, value: Value<'_, '_>, problems: &mut Problems) -> Resul
     names(key, value, problems, |name, problems| value::interface_name(key, name, problems))
 }
 
-/// An array of names, none of them twice.
+/// An array of names, not more than there can be checks, none of them twice.
 fn names<T: PartialEq + std::fmt::Display>(
     key: &Key,
     value: Value<'_, '_>,
@@ -215,6 +218,11 @@ fn names<T: PartialEq + std::fmt::Display>(
     read: impl Fn(&Spanned<&str>, &mut Problems) -> Result<T, Reported>,
 ) -> Result<List<T>, Reported> {
     let texts = value::texts(key, value, problems)?;
+    if let Some(first) = texts.items.get(MAX_NAMES) {
+        let message = format!("`{}` lists {} names, more than {MAX_NAMES}", key.name, texts.items.len());
+        let remedy = "leave some out; from this one on they are too many";
+        return problems.report(Diagnostic::error(first.span(), message).remedy(remedy));
+    }
     let mut list: List<T> = List { items: Vec::new(), whole: texts.whole };
     for text in texts.items {
         let Ok(name) = read(&text, problems) else {

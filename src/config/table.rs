@@ -101,7 +101,9 @@ pub(super) fn top_level(root: &DeTable<'_>, problems: &mut Problems) {
         if !valid.contains(&name) {
             let headers = keys::TABLES.map(|table| table.header);
             let remedy = match remedy_for_unknown(name, &valid) {
-                listed if listed.starts_with("what can stand here") => format!("the tables are {}", either(&headers)),
+                listed if listed.starts_with("what can stand here") => {
+                    format!("what can stand here: {}", either(&headers))
+                }
                 specific => specific,
             };
             let message = format!("unknown key `{}` at the top level", shown(name));

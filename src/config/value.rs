@@ -50,12 +50,15 @@ pub(super) fn integer(key: &Key, value: Value<'_, '_>, problems: &mut Problems) 
     match i64::from_str_radix(number.as_str(), number.radix()) {
         Ok(number) if (min..=max).contains(&number) => Ok(number),
         Ok(_) | Err(_) => {
-            let message = if min == max {
-                format!("`{}` must be {min}, not {}", key.name, shown(&number.to_string()))
-            } else {
-                format!("`{}` must be from {min} to {max}, not {}", key.name, shown(&number.to_string()))
+            let given = shown(&number.to_string());
+            let (message, remedy) = match min == max {
+                true => (
+                    format!("`{}` must be {min}, not {given}", key.name),
+                    "nothing else is supported yet: leave it out".to_owned(),
+                ),
+                false => (format!("`{}` must be from {min} to {max}, not {given}", key.name), for_example(key)),
             };
-            problems.report(Diagnostic::error(value.span(), message).remedy(for_example(key)))
+            problems.report(Diagnostic::error(value.span(), message).remedy(remedy))
         }
     }
 }
@@ -180,8 +183,8 @@ pub(super) fn interface_name(
     problems: &mut Problems,
 ) -> Result<InterfaceName, Reported> {
     if *name.get_ref() == "lo" {
-        let message = format!("`{}`: the loopback interface `lo` reaches no other host", key.name);
-        let remedy = "name the interface of the LAN on which the other nodes are, such as \"eth0\"";
+        let message = format!("`{}`: the loopback interface `lo` has no link and reaches no other host", key.name);
+        let remedy = "name an interface that leads to other hosts, such as \"eth0\"";
         return problems.report(Diagnostic::error(name.span(), message).remedy(remedy));
     }
     parsed(key.name, name, "an interface name has 1 to 15 bytes, no `/`, `:` or white space", problems)

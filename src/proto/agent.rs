@@ -85,6 +85,9 @@ impl Agent {
 
     /// Takes one input in and appends what is to be done, in order, to `effects`.
     ///
+    /// Deadlines are judged on [`Input::Tick`] alone: who was late reads everything that is queued first, so that
+    /// its own absence is not taken for a peer's.
+    ///
     /// **Every input is followed by performing all its effects** before the next one is handed in, except for
     /// inputs that report the failure of an effect, which come when the failure does.
     pub fn handle(&mut self, now: Instant, input: Input<'_>, effects: &mut Vec<Effect>) {
@@ -100,7 +103,6 @@ impl Agent {
             self.review(now, effects, |_| true);
         }
         self.take_in(now, input, effects);
-        self.tick(now, effects);
         self.drop_the_departed();
         let fresh = effects.split_off(first);
         effects.extend(settle::settle(fresh, &mut self.routers, &self.interfaces));
@@ -148,7 +150,7 @@ impl Agent {
 
     fn take_in(&mut self, now: Instant, input: Input<'_>, effects: &mut Vec<Effect>) {
         match input {
-            Input::Tick => {}
+            Input::Tick => self.tick(now, effects),
             Input::Packet { interface, received, bytes } => self.packet(now, interface, received, bytes, effects),
             Input::Frame { interface, bytes } => self.frame(now, interface, bytes, effects),
             Input::Interface { name, facts } => self.interface(now, name, facts, effects),
@@ -332,7 +334,6 @@ impl Agent {
     }
 
     fn tick(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        // A router whose deadline does not move would be ticked for ever; once an input is enough.
         let due: Vec<usize> = self.deadlines.range(..=(now, usize::MAX)).map(|(_, number)| *number).collect();
         for number in due {
             self.at(now, effects, number, |router, world| router.tick(world));
