@@ -37,10 +37,14 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::unreachable)]
 #![deny(clippy::let_underscore_must_use)]
 
+pub mod cli;
 pub mod config;
+pub mod ctl;
 pub mod daemon;
 pub mod io;
 pub mod proto;
 pub mod report;
+pub mod runner;
+pub mod service;
 pub mod types;
 pub mod wire;

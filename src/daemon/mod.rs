@@ -9,6 +9,8 @@
 mod hands;
 mod listening;
 mod protocol;
+mod run;
 mod turn;
 
 pub use protocol::{Command, Gone, ProtocolHandle, ProtocolJoin, spawn};
+pub use run::{Options, run};

@@ -11,7 +11,9 @@ pub mod clock;
 pub mod files;
 pub mod netlink;
 pub mod poller;
+pub mod program;
 mod sys;
+pub mod system;
 pub mod timer;
 pub mod vrrp;
 
