@@ -116,8 +116,7 @@ impl Service {
         let listener = socket::open(&path).map_err(internal(&what))?;
         let specs = loaded.config.checks.clone();
         self.warn(loaded.warnings);
-        let config = loaded.config;
-        let (agent, join) = spawn(config, self.log.sender()).map_err(internal("start the protocol thread"))?;
+        let (agent, join) = spawn(loaded.config, self.log.sender()).map_err(internal("start the protocol thread"))?;
         let checks = self.serve(listener, runner, &agent);
         // The channel is empty and has room for one.
         checks.specs.send(specs).await.ok();
