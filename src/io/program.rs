@@ -49,7 +49,7 @@ pub fn start(argv: &[String], environment: &BTreeMap<String, String>) -> io::Res
     command.env("PATH", std::env::var_os("PATH").unwrap_or_else(|| PATH.into()));
     command.envs(std::env::var_os("LANG").map(|lang| ("LANG", lang))).envs(environment);
     command.stdin(Stdio::null()).stdout(standard_output).stderr(standard_error).process_group(0);
-    super::sys::die_with_parent(&mut command);
+    super::sys::prepare_child(&mut command);
     let child = command.spawn()?;
     let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
     Ok(Started { pid, output })

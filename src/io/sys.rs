@@ -48,11 +48,15 @@ pub(super) fn packet_address(index: u32, protocol: u16) -> io::Result<SockAddr> 
     Ok(unsafe { SockAddr::new(storage, mem::size_of::<libc::sockaddr_ll>() as libc::socklen_t) })
 }
 
-/// Has the kernel kill the child of `command` when the thread that starts it ends (PR_SET_PDEATHSIG).
-pub(super) fn die_with_parent(command: &mut Command) {
-    let set = || Ok(nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?);
-    // SAFETY: between fork and exec the closure makes one system call and neither allocates nor takes a lock.
-    unsafe { command.pre_exec(set) };
+/// Has the kernel kill the child of `command` when the thread that starts it ends (PR_SET_PDEATHSIG), and gives it
+/// an empty signal mask, whatever that thread blocks.
+pub(super) fn prepare_child(command: &mut Command) {
+    let prepare = || {
+        nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;
+        Ok(nix::sys::signal::SigSet::empty().thread_set_mask()?)
+    };
+    // SAFETY: between fork and exec the closure makes two system calls and neither allocates nor takes a lock.
+    unsafe { command.pre_exec(prepare) };
 }
 
 /// Keeps every descriptor from `first` on from the programs that this process starts (Linux 5.11).

@@ -40,7 +40,6 @@ pub fn why_not_started(program: &Path, error: &io::Error) -> String {
         (Some(libc::ENOENT), Ok(_)) => ": the interpreter in its first line does not exist",
         (Some(libc::EACCES), Ok(data)) if data.is_dir() => ": it is a directory",
         (Some(libc::EACCES), Ok(_)) => ": it, or its interpreter, is not executable",
-        (Some(libc::ENOEXEC), Ok(_)) => ": it is no program of this machine, and no script with #! in its first line",
         (Some(_) | None, Ok(_) | Err(_)) => "",
     };
     format!("{}: {error}{hint}", program.display())

@@ -278,12 +278,10 @@ impl fmt::Display for Event {
             Event::RunnerLost { why } => {
                 write!(f, "the runner of check programs is gone, every check fails until it is back: {why}")
             }
-            Event::SystemRefused { router, what, error } => {
-                if let Some(router) = router {
-                    write!(f, "{router}: ")?;
-                }
-                write!(f, "cannot {what}: {error}")
+            Event::SystemRefused { router: Some(router), what, error } => {
+                write!(f, "{router}: cannot {what}: {error}")
             }
+            Event::SystemRefused { router: None, what, error } => write!(f, "cannot {what}: {error}"),
             Event::LogLost { lines } => write!(f, "{lines} log lines were lost because the log could not take them"),
         }
     }
