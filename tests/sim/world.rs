@@ -345,9 +345,9 @@ impl World {
             let (these, others): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(|(of, _, _)| *of == router);
             outcomes = others;
             let number = crate::host::router_number(&router);
-            if these.iter().any(|(_, _, outcome)| matches!(outcome, AddressOutcome::Failed(_))) {
-                let now = self.scene.now;
-                self.scene.hosts[host].refused_at.insert(number, now);
+            for (_, net, _) in these.iter().filter(|(_, _, outcome)| matches!(outcome, AddressOutcome::Failed(_))) {
+                self.judge.refused(host, *net);
+                self.scene.hosts[host].refused_at.insert(number, self.scene.now);
             }
             let outcomes = these.into_iter().map(|(_, net, outcome)| (net, outcome)).collect();
             self.feed(host, Cause::Other, Input::AddressesAdded { router, outcomes });

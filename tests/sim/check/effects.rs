@@ -83,7 +83,15 @@ impl Claims {
         }
         match self.0.insert(net.addr(), (router, addition.prefix)) {
             None => Ok(()),
+            // Somebody else's is asked for at each claim, and never removed in between.
+            Some(_) if is_foreign(scene, host, &net.addr()) => Ok(()),
             Some(_) => wrong("added twice"),
+        }
+    }
+
+    pub fn refused(&mut self, net: IpNet) {
+        if let IpNet::V4(net) = net {
+            self.0.remove(&net.addr());
         }
     }
 
@@ -117,7 +125,8 @@ impl Claims {
             if seat.is_active() && !configured.iter().all(|address| holds(&address)) {
                 return wrong("Active without its addresses");
             }
-            for (listed, address) in router.addresses.iter().zip(configured) {
+            let listed = router.addresses.iter().zip(configured);
+            for (listed, address) in listed.filter(|(_, address)| !is_foreign(scene, host, address)) {
                 let fits = match listed.state {
                     AddressState::Absent => !holds(&address),
                     AddressState::Adding => holds(&address),
@@ -132,6 +141,10 @@ impl Claims {
         }
         Ok(())
     }
+}
+
+fn is_foreign(scene: &Scene, host: usize, address: &Ipv4Addr) -> bool {
+    scene.hosts[host].addresses.get(address).is_some_and(|held| !held.ours)
 }
 
 fn is_advert(effect: &Effect, router: usize, resigned: bool) -> bool {

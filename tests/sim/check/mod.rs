@@ -14,7 +14,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use locum::proto::Effect;
-use locum::types::Instant;
+use locum::types::{Instant, IpNet};
 
 use crate::scenario::Scenario;
 use crate::world::Scene;
@@ -136,6 +136,11 @@ impl Judge {
         }
         self.holders.ended(host);
         self.holders.eligibility_changed(scene, &self.seats);
+    }
+
+    /// A kernel has refused an address.
+    pub fn refused(&mut self, host: usize, address: IpNet) {
+        self.claims[host].refused(address);
     }
 
     /// Something goes wrong, or right again, now.

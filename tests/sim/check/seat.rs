@@ -22,6 +22,7 @@ pub struct Seat {
     /// Since its last claim: whether it has resigned, and whether it has yielded.
     pub resigned: bool,
     pub yielded: bool,
+    may_challenge: bool,
     sent_at: Option<Instant>,
     answered_at: Option<Instant>,
     degraded_since: Option<Instant>,
@@ -128,7 +129,8 @@ impl Seat {
             Duty::Answer if active && !sent[0] => return wrong("does not answer an advert it has to answer"),
             Duty::Yield | Duty::Answer | Duty::Nothing => {}
         }
-        if sent[0] && !active {
+        // Who has yielded may say once more that it was Active, so that the winner announces.
+        if sent[0] && !active && !std::mem::take(&mut self.may_challenge) {
             return wrong("advertises although it is not Active");
         }
         if was_active && !active && duty != Duty::Yield && !sent[1] && scene.hosts[host].link {
@@ -235,7 +237,9 @@ impl Seat {
             (RouterState::Active, State::Out) if terms.priority == 255 => self.claim(now, terms),
             (RouterState::Active, _) => return wrong("claims out of turn", self),
             // The yield itself was entered when the advert was heard.
-            (RouterState::Backup, State::Backup { .. }) if *duty == Duty::Yield => self.yielded = true,
+            (RouterState::Backup, State::Backup { .. }) if *duty == Duty::Yield => {
+                (self.yielded, self.may_challenge) = (true, true);
+            }
             (RouterState::Backup, State::Backup { .. }) => return wrong("enters Backup twice", self),
             (RouterState::Backup, State::Active { .. }) => {
                 if !terms.unhealthy || !self.resigned {

@@ -12,6 +12,9 @@ use crate::world::Scene;
 
 /// DESIGN.md, P1.
 const WITHIN: Duration = Duration::from_secs(1);
+/// Who became the one holder while announcements got lost, or out of the client's sight with no rival left to hear
+/// of when the partition healed, cannot know of it; the slow repeat has to do.
+const REFRESH: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
 pub struct Views {
@@ -38,7 +41,8 @@ impl Views {
     pub fn look(&self, scene: &Scene, _holders: &Holders) -> Result<(), String> {
         let Some(clean_since) = scene.lan.clean_since() else { return Ok(()) };
         for (address, (holder, since)) in &self.sole {
-            let by = clean_since.max(*since) + WITHIN + scene.plan.lan_slack() + scene.plan.kernel_slack();
+            let by = if *since >= clean_since { *since + WITHIN } else { clean_since + REFRESH };
+            let by = by + scene.plan.lan_slack() + scene.plan.kernel_slack();
             if scene.now <= by {
                 continue;
             }
