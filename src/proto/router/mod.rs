@@ -281,7 +281,8 @@ impl Router {
         let params = Params {
             priority,
             advert_interval: self.config.advert_interval,
-            preempt: self.config.preempt,
+            // The owner preempts whatever Preempt_Mode says (RFC 9568 section 6.1).
+            preempt: self.config.preempt || priority.is_owner(),
             preempt_delay: self.config.preempt_delay,
             source: source.unwrap_or(Ipv4Addr::UNSPECIFIED),
             reluctant: matches!(mode, Mode::Unhealthy(_)),
