@@ -209,7 +209,7 @@ impl Host {
     /// Whether a router is to take part in its election now.
     pub fn is_eligible(&self, plan: &Scenario, router: usize, now: Instant) -> bool {
         let waits = plan.checks[self.id].is_some() && self.check.healthy.is_none();
-        let refused = self.refused_at.get(&router).is_some_and(|at| now < *at + RETRY + plan.late);
+        let refused = self.refused_at.get(&router).is_some_and(|at| now < *at + RETRY);
         let released = self.is_unhealthy(plan) && plan.seat(self.id, router).when_unhealthy == WhenUnhealthy::Release;
         self.agent.is_some() && !self.stopping && self.link && !waits && !refused && !released
     }

@@ -197,6 +197,11 @@ impl Scenario {
         &self.routers[router].seats[host]
     }
 
+    /// The address that somebody else has set on one of the hosts.
+    pub fn foreign_address(&self) -> Option<Ipv4Addr> {
+        self.foreign.map(|(_, router, number)| self.routers[router].addresses[number])
+    }
+
     /// The longest advert interval of a virtual router.
     pub fn longest_interval(&self, router: usize) -> Duration {
         self.routers[router].seats.iter().map(|seat| seat.interval.duration()).max().unwrap_or_default()

@@ -120,7 +120,7 @@ impl Holders {
             let holds = watched.holders == 1 << host && seats[host][router].is_active();
             let calm = scene.lan.is_clean_since(quiet) && self.disturbed_at.is_none_or(|at| at < quiet || at == now);
             // Where somebody else's address answers, who holds is not for the agents to decide.
-            let foreign = scene.hosts.iter().any(|host| host.addresses.get(&watched.address).is_some_and(|held| !held.ours));
+            let foreign = scene.plan.foreign_address() == Some(watched.address);
             if holds && calm && !foreign && (0..scene.plan.hosts).any(follows) {
                 watched.covered = Some((host, now + PATIENCE));
             }

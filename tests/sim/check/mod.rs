@@ -109,7 +109,7 @@ impl Judge {
             }
         }
         results.push(self.holders.look(scene, &self.seats));
-        results.push(self.views.look(scene, &self.holders));
+        results.push(self.views.look(scene));
         results.push(self.calm.look(scene));
         results.into_iter().for_each(|result| self.note(result));
     }

@@ -18,30 +18,42 @@ const REFRESH: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
 pub struct Views {
-    /// The one holder of an address and since when it is the one.
-    sole: BTreeMap<Ipv4Addr, (usize, Instant)>,
+    /// The one holder of an address.
+    sole: BTreeMap<Ipv4Addr, Sole>,
+    /// Holders as they were, as bits.
+    before: BTreeMap<Ipv4Addr, u8>,
+}
+
+struct Sole {
+    holder: usize,
+    since: Instant,
+    /// A rival lost power or link before it could be heard of.
+    unaware: bool,
 }
 
 impl Views {
     pub fn update(&mut self, scene: &Scene, holders: &Holders) {
         for watched in &holders.addresses {
-            let foreign = scene.hosts.iter().any(|host| host.addresses.get(&watched.address).is_some_and(|held| !held.ours));
-            let holder = watched.holders.trailing_zeros() as usize;
+            let before = self.before.insert(watched.address, watched.holders).unwrap_or_default();
+            if watched.holders == before {
+                continue;
+            }
+            self.sole.remove(&watched.address);
+            let foreign = scene.plan.foreign_address() == Some(watched.address);
             if watched.holders.count_ones() == 1 && !foreign {
-                let sole = self.sole.entry(watched.address).or_insert((holder, scene.now));
-                if sole.0 != holder {
-                    *sole = (holder, scene.now);
-                }
-            } else {
-                self.sole.remove(&watched.address);
+                let holder = watched.holders.trailing_zeros() as usize;
+                let rivals = scene.hosts.iter().filter(|host| host.id != holder && (before >> host.id) & 1 == 1);
+                let unaware = rivals.into_iter().any(|rival| !rival.powered || !rival.link);
+                self.sole.insert(watched.address, Sole { holder, since: scene.now, unaware });
             }
         }
     }
 
-    pub fn look(&self, scene: &Scene, _holders: &Holders) -> Result<(), String> {
+    pub fn look(&self, scene: &Scene) -> Result<(), String> {
         let Some(clean_since) = scene.lan.clean_since() else { return Ok(()) };
-        for (address, (holder, since)) in &self.sole {
-            let by = if *since >= clean_since { *since + WITHIN } else { clean_since + REFRESH };
+        for (address, Sole { holder, since, unaware }) in &self.sole {
+            let seen = *since >= clean_since && !unaware;
+            let by = if seen { *since + WITHIN } else { clean_since.max(*since) + REFRESH };
             let by = by + scene.plan.lan_slack() + scene.plan.kernel_slack();
             if scene.now <= by {
                 continue;
