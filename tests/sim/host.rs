@@ -1,6 +1,6 @@
 //! One host: its agent, its kernel's addresses, the queue in front of the kernel, its link and its check.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -30,6 +30,8 @@ pub struct Host {
     /// When the queue in front of the kernel is empty.
     pub kernel_free_at: Instant,
     pub outcomes: VecDeque<(RouterName, IpNet, AddressOutcome)>,
+    /// What the worker in front of the kernel has found there when it was to add it.
+    pub spared: BTreeSet<Ipv4Addr>,
     pub refuses: bool,
     /// When each router was last told that an address was refused.
     pub refused_at: BTreeMap<usize, Instant>,
@@ -75,6 +77,7 @@ impl Host {
             addresses: BTreeMap::new(),
             kernel_free_at: now,
             outcomes: VecDeque::new(),
+            spared: BTreeSet::new(),
             refuses: false,
             refused_at: BTreeMap::new(),
             stopping: false,
@@ -95,6 +98,7 @@ impl Host {
     /// The agent has ended.
     pub fn end(&mut self) {
         self.agent = None;
+        self.spared.clear();
         self.outcomes.clear();
         self.refused_at.clear();
         self.stopping = false;

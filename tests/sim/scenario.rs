@@ -291,7 +291,13 @@ impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = |at: Instant| at.since(START).as_secs_f64();
         let until = seconds(self.end);
-        writeln!(f, "seed {}: {} hosts, {until:.1} s, calm from {:.3} s", self.seed, self.hosts, seconds(self.calm_at))?;
+        writeln!(
+            f,
+            "seed {}: {} hosts, {until:.1} s, calm from {:.3} s",
+            self.seed,
+            self.hosts,
+            seconds(self.calm_at)
+        )?;
         writeln!(f, "  {:?}, {:?}, late up to {:?}", self.lan, self.kernel, self.late)?;
         writeln!(f, "  promote_secondaries {}, facts echo {}", self.promote_secondaries, self.facts_echo)?;
         for (number, router) in self.routers.iter().enumerate() {

@@ -298,8 +298,10 @@ impl World {
                 let outcome = if planned.refuses {
                     AddressOutcome::Failed("No buffer space available".to_owned())
                 } else if planned.addresses.contains_key(&net.addr()) {
+                    planned.spared.insert(net.addr());
                     AddressOutcome::AlreadyThere
                 } else {
+                    planned.spared.remove(&net.addr());
                     planned.addresses.insert(net.addr(), Held { prefix: addition.prefix, ours: true });
                     AddressOutcome::Added
                 };
@@ -320,6 +322,8 @@ impl World {
     fn remove(&mut self, host: usize, net: IpNet) {
         let IpNet::V4(net) = net else { return };
         match self.scene.hosts[host].addresses.get(&net.addr()) {
+            // What the worker has found to be somebody else's it spares: the agent may not have been told yet.
+            Some(held) if !held.ours && self.scene.hosts[host].spared.contains(&net.addr()) => {}
             Some(held) if !held.ours && held.prefix == net.prefix_len() => {
                 self.judge.fail(format!("h{host}: removes {net}, which somebody else has set"));
             }

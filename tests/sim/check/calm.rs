@@ -46,7 +46,9 @@ fn holder(scene: &Scene, router: usize) -> Result<Option<usize>, String> {
             _ => return Err(format!("all is calm and {holders:?} hold {address}")),
         };
         if answer.is_some_and(|other| other != this) {
-            return Err(format!("all is calm and the addresses of r{router} are on several hosts: {address} on {this:?}"));
+            return Err(format!(
+                "all is calm and the addresses of r{router} are on several hosts: {address} on {this:?}"
+            ));
         }
         answer = Some(this);
     }
@@ -58,7 +60,8 @@ fn holder(scene: &Scene, router: usize) -> Result<Option<usize>, String> {
 fn deserves(scene: &Scene, router: usize, holder: Option<usize>) -> Result<(), String> {
     let plan = &scene.plan;
     let wrong = |what: String| Err(format!("r{router}: all is calm, {holder:?} holds, and {what}"));
-    let eligible = |host: &usize| scene.hosts[*host].is_eligible(plan, router, scene.now) && !scene.hosts[*host].refuses;
+    let eligible =
+        |host: &usize| scene.hosts[*host].is_eligible(plan, router, scene.now) && !scene.hosts[*host].refuses;
     let candidates: Vec<usize> = (0..plan.hosts).filter(eligible).collect();
     let foreign_only = plan.routers[router].addresses.len() == 1 && plan.foreign.is_some_and(|(_, at, _)| at == router);
     if foreign_only {

@@ -1,6 +1,6 @@
 //! What an agent asks for: in which order, with what in it, and whether its status says the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use locum::proto::{Addition, Effect};
@@ -13,9 +13,13 @@ use super::seat::Seat;
 use crate::host::{INDEX, router_number};
 use crate::world::Scene;
 
-/// What one agent has asked to be added and not to be removed since: address, router, prefix length.
+/// What one agent has asked to be added and not to be removed since, with router and prefix length.
 #[derive(Debug, Default)]
-pub struct Claims(BTreeMap<Ipv4Addr, (usize, u8)>);
+pub struct Claims {
+    asked: BTreeMap<Ipv4Addr, (usize, u8)>,
+    /// Routers that had already left, by resigning or yielding, before the input that is looked at.
+    left: BTreeSet<usize>,
+}
 
 impl Claims {
     pub fn after(&mut self, scene: &Scene, host: usize, seats: &[Seat], effects: &[Effect]) -> Result<(), String> {
@@ -38,7 +42,7 @@ impl Claims {
                 Effect::RemoveAddresses { router, removals, restore, .. } => {
                     telling = true;
                     let router = router_number(router);
-                    if behind.iter().any(|effect| is_advert(effect, router, true)) {
+                    if !self.left.contains(&router) && behind.iter().any(|effect| is_advert(effect, router, true)) {
                         return wrong(format!("r{router}: addresses go before the resignation"));
                     }
                     let seat = &seats[router];
@@ -53,7 +57,9 @@ impl Claims {
                 Effect::Announce { frames, .. } => {
                     let right = |frame: &Vec<u8>| {
                         let heard = arp::parse_gratuitous(frame);
-                        heard.is_some_and(|heard| heard.mac == scene.hosts[host].mac && self.0.contains_key(&heard.address))
+                        heard.is_some_and(|heard| {
+                            heard.mac == scene.hosts[host].mac && self.asked.contains_key(&heard.address)
+                        })
                     };
                     if !frames.iter().all(right) {
                         return wrong("announces what it does not hold".to_owned());
@@ -63,6 +69,8 @@ impl Claims {
                 Effect::Tell(_) | Effect::Listen { .. } | Effect::Unlisten { .. } | Effect::SendAdvert { .. } => {}
             }
         }
+        let left = seats.iter().enumerate().filter(|(_, seat)| seat.resigned || seat.yielded);
+        self.left = left.map(|(router, _)| router).collect();
         if telling { self.compare_with_status(scene, host, seats) } else { Ok(()) }
     }
 
@@ -81,7 +89,7 @@ impl Claims {
         if addition.prefix != if tied { 32 } else { 24 } {
             return wrong("added with the wrong prefix length");
         }
-        match self.0.insert(net.addr(), (router, addition.prefix)) {
+        match self.asked.insert(net.addr(), (router, addition.prefix)) {
             None => Ok(()),
             // Somebody else's is asked for at each claim, and never removed in between.
             Some(_) if is_foreign(scene, host, &net.addr()) => Ok(()),
@@ -91,14 +99,14 @@ impl Claims {
 
     pub fn refused(&mut self, net: IpNet) {
         if let IpNet::V4(net) = net {
-            self.0.remove(&net.addr());
+            self.asked.remove(&net.addr());
         }
     }
 
     fn remove(&mut self, host: usize, router: usize, net: IpNet) -> Result<(), String> {
         let wrong = |what: &str| Err(format!("h{host} r{router}: {net}: {what}"));
         let IpNet::V4(net4) = net else { return wrong("not IPv4") };
-        match self.0.remove(&net4.addr()) {
+        match self.asked.remove(&net4.addr()) {
             Some(claimed) if claimed == (router, net4.prefix_len()) => Ok(()),
             Some(_) => wrong("removed with another prefix length or by another router than it was added"),
             None => wrong("removed, but never added"),
@@ -108,7 +116,7 @@ impl Claims {
     fn may_be_restored(&self, scene: &Scene, host: usize, net: IpNet) -> bool {
         let IpNet::V4(net) = net else { return false };
         let own = net.addr() == scene.hosts[host].source;
-        own || self.0.get(&net.addr()).is_some_and(|(_, prefix)| *prefix == net.prefix_len())
+        own || self.asked.get(&net.addr()).is_some_and(|(_, prefix)| *prefix == net.prefix_len())
     }
 
     fn compare_with_status(&self, scene: &Scene, host: usize, seats: &[Seat]) -> Result<(), String> {
@@ -120,7 +128,7 @@ impl Claims {
             if (router.state == RouterState::Active) != seat.is_active() {
                 return wrong("not the state that was told");
             }
-            let holds = |address: &&Ipv4Addr| self.0.contains_key(*address);
+            let holds = |address: &&Ipv4Addr| self.asked.contains_key(*address);
             let configured = &scene.plan.routers[number].addresses;
             if seat.is_active() && !configured.iter().all(|address| holds(&address)) {
                 return wrong("Active without its addresses");

@@ -96,7 +96,8 @@ impl Holders {
     }
 
     pub fn stops(&mut self, scene: &Scene, host: usize) {
-        let longest = (0..scene.plan.routers.len()).map(|router| scene.plan.seat(host, router).interval.duration()).max();
+        let longest =
+            (0..scene.plan.routers.len()).map(|router| scene.plan.seat(host, router).interval.duration()).max();
         let patience = active_down_interval(1, longest.unwrap_or_default()).min(PATIENCE);
         let slack = scene.plan.kernel_slack() + scene.plan.lan_slack();
         self.stop_by.insert(host, scene.now + patience + slack);
@@ -114,14 +115,14 @@ impl Holders {
                 other != host
                     && self.eligible_since[other][router].is_some_and(|since| since < quiet)
                     && !here.is_unhealthy(&scene.plan)
-                    && !here.refuses
                     && matches!(seats[other][router].state, State::Backup { .. })
             };
             let holds = watched.holders == 1 << host && seats[host][router].is_active();
             let calm = scene.lan.is_clean_since(quiet) && self.disturbed_at.is_none_or(|at| at < quiet || at == now);
             // Where somebody else's address answers, who holds is not for the agents to decide.
             let foreign = scene.plan.foreign_address() == Some(watched.address);
-            if holds && calm && !foreign && (0..scene.plan.hosts).any(follows) {
+            let refused = scene.hosts.iter().any(|host| host.refuses);
+            if holds && calm && !foreign && !refused && (0..scene.plan.hosts).any(follows) {
                 watched.covered = Some((host, now + PATIENCE));
             }
         }
@@ -163,8 +164,9 @@ impl Watched {
             self.since = now;
         }
         for host in 0..hosts {
-            let answered = (0..hosts)
-                .any(|other| scene.hosts[other].answers(self.address) && (other == host || reaches(scene, host, other)));
+            let answered = (0..hosts).any(|other| {
+                scene.hosts[other].answers(self.address) && (other == host || reaches(scene, host, other))
+            });
             self.bereft_since[host] = if answered { None } else { self.bereft_since[host].or(Some(now)) };
         }
         for one in 0..hosts {
@@ -237,7 +239,10 @@ impl Watched {
         let allowed = patience + scene.plan.kernel_slack() + scene.plan.lan_slack();
         if scene.now > since + allowed {
             let seat = &seats[host][self.router];
-            return Err(format!("{} has no holder and h{host} lets that be for more than {allowed:?}: {seat:?}", self.address));
+            return Err(format!(
+                "{} has no holder and h{host} lets that be for more than {allowed:?}: {seat:?}",
+                self.address
+            ));
         }
         Ok(())
     }

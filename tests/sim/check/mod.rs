@@ -109,7 +109,7 @@ impl Judge {
             }
         }
         results.push(self.holders.look(scene, &self.seats));
-        results.push(self.views.look(scene));
+        results.push(self.views.look(scene, &self.seats));
         results.push(self.calm.look(scene));
         results.into_iter().for_each(|result| self.note(result));
     }
@@ -118,7 +118,7 @@ impl Judge {
     pub fn addresses_changed(&mut self, scene: &Scene) {
         let result = self.holders.update(scene, &self.seats);
         self.note(result);
-        self.views.update(scene, &self.holders);
+        self.views.update(scene, &self.holders, &self.seats);
     }
 
     pub fn booted(&mut self, scene: &Scene, host: usize) {

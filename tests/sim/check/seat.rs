@@ -110,7 +110,8 @@ impl Seat {
                     self.enter(scene, host, router, *to, &terms, &duty)?;
                 }
                 Effect::SendAdvert { router: name, packet, .. } if router_number(name) == router => {
-                    let resigned = self.send(scene.now, packet, &terms).map_err(|what| format!("h{host} r{router}: {what}"))?;
+                    let resigned =
+                        self.send(scene.now, packet, &terms).map_err(|what| format!("h{host} r{router}: {what}"))?;
                     sent[usize::from(resigned)] = true;
                 }
                 Effect::SendAdvert { .. }

@@ -7,6 +7,8 @@ use std::time::Duration;
 use locum::types::Instant;
 
 use super::holders::Holders;
+use super::seat::Seat;
+use crate::host::Host;
 use crate::lan::CLIENTS;
 use crate::world::Scene;
 
@@ -25,14 +27,15 @@ pub struct Views {
 }
 
 struct Sole {
+    router: usize,
     holder: usize,
     since: Instant,
-    /// A rival lost power or link before it could be heard of.
+    /// A rival lost power or link, or left, before it could be heard of.
     unaware: bool,
 }
 
 impl Views {
-    pub fn update(&mut self, scene: &Scene, holders: &Holders) {
+    pub fn update(&mut self, scene: &Scene, holders: &Holders, seats: &[Vec<Seat>]) {
         for watched in &holders.addresses {
             let before = self.before.insert(watched.address, watched.holders).unwrap_or_default();
             if watched.holders == before {
@@ -43,19 +46,25 @@ impl Views {
             if watched.holders.count_ones() == 1 && !foreign {
                 let holder = watched.holders.trailing_zeros() as usize;
                 let rivals = scene.hosts.iter().filter(|host| host.id != holder && (before >> host.id) & 1 == 1);
-                let unaware = rivals.into_iter().any(|rival| !rival.powered || !rival.link);
-                self.sole.insert(watched.address, Sole { holder, since: scene.now, unaware });
+                let heard_by = scene.lan.clean_since().map(|at| at + scene.plan.longest_interval(watched.router));
+                let unheard = heard_by.is_none_or(|by| scene.now < by);
+                let gone = |rival: &Host| {
+                    !rival.powered || !rival.link || (unheard && !seats[rival.id][watched.router].is_active())
+                };
+                let unaware = rivals.into_iter().any(gone);
+                self.sole.insert(watched.address, Sole { router: watched.router, holder, since: scene.now, unaware });
             }
         }
     }
 
-    pub fn look(&self, scene: &Scene) -> Result<(), String> {
+    pub fn look(&self, scene: &Scene, seats: &[Vec<Seat>]) -> Result<(), String> {
         let Some(clean_since) = scene.lan.clean_since() else { return Ok(()) };
-        for (address, Sole { holder, since, unaware }) in &self.sole {
+        for (address, Sole { router, holder, since, unaware }) in &self.sole {
             let seen = *since >= clean_since && !unaware;
             let by = if seen { *since + WITHIN } else { clean_since.max(*since) + REFRESH };
             let by = by + scene.plan.lan_slack() + scene.plan.kernel_slack();
-            if scene.now <= by {
+            // Who lingers answers, but announces no more: the successor will.
+            if scene.now <= by || !seats[*holder][*router].is_active() {
                 continue;
             }
             for client in 0..CLIENTS {
