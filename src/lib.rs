@@ -10,7 +10,7 @@
 //!   daemon               THE loop: waits, reads the clock once, one `handle`, performs the effects in order
 //!     |    \
 //!   proto   service      decides            |  everything beside the protocol thread: checks' schedule,
-//!     |    /   |                            |  status socket, log, signals
+//!     |    /   |                            |  status socket, log
 //!   wire config report   bytes; TOML; words |
 //!     |        |
 //!     |       io         does: one file for each kind of system call, no opinions

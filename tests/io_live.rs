@@ -1,6 +1,7 @@
 //! What `io` does with a kernel under it, in network namespaces of its own: with root a namespace a test, without
 //! root the same inside a user namespace.
 
+mod common;
 mod isolation;
 
 use std::collections::BTreeSet;
@@ -157,10 +158,14 @@ fn an_added_address_is_announced_and_marked() {
         assert!(ours.attributes.contains(&AddressAttribute::Protocol(AddressProtocol::Other(112))), "{ours:?}");
 
         // Somebody's own, ours again, and what no kernel takes.
-        let again = bench.added(&["192.0.2.2/24", "192.0.2.10/24", "224.0.0.1/24", "198.51.100.7/32"]);
+        let mut additions: Vec<NewAddress> =
+            ["192.0.2.2/24", "192.0.2.10/24", "203.0.113.7/24", "198.51.100.7/32"].into_iter().map(addition).collect();
+        additions[2].prefix = 33;
+        bench.add(additions);
+        let again: Vec<AddressOutcome> = bench.outcomes(4).into_iter().map(|(_, outcome)| outcome).collect();
         let [first, second, third, fourth] = again.as_slice() else { panic!("{again:?}") };
         assert_eq!((first, second), (&AddressOutcome::AlreadyThere, &AddressOutcome::AlreadyThere));
-        assert!(matches!(third, AddressOutcome::Failed(words) if words.contains("Invalid argument")), "{third:?}");
+        assert!(matches!(third, AddressOutcome::Failed(words) if words.contains("Invalid prefix length")), "{third:?}");
         assert_eq!(fourth, &AddressOutcome::Added);
         // Only what was added is announced.
         await_readable(&observer);

@@ -6,16 +6,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::protocol::{Command, Protocol, ProtocolHandle, ProtocolJoin, spawn_with};
+use super::protocol::{Command, ProtocolHandle, ProtocolJoin, spawn};
 use crate::config::{self, Config, Parsed};
 use crate::io::files::{self, RuntimeDir};
 use crate::io::{capabilities, system};
-use crate::proto::{Agent, Effect, Input};
-use crate::report::status::Status;
-use crate::report::{Event, WallClock};
+use crate::report::Event;
 use crate::service::log::Log;
 use crate::service::{Request, checks, log, socket, starter};
-use crate::types::{Exit, Failure, Instant, InterfaceName};
+use crate::types::{Exit, Failure};
 
 /// Largest configuration that is read; the parser says what it makes of one that is larger than it takes.
 const LARGEST: usize = 2 << 20;
@@ -33,24 +31,6 @@ pub struct Options {
     pub config: PathBuf,
     /// Where lock and socket are.
     pub runtime_dir: PathBuf,
-}
-
-impl Protocol for Agent {
-    fn handle(&mut self, now: Instant, input: Input<'_>, effects: &mut Vec<Effect>) {
-        Agent::handle(self, now, input, effects);
-    }
-
-    fn next_deadline(&self) -> Option<Instant> {
-        Agent::next_deadline(self)
-    }
-
-    fn snapshot(&self, clock: WallClock) -> Status {
-        Agent::snapshot(self, clock)
-    }
-
-    fn interfaces(&self) -> Vec<InterfaceName> {
-        Agent::interfaces(self).into_iter().collect()
-    }
 }
 
 /// Runs the agent in this process until it is told to stop and has let everything go.
@@ -136,9 +116,7 @@ impl Service {
         let listener = socket::open(&path).map_err(internal(&what))?;
         let specs = loaded.config.checks.clone();
         self.warn(loaded.warnings);
-        let config = loaded.config;
-        let (agent, join) = spawn_with(move |now| Agent::new(config, now), self.log.sender())
-            .map_err(internal("start the protocol thread"))?;
+        let (agent, join) = spawn(loaded.config, self.log.sender()).map_err(internal("start the protocol thread"))?;
         let checks = self.serve(listener, runner, &agent);
         // The channel is empty and has room for one.
         checks.specs.send(specs).await.ok();

@@ -259,18 +259,12 @@ impl fmt::Display for Event {
             ),
             Event::Discarded { router, interface, reason, source, suppressed } => {
                 match router {
-                    Some(router) => write!(f, "{router}: packet")?,
-                    None => f.write_str("packet")?,
+                    Some(router) => write!(f, "{router}: packet on {interface}")?,
+                    None => write!(f, "packet on {interface}")?,
                 }
-                write!(f, " on {interface}")?;
-                if let Some(source) = source {
-                    write!(f, " from {source}")?;
-                }
-                write!(f, " discarded: {}", reason.words())?;
-                match suppressed {
-                    0 => Ok(()),
-                    n => write!(f, " ({n} more since the last such line)"),
-                }
+                let source = source.map(|source| format!(" from {source}")).unwrap_or_default();
+                let more = more_since(*suppressed);
+                write!(f, "{source} discarded: {}{more}", reason.words())
             }
             Event::CheckChanged { check, healthy, result, output } => {
                 write!(f, "check {check} is {}: {result}", if *healthy { "healthy" } else { "failing" })?;
@@ -284,13 +278,18 @@ impl fmt::Display for Event {
             Event::RunnerLost { why } => {
                 write!(f, "the runner of check programs is gone, every check fails until it is back: {why}")
             }
-            Event::SystemRefused { router, what, error } => {
-                if let Some(router) = router {
-                    write!(f, "{router}: ")?;
-                }
-                write!(f, "cannot {what}: {error}")
+            Event::SystemRefused { router: Some(router), what, error } => {
+                write!(f, "{router}: cannot {what}: {error}")
             }
+            Event::SystemRefused { router: None, what, error } => write!(f, "cannot {what}: {error}"),
             Event::LogLost { lines } => write!(f, "{lines} log lines were lost because the log could not take them"),
         }
+    }
+}
+
+fn more_since(suppressed: u64) -> String {
+    match suppressed {
+        0 => String::new(),
+        n => format!(" ({n} more since the last such line)"),
     }
 }

@@ -214,7 +214,9 @@ mod tests {
 
     /// What a tracing subscriber gets: level and fields.
     #[derive(Clone, Default)]
-    struct Capture(Arc<Mutex<Vec<(tracing::Level, Vec<(String, String)>)>>>);
+    struct Capture(Arc<Mutex<Vec<Told>>>);
+
+    type Told = (tracing::Level, Vec<(String, String)>);
 
     impl<S: Subscriber> Layer<S> for Capture {
         fn on_event(&self, event: &tracing::Event<'_>, _context: Context<'_, S>) {

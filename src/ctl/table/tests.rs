@@ -77,10 +77,9 @@ web  BACKUP for 3m 12s: 192.0.2.3 is Active with the higher priority 150
     assert_eq!(table(&status(vec![("web", backup())])), expected);
 }
 
-#[test]
-fn an_active_router_that_is_degraded_or_lingers_says_so() {
-    let name = "a-name-of-sixty-four-bytes-as-long-as-one-may-be-in-the-configur";
-    let router = Router {
+/// Much at once: degraded, lingering, weights, discards, and more changes than are shown.
+fn busy() -> Router {
+    Router {
         state: RouterState::Active,
         words: "degraded: check disk failed, but nobody else claims the address".to_owned(),
         degraded: true,
@@ -113,8 +112,13 @@ fn an_active_router_that_is_degraded_or_lingers_says_so() {
             ])
             .collect(),
         ..backup()
-    };
-    let mut status = Status { stopping: true, ..status(vec![(name, router)]) };
+    }
+}
+
+#[test]
+fn an_active_router_that_is_degraded_or_lingers_says_so() {
+    let name = "a-name-of-sixty-four-bytes-as-long-as-one-may-be-in-the-configur";
+    let mut status = Status { stopping: true, ..status(vec![(name, busy())]) };
     let ok = Check {
         healthy: Some(true),
         last_result: Some(CheckResult::Ok),

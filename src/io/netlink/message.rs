@@ -110,13 +110,32 @@ pub fn encode(request: &Request, sequence: u32, acknowledge: bool, batch: &mut V
 #[derive(Debug, PartialEq, Eq)]
 pub enum Answer<'a> {
     /// An acknowledgement (`errno` 0) or a refusal, of the request with this sequence number.
-    Status { sequence: u32, errno: i32, words: String },
+    Status {
+        /// The request's.
+        sequence: u32,
+        /// 0 or what the kernel refused with.
+        errno: i32,
+        /// The kernel's own words, often none.
+        words: String,
+    },
     /// The end of a dump.
-    Done { sequence: u32 },
+    Done {
+        /// The request's.
+        sequence: u32,
+    },
     /// Messages were lost.
     Overrun,
-    /// Anything else: its type and what follows the header.
-    Message { kind: u16, sequence: u32, interrupted: bool, payload: &'a [u8] },
+    /// Anything else.
+    Message {
+        /// RTM_*.
+        kind: u16,
+        /// The request's that it answers; 0 for news.
+        sequence: u32,
+        /// Something changed while the kernel listed: the listing may have holes.
+        interrupted: bool,
+        /// What follows the header, untrusted.
+        payload: &'a [u8],
+    },
 }
 
 /// Takes the messages of one datagram apart. What is cut short ends it.
