@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use crate::agents::{Agent, Router, toml};
-use crate::clock::{SECOND, now};
+use crate::clock::{MS, SECOND, now};
 use crate::common::tool;
 use crate::departures::{cost_of_a_move, made_before_broken, unnoticed};
 use crate::lan::{Lab, address};
@@ -106,7 +106,8 @@ fn where_nobody_is_healthy_one_holds_as_degraded() {
         other.router("web", "is an unhealthy backup", |router| {
             router["state"] == "backup" && router["degraded"] == false
         });
-        assert_eq!(lab.holders.spans(VIP, from, now()).none, 0, "it was never away");
+        // What the kernel says of two hosts at one moment is read a little later, one after the other.
+        assert!(lab.holders.spans(VIP, from, now()).none < 20 * MS, "it was never away");
         lab.wire.wait("adverts at the lowest priority", from, |seen| {
             seen.advert().is_some_and(|advert| advert.source == address(holder, 0) && advert.priority == 1)
         });

@@ -138,7 +138,7 @@ fn a_flood_of_bad_packets_neither_moves_the_address_nor_fills_the_log() {
             let (ours, others): (Vec<&str>, Vec<&str>) = lines.partition(|line| line.contains("web"));
             let most = usize::try_from(10 * minutes).expect("a few");
             assert!(!ours.is_empty() && ours.len() <= most, "{ours:#?}");
-            assert!(!others.is_empty() && others.len() <= most, "{others:#?}");
+            assert!(others.len() <= most, "{others:#?}");
             let counted = discards(agent);
             // Packets that found the socket's queue full were thrown away by the kernel.
             let each = u64::from(PACKETS) / kinds.len() as u64;

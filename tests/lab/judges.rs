@@ -11,13 +11,13 @@ use crate::live::{live, median, samples};
 use crate::power_loss::{VIP, cut_after_an_advert};
 
 const OTHER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 101);
-/// Longer than the Active_Down_Interval of anybody here: 3 x 1 s + (256 - 100) / 256 x 1 s = 3.609375 s.
-const LONGER: u64 = 4 * SECOND;
-/// That interval.
-const DOWN: u64 = 3_609_375_000;
+/// Active_Down_Interval of the lower priority: 3 x 0.5 s + (256 - 100) / 256 x 0.5 s.
+const DOWN: u64 = 1_804_687_500;
+/// Longer than that of anybody here.
+const LONGER: u64 = 2 * SECOND;
 
 fn router(priority: u8) -> Router {
-    Router::new(priority).holding(&["192.0.2.100/24", "192.0.2.101/24"])
+    Router::new(priority).every(500).holding(&["192.0.2.100/24", "192.0.2.101/24"])
 }
 
 /// keepalived has found nothing wrong with what it was sent.

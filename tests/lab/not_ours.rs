@@ -1,9 +1,9 @@
-//! Addresses that somebody else set, and addresses that the kernel refuses.
+//! Addresses that somebody else set: no agent touches them.
 
 use std::net::Ipv4Addr;
 
 use crate::agents::{Agent, Router, toml};
-use crate::clock::{SECOND, now};
+use crate::clock::now;
 use crate::lan::{Lab, address};
 use crate::live::live;
 use crate::power_loss::VIP;
@@ -72,26 +72,4 @@ fn the_hosts_own_addresses_survive_ours() {
 #[test]
 fn the_hosts_own_addresses_survive_ours_where_the_kernel_promotes_secondaries() {
     live(&[], || own_addresses_survive("1"));
-}
-
-#[test]
-fn an_address_that_the_kernel_refuses_is_a_fault_and_no_silent_claim() {
-    live(&[], || {
-        let lab = Lab::new(2);
-        // Below 68 bytes of MTU an interface has no IPv4, and this kind of interface may have so little.
-        lab.host(1).ip_all(&["link add ifb0 type ifb".to_owned(), "link set ifb0 mtu 60 up".to_owned()]);
-        let refused =
-            config(200).replace("[\"192.0.2.100/24\"]", "[{ address = \"192.0.2.100/24\", interface = \"ifb0\" }]");
-        let first = Agent::locum(&lab, 1, &refused);
-        let fault = first.state("web", "fault");
-        assert_eq!(fault["reason"], "address-failed");
-        assert!(fault["words"].as_str().expect("words").contains("cannot add address 192.0.2.100/24"), "{fault}");
-        let _second = Agent::locum(&lab, 2, &config(100));
-        lab.holders.wait(VIP, &[2]);
-        lab.stays(VIP, 2, 3 * SECOND);
-        // It is tried again, and then it is the better one.
-        lab.host(1).ip("link set ifb0 mtu 1500");
-        lab.holders.wait(VIP, &[1]);
-        first.state("web", "active");
-    });
 }
