@@ -94,7 +94,7 @@ impl Router {
         }
     }
 
-    fn advertise(&mut self, world: &mut World<'_>) {
+    pub(super) fn advertise(&mut self, world: &mut World<'_>) {
         let priority = self.election.params().priority;
         self.send(world, Advertised::Active(priority));
     }
