@@ -1,6 +1,7 @@
 #![doc = "placeholder"]
 pub mod config;
 pub mod daemon;
+pub mod demo;
 pub mod io;
 pub mod proto;
 pub mod report;

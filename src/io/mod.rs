@@ -7,10 +7,15 @@
 
 pub mod arp;
 pub mod capabilities;
+pub mod capture;
 pub mod clock;
+pub mod echo;
 pub mod files;
+pub mod lan;
+pub mod namespace;
 pub mod netlink;
 pub mod poller;
+pub mod process;
 mod sys;
 pub mod timer;
 pub mod vrrp;

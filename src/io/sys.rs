@@ -45,3 +45,20 @@ pub(super) fn packet_address(index: u32, protocol: u16) -> io::Result<SockAddr> 
     // SAFETY: the storage holds a whole sockaddr_ll of that length, its family set above.
     Ok(unsafe { SockAddr::new(storage, mem::size_of::<libc::sockaddr_ll>() as libc::socklen_t) })
 }
+/// Frames a packet socket lost since the last call (PACKET_STATISTICS).
+pub(super) fn packet_losses(socket: BorrowedFd<'_>) -> io::Result<u32> {
+    let mut statistics = libc::tpacket_stats { tp_packets: 0, tp_drops: 0 };
+    let mut length = mem::size_of_val(&statistics) as libc::socklen_t;
+    // SAFETY: the pointer and the length describe `statistics`, a struct of two integers that any bytes fit, and
+    // `length` is writable; both outlive the call.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_PACKET,
+            libc::PACKET_STATISTICS,
+            (&raw mut statistics).cast(),
+            &raw mut length,
+        )
+    };
+    if result == 0 { Ok(statistics.tp_drops) } else { Err(io::Error::last_os_error()) }
+}
