@@ -34,6 +34,7 @@ pub enum Release {
 
 /// Everything the log can say. One variant, one kind of line.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields are named for what they are")]
 pub enum Event {
     /// The agent runs.
     Started { node: String, version: &'static str, routers: usize },

@@ -3,6 +3,8 @@
 //! Belongs here: a value two rooms speak of, with its unit and range. Does not belong here: anything
 //! that decides (`proto`), touches the system (`io`) or knows a file format or packet (`config`, `wire`).
 
+#![deny(clippy::wildcard_enum_match_arm, clippy::match_wildcard_for_single_variants)]
+
 mod address;
 mod check;
 mod discard;

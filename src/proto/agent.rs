@@ -1,0 +1,421 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use super::effect::Effect;
+use super::eligibility::{Checks, RETRY};
+use super::input::Input;
+use super::interfaces::Interfaces;
+use super::peers::Discards;
+use super::router::{Router, World};
+use super::settle;
+use crate::config::{Config, RouterConfig};
+use crate::report::{Event, Reason, WallClock, status};
+use crate::types::{CheckName, CheckResult, Discard, Instant, InterfaceFacts, InterfaceName, RouterName, Vrid};
+use crate::wire::{arp, ipv4, vrrp};
+
+/// What one host decides: all its virtual routers and what they share.
+#[derive(Debug)]
+pub struct Agent {
+    node: String,
+    started_at: Instant,
+    /// In a fixed order. A router whose configuration is gone stays at the end until it has let go.
+    routers: Vec<Router>,
+    /// Which router a VRID on an interface belongs to.
+    by_vrid: BTreeMap<(InterfaceName, Vrid), usize>,
+    /// The next deadline of each router, soonest first, and the same by router.
+    deadlines: BTreeSet<(Instant, usize)>,
+    deadline_of: Vec<Option<Instant>>,
+    interfaces: Interfaces,
+    checks: Checks,
+    /// Interfaces whose sockets are open, with the index they were opened for.
+    listening: BTreeMap<InterfaceName, u32>,
+    /// When sockets that could not be opened are tried anew.
+    listen_again_at: Option<Instant>,
+    discards: BTreeMap<InterfaceName, Discards>,
+    stage: Stage,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// No input yet.
+    New,
+    Running,
+    /// Told to stop; lingers.
+    Stopping,
+    Stopped,
+}
+
+impl Agent {
+    /// Nothing happens until the first `handle`.
+    pub fn new(config: Config, now: Instant) -> Self {
+        let mut agent = Agent {
+            node: String::new(),
+            started_at: now,
+            routers: Vec::new(),
+            by_vrid: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+            deadline_of: Vec::new(),
+            interfaces: Interfaces::default(),
+            checks: Checks::default(),
+            listening: BTreeMap::new(),
+            listen_again_at: None,
+            discards: BTreeMap::new(),
+            stage: Stage::New,
+        };
+        agent.adopt(config, now, &mut Vec::new());
+        agent
+    }
+
+    /// The interfaces whose facts matter; those of others may be left out.
+    pub fn interfaces(&self) -> BTreeSet<InterfaceName> {
+        let of_router = |router: &Router| {
+            let config = router.config();
+            let carriers: Vec<_> = config.addresses.iter().map(|address| address.interface).collect();
+            std::iter::once(config.interface).chain(carriers).chain(config.track_interfaces.clone())
+        };
+        self.routers.iter().flat_map(of_router).collect()
+    }
+
+    /// When `handle` must be called at the latest, be it with a mere tick.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let of_router = self.deadlines.first().map(|(at, _)| *at);
+        let of_discards = self.discards.values().filter_map(Discards::deadline).min();
+        of_router.into_iter().chain(of_discards).chain(self.listen_again_at).min()
+    }
+
+    /// Takes one input in and appends what is to be done, in order, to `effects`.
+    ///
+    /// Deadlines are judged on [`Input::Tick`] alone: who was late reads everything that is queued first, so that
+    /// its own absence is not taken for a peer's.
+    ///
+    /// **Every input is followed by performing all its effects** before the next one is handed in, except for
+    /// inputs that report the failure of an effect, which come when the failure does.
+    pub fn handle(&mut self, now: Instant, input: Input<'_>, effects: &mut Vec<Effect>) {
+        let first = effects.len();
+        if self.stage == Stage::New {
+            self.stage = Stage::Running;
+            let event = Event::Started {
+                node: self.node.clone(),
+                version: env!("CARGO_PKG_VERSION"),
+                routers: self.routers.len(),
+            };
+            effects.push(Effect::Tell(event));
+            self.review(now, effects, |_| true);
+        }
+        self.take_in(now, input, effects);
+        self.drop_the_departed();
+        let fresh = effects.split_off(first);
+        effects.extend(settle::settle(fresh, &mut self.routers, &self.interfaces));
+        if self.stage == Stage::Stopping && self.routers.iter().all(Router::is_over) {
+            self.stage = Stage::Stopped;
+            effects.extend([Effect::Tell(Event::Stopped), Effect::Stopped]);
+        }
+    }
+
+    /// How things stand. `clock` turns our times into dates; its reading is now.
+    pub fn snapshot(&self, clock: WallClock) -> status::Status {
+        let hint = (self.routers.is_empty() && self.stage != Stage::Stopped)
+            .then(|| "no virtual router is configured: add a [virtual_router.NAME] and reload".to_owned());
+        let router =
+            |router: &Router| (router.name().to_string(), router.snapshot(&clock, &self.interfaces, &self.checks));
+        let discards = |(name, discards): (&InterfaceName, &Discards)| (name.to_string(), discards.totals());
+        status::Status {
+            version: status::VERSION,
+            node: self.node.clone(),
+            program: env!("CARGO_PKG_VERSION").to_owned(),
+            now: clock.rfc3339(clock.at),
+            uptime: clock.at.since(self.started_at).as_secs_f64(),
+            hint,
+            stopping: matches!(self.stage, Stage::Stopping | Stage::Stopped),
+            routers: self.routers.iter().rev().map(router).collect(),
+            checks: self.check_status(&clock),
+            discards: self.discards.iter().map(discards).collect(),
+        }
+    }
+
+    fn check_status(&self, clock: &WallClock) -> BTreeMap<String, status::Check> {
+        let checks = self.checks.iter().map(|(name, check)| {
+            let document = status::Check {
+                healthy: check.healthy,
+                last_result: check.last.map(|(result, _)| result),
+                result_ms_ago: check.last.map(|(_, at)| clock.at.since(at).as_millis() as u64),
+                output: check.output.clone(),
+                runs: check.runs,
+                failures: check.failures,
+            };
+            (name.to_string(), document)
+        });
+        checks.collect()
+    }
+
+    fn take_in(&mut self, now: Instant, input: Input<'_>, effects: &mut Vec<Effect>) {
+        match input {
+            Input::Tick => self.tick(now, effects),
+            Input::Packet { interface, received, bytes } => self.packet(now, interface, received, bytes, effects),
+            Input::Frame { interface, bytes } => self.frame(now, interface, bytes, effects),
+            Input::Interface { name, facts } => self.interface(now, name, facts, effects),
+            Input::ListenFailed { interface, error } => {
+                self.listening.remove(&interface);
+                self.listen_again_at = Some(now + RETRY);
+                let chosen = |router: &Router| router.config().interface == interface;
+                self.each(now, effects, chosen, |router, world| router.listen_failed(world, error.clone()));
+            }
+            Input::AddressesAdded { router, outcomes } => {
+                let mut outcomes = Some(outcomes);
+                self.of_name(now, effects, &router, |router, world| {
+                    router.added(world, outcomes.take().unwrap_or_default());
+                });
+            }
+            Input::SendFailed { router, error } => {
+                self.of_name(now, effects, &router, |router, world| router.send_failed(world, error.clone()));
+            }
+            Input::Check { name, result, output } => self.check(now, name, result, output, effects),
+            Input::Reload(config) => self.reload(now, *config, effects),
+            Input::Stop => self.stop(now, effects, |router, world| router.end(world, Reason::Stopping)),
+            Input::StopAtOnce => self.stop(now, effects, Router::end_at_once),
+        }
+    }
+
+    fn packet(
+        &mut self,
+        now: Instant,
+        interface: InterfaceName,
+        received: Instant,
+        bytes: &[u8],
+        effects: &mut Vec<Effect>,
+    ) {
+        let vrid = vrrp::vrid_of(bytes);
+        let router = vrid.and_then(|vrid| self.by_vrid.get(&(interface, vrid)).copied());
+        let source = || ipv4::source_of(bytes).map(IpAddr::V4);
+        match (vrrp::parse(bytes), router) {
+            (Ok(packet), Some(number)) => {
+                self.at(now, effects, number, |router, world| router.hear(world, received.min(now), &packet));
+            }
+            (Err(reason), Some(number)) => {
+                self.at(now, effects, number, |router, world| router.discard(world, reason, source()));
+            }
+            (Ok(_), None) => self.discard(now, interface, Discard::ForeignVrid, source(), effects),
+            (Err(reason), None) => self.discard(now, interface, reason, source(), effects),
+        }
+    }
+
+    fn discard(
+        &mut self,
+        now: Instant,
+        interface: InterfaceName,
+        reason: Discard,
+        source: Option<IpAddr>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let discards = self.discards.entry(interface).or_insert_with(|| Discards::new(now));
+        let line = discards.count(now, (None, interface), reason, source);
+        effects.extend(line.map(Effect::Tell));
+    }
+
+    fn frame(&mut self, now: Instant, interface: InterfaceName, bytes: &[u8], effects: &mut Vec<Effect>) {
+        if let Some(heard) = arp::parse_gratuitous(bytes) {
+            let leaving = |router: &Router| router.holding().is_leaving();
+            self.each(now, effects, leaving, |router, world| router.hear_announcement(world, interface, heard));
+        }
+    }
+
+    fn interface(
+        &mut self,
+        now: Instant,
+        name: InterfaceName,
+        facts: Option<InterfaceFacts>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let index_before = self.interfaces.get(name).map(|facts| facts.index);
+        let index = facts.as_ref().map(|facts| facts.index);
+        if !self.interfaces.learn(name, facts) {
+            return;
+        }
+        if index_before.is_some() && index_before != index {
+            self.each(now, effects, |_| true, |router, _| router.interface_gone(name));
+        }
+        self.listen(effects);
+        self.review(now, effects, |_| true);
+    }
+
+    fn check(&mut self, now: Instant, name: CheckName, result: CheckResult, output: String, effects: &mut Vec<Effect>) {
+        if let Some(healthy) = self.checks.record(now, &name, result, output.clone()) {
+            let event = Event::CheckChanged { check: name.clone(), healthy, result, output };
+            effects.push(Effect::Tell(event));
+            self.review(now, effects, |router| router.config().checks.contains(&name));
+        }
+    }
+
+    fn reload(&mut self, now: Instant, config: Config, effects: &mut Vec<Effect>) {
+        if self.stage != Stage::Running {
+            return;
+        }
+        let [added, changed, removed] = self.adopt(config, now, effects);
+        effects.push(Effect::Tell(Event::Reloaded { added, changed, removed }));
+        self.listen(effects);
+        self.review(now, effects, |_| true);
+    }
+
+    /// Takes a configuration over: what is the same stays as it is. How many routers were added, changed, removed.
+    fn adopt(&mut self, config: Config, now: Instant, effects: &mut Vec<Effect>) -> [usize; 3] {
+        let Config { node, routers: mut wanted, checks } = config;
+        self.node = node;
+        self.checks.configure(&checks);
+        let addresses = wanted.values().flat_map(|router| router.addresses.iter());
+        let held = self.routers.iter().flat_map(|router| router.holding().present());
+        let addresses = addresses.map(|address| address.net.addr()).chain(held.map(|(_, net)| net.addr())).collect();
+        self.interfaces.set_virtual(addresses);
+        self.rename(&wanted);
+        let [mut changed, mut removed] = [0, 0];
+        let mut world = World { now, interfaces: &self.interfaces, checks: &self.checks, effects };
+        for router in self.routers.iter_mut().filter(|router| !router.is_ended()) {
+            match wanted.remove(router.name()) {
+                Some(same) if same == *router.config() => {}
+                Some(other) if other.interface == router.config().interface => {
+                    router.reconfigure(&mut world, other);
+                    changed += 1;
+                }
+                // On another interface it is another virtual router, though of the same name.
+                Some(other) => {
+                    router.end(&mut world, Reason::Reconfigured);
+                    wanted.insert(router.name().clone(), other);
+                    removed += 1;
+                }
+                None => {
+                    router.end(&mut world, Reason::Reconfigured);
+                    removed += 1;
+                }
+            }
+        }
+        let added = wanted.len();
+        let new = wanted.into_iter().map(|(name, config)| Router::new(name, config, now));
+        let departing = self.routers.iter().position(Router::is_ended).unwrap_or(self.routers.len());
+        self.routers.splice(departing..departing, new);
+        self.routers.sort_by_key(Router::is_ended);
+        self.number_routers();
+        [added, changed, removed]
+    }
+
+    /// A router whose name is gone while another name has its interface and VRID is the same one, renamed.
+    fn rename(&mut self, wanted: &BTreeMap<RouterName, RouterConfig>) {
+        let names: BTreeSet<RouterName> = self.routers.iter().map(|router| router.name().clone()).collect();
+        for router in self.routers.iter_mut().filter(|router| !router.is_ended() && !wanted.contains_key(router.name()))
+        {
+            let same = |config: &RouterConfig| {
+                config.interface == router.config().interface && config.vrid == router.config().vrid
+            };
+            let new_name = wanted.iter().find(|(name, config)| !names.contains(*name) && same(config));
+            if let Some((name, _)) = new_name {
+                router.rename(name.clone());
+            }
+        }
+    }
+
+    fn stop(&mut self, now: Instant, effects: &mut Vec<Effect>, end: impl FnMut(&mut Router, &mut World<'_>)) {
+        if self.stage == Stage::Running {
+            self.stage = Stage::Stopping;
+            effects.push(Effect::Tell(Event::Stopping));
+        }
+        self.each(now, effects, |_| true, end);
+    }
+
+    /// Opens and closes sockets so that those that the routers need are open, on the interfaces as they are now.
+    fn listen(&mut self, effects: &mut Vec<Effect>) {
+        let used: BTreeSet<InterfaceName> = self.routers.iter().map(|router| router.config().interface).collect();
+        let wanted: BTreeMap<InterfaceName, u32> =
+            used.into_iter().filter_map(|name| Some((name, self.interfaces.get(name)?.index))).collect();
+        for interface in self.listening.keys().filter(|name| !wanted.contains_key(name)) {
+            effects.push(Effect::Unlisten { interface: *interface });
+        }
+        for (&interface, &index) in wanted.iter().filter(|(name, index)| self.listening.get(name) != Some(index)) {
+            effects.push(Effect::Listen { interface, index });
+        }
+        self.listening = wanted;
+    }
+
+    fn tick(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        let due: Vec<usize> = self.deadlines.range(..=(now, usize::MAX)).map(|(_, number)| *number).collect();
+        for number in due {
+            self.at(now, effects, number, |router, world| router.tick(world));
+        }
+        if self.listen_again_at.is_some_and(|at| at <= now) {
+            self.listen_again_at = None;
+            self.listen(effects);
+        }
+        for (interface, discards) in &mut self.discards {
+            if discards.deadline().is_some_and(|due| due <= now) {
+                effects.extend(discards.tick(now, (None, *interface)).into_iter().map(Effect::Tell));
+            }
+        }
+    }
+
+    fn review(&mut self, now: Instant, effects: &mut Vec<Effect>, chosen: impl Fn(&Router) -> bool) {
+        self.each(now, effects, chosen, |router, world| router.review(world));
+    }
+
+    fn of_name(
+        &mut self,
+        now: Instant,
+        effects: &mut Vec<Effect>,
+        name: &RouterName,
+        step: impl FnMut(&mut Router, &mut World<'_>),
+    ) {
+        self.each(now, effects, |router| router.name() == name, step);
+    }
+
+    fn each(
+        &mut self,
+        now: Instant,
+        effects: &mut Vec<Effect>,
+        chosen: impl Fn(&Router) -> bool,
+        mut step: impl FnMut(&mut Router, &mut World<'_>),
+    ) {
+        for number in 0..self.routers.len() {
+            if self.routers.get(number).is_some_and(&chosen) {
+                self.at(now, effects, number, &mut step);
+            }
+        }
+    }
+
+    /// One step of one router, and its new deadline.
+    fn at(
+        &mut self,
+        now: Instant,
+        effects: &mut Vec<Effect>,
+        number: usize,
+        step: impl FnOnce(&mut Router, &mut World<'_>),
+    ) {
+        let Some(router) = self.routers.get_mut(number) else {
+            return;
+        };
+        let mut world = World { now, interfaces: &self.interfaces, checks: &self.checks, effects };
+        step(router, &mut world);
+        let deadline = router.deadline();
+        if let Some(before) = self.deadline_of.get_mut(number).filter(|before| **before != deadline) {
+            before.map(|at| self.deadlines.remove(&(at, number)));
+            deadline.map(|at| self.deadlines.insert((at, number)));
+            *before = deadline;
+        }
+    }
+
+    fn number_routers(&mut self) {
+        let taking_part = self.routers.iter().enumerate().filter(|(_, router)| !router.is_ended());
+        self.by_vrid =
+            taking_part.map(|(number, router)| ((router.config().interface, router.config().vrid), number)).collect();
+        for (number, router) in self.routers.iter().enumerate() {
+            let key = (router.config().interface, router.config().vrid);
+            self.by_vrid.entry(key).or_insert(number);
+        }
+        self.deadline_of = self.routers.iter().map(Router::deadline).collect();
+        let numbered = self.deadline_of.iter().enumerate();
+        self.deadlines = numbered.filter_map(|(number, deadline)| Some(((*deadline)?, number))).collect();
+    }
+
+    fn drop_the_departed(&mut self) {
+        // While stopping all are kept, so that the last status still shows them.
+        if self.stage == Stage::Running && self.routers.iter().any(Router::is_over) {
+            self.routers.retain(|router| !router.is_over());
+            self.number_routers();
+        }
+    }
+}

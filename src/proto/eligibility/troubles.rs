@@ -1,0 +1,66 @@
+use std::time::Duration;
+
+use crate::report::Reason;
+use crate::types::{Instant, InterfaceName, IpNet};
+
+/// After a failure of our own, how long the router stays out before it tries again.
+pub(crate) const RETRY: Duration = Duration::from_secs(10);
+
+/// Failures of this host's own doing that keep a router out of its election for a while.
+#[derive(Debug, Default)]
+pub(crate) struct Troubles {
+    /// The newest one, and when it is tried anew.
+    current: Option<(Reason, Instant)>,
+    /// Since when every advert has failed to leave.
+    mute_since: Option<Instant>,
+    last_advert_failed: bool,
+}
+
+impl Troubles {
+    pub(crate) fn reason(&self) -> Option<Reason> {
+        self.current.as_ref().map(|(reason, _)| reason.clone())
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.current.as_ref().map(|(_, retry_at)| *retry_at)
+    }
+
+    /// Forgets a trouble whose time is up; true if there was one.
+    pub(crate) fn tick(&mut self, now: Instant) -> bool {
+        let over = self.deadline().is_some_and(|retry_at| retry_at <= now);
+        if over {
+            *self = Troubles::default();
+        }
+        over
+    }
+
+    /// What was wrong with the interface may be gone with it.
+    pub(crate) fn forget(&mut self) {
+        *self = Troubles::default();
+    }
+
+    pub(crate) fn address_failed(&mut self, now: Instant, address: IpNet, error: String) {
+        self.current = Some((Reason::AddressFailed(address, error), now + RETRY));
+    }
+
+    pub(crate) fn listen_failed(&mut self, now: Instant, interface: InterfaceName, error: String) {
+        self.current = Some((Reason::SocketFailed(interface, error), now + RETRY));
+    }
+
+    /// An advert is about to be sent: if the one before left, the host is not mute.
+    pub(crate) fn sending(&mut self) {
+        if !self.last_advert_failed {
+            self.mute_since = None;
+        }
+        self.last_advert_failed = false;
+    }
+
+    /// The advert did not leave. A fault only after `patience`: until then the peers have not given up on us.
+    pub(crate) fn send_failed(&mut self, now: Instant, interface: InterfaceName, error: String, patience: Duration) {
+        self.last_advert_failed = true;
+        let since = *self.mute_since.get_or_insert(now);
+        if now.since(since) >= patience {
+            self.current = Some((Reason::SendFailed(interface, error), now + RETRY));
+        }
+    }
+}

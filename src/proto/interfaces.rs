@@ -1,0 +1,108 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
+
+use crate::report::Reason;
+use crate::types::{InterfaceFacts, InterfaceName, IpNet, MacAddr};
+
+/// What is known of the host's interfaces, and which addresses are virtual and so never the host's own.
+#[derive(Debug, Default)]
+pub(crate) struct Interfaces {
+    known: BTreeMap<InterfaceName, InterfaceFacts>,
+    virtual_addresses: BTreeSet<IpAddr>,
+    /// Subnets in which the host has or had an address of its own.
+    host_subnets: BTreeSet<(InterfaceName, IpNet)>,
+}
+
+impl Interfaces {
+    /// The newest facts of one interface; true if they differ from those before.
+    pub(crate) fn learn(&mut self, name: InterfaceName, facts: Option<InterfaceFacts>) -> bool {
+        let changed = self.known.get(&name) != facts.as_ref();
+        match facts {
+            Some(facts) => {
+                self.known.insert(name, facts);
+            }
+            None => {
+                self.known.remove(&name);
+                self.host_subnets.retain(|(interface, _)| *interface != name);
+            }
+        }
+        self.remember_host_subnets();
+        changed
+    }
+
+    /// All addresses that virtual routers move, so that none is taken for one of the host's own.
+    pub(crate) fn set_virtual(&mut self, addresses: BTreeSet<IpAddr>) {
+        self.virtual_addresses = addresses;
+        self.remember_host_subnets();
+    }
+
+    fn remember_host_subnets(&mut self) {
+        for (name, facts) in &self.known {
+            let own = facts.addresses.iter().filter(|net| !self.virtual_addresses.contains(&net.addr()));
+            self.host_subnets.extend(own.map(|net| (*name, net.trunc())));
+        }
+    }
+
+    pub(crate) fn get(&self, name: InterfaceName) -> Option<&InterfaceFacts> {
+        self.known.get(&name)
+    }
+
+    pub(crate) fn mac(&self, name: InterfaceName) -> Option<MacAddr> {
+        self.known.get(&name)?.mac
+    }
+
+    /// What keeps an interface from carrying addresses, if anything does.
+    pub(crate) fn trouble(&self, name: InterfaceName) -> Option<Reason> {
+        match self.known.get(&name) {
+            None => Some(Reason::InterfaceMissing(name)),
+            Some(facts) if !facts.up => Some(Reason::InterfaceDown(name)),
+            Some(facts) if !facts.running => Some(Reason::NoCarrier(name)),
+            Some(facts) if facts.mac.is_none() => Some(Reason::NoHardwareAddress(name)),
+            Some(_) => None,
+        }
+    }
+
+    /// Where adverts come from: the interface's first address that no virtual router moves (RFC 9568 section
+    /// 7.2); the owner of an address may use that one.
+    pub(crate) fn source(&self, name: InterfaceName, owner: bool) -> Option<Ipv4Addr> {
+        let facts = self.known.get(&name)?;
+        let ipv4 = |net: &IpNet| match net {
+            IpNet::V4(net) => Some(net.addr()),
+            IpNet::V6(_) => None,
+        };
+        let is_virtual = |address: &Ipv4Addr| self.virtual_addresses.contains(&IpAddr::V4(*address));
+        let all = || facts.addresses.iter().filter_map(ipv4);
+        all().find(|address| !is_virtual(address)).or_else(|| all().next().filter(|_| owner))
+    }
+
+    /// The prefix length an address is added with.
+    ///
+    /// Where the kernel removes the secondaries of a subnet with their primary, and the host has or had an
+    /// address in the subnet, ours goes in with a full-length prefix: neither then takes the other along.
+    pub(crate) fn prefix_for(&self, name: InterfaceName, address: IpNet) -> u8 {
+        let promotes = self.known.get(&name).is_some_and(|facts| facts.promote_secondaries);
+        if !promotes && self.host_subnets.contains(&(name, address.trunc())) {
+            address.max_prefix_len()
+        } else {
+            address.prefix_len()
+        }
+    }
+
+    /// Addresses of the host's own in the same subnet, which the kernel may remove along with ours.
+    pub(crate) fn host_neighbours(&self, name: InterfaceName, removed: IpNet) -> impl Iterator<Item = IpNet> + '_ {
+        let all = self.known.get(&name).map(|facts| facts.addresses.as_slice()).unwrap_or_default();
+        all.iter().copied().filter(move |net| {
+            same_subnet(*net, removed) && !self.virtual_addresses.contains(&net.addr()) && net.addr() != removed.addr()
+        })
+    }
+
+    /// Whether the kernel lists this address on the interface, whatever its prefix length.
+    pub(crate) fn has(&self, name: InterfaceName, address: IpAddr) -> bool {
+        self.known.get(&name).is_some_and(|facts| facts.addresses.iter().any(|net| net.addr() == address))
+    }
+}
+
+/// Whether the kernel ties the life of two addresses of an interface together: same subnet, same length.
+pub(crate) fn same_subnet(one: IpNet, other: IpNet) -> bool {
+    one.prefix_len() == other.prefix_len() && one.trunc() == other.trunc()
+}

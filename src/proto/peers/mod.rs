@@ -1,0 +1,69 @@
+//! Who else was heard, and what was thrown away.
+//!
+//! Belongs here: memory of peers, counters of discards, and how often they are told. Does not belong here:
+//! what a valid advert means (`election`).
+
+mod discards;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+
+pub(crate) use discards::Discards;
+
+use crate::types::{Advertised, Instant, Interval};
+use crate::wire::vrrp::{ChecksumForm, Received};
+
+/// More than any real group has; the one silent for longest makes room for a new one.
+const MAX_PEERS: usize = 32;
+
+/// One peer's last advert.
+#[derive(Debug, Clone)]
+pub(crate) struct Peer {
+    pub(crate) advertised: Advertised,
+    pub(crate) interval: Interval,
+    pub(crate) checksum: ChecksumForm,
+    pub(crate) heard_at: Instant,
+    pub(crate) adverts: u64,
+}
+
+/// The peers of one virtual router.
+#[derive(Debug, Default)]
+pub(crate) struct Peers {
+    known: BTreeMap<Ipv4Addr, Peer>,
+    /// Whoever last advertised as Active.
+    active: Option<Ipv4Addr>,
+}
+
+impl Peers {
+    /// Remembers a valid advert.
+    pub(crate) fn hear(&mut self, received_at: Instant, received: &Received) {
+        let advertisement = &received.advertisement;
+        if !self.known.contains_key(&received.source) && self.known.len() >= MAX_PEERS {
+            let oldest = self.known.iter().min_by_key(|(_, peer)| peer.heard_at).map(|(source, _)| *source);
+            oldest.map(|source| self.known.remove(&source));
+        }
+        let adverts = self.known.get(&received.source).map_or(0, |peer| peer.adverts);
+        let peer = Peer {
+            advertised: advertisement.advertised,
+            interval: advertisement.interval,
+            checksum: received.checksum,
+            heard_at: received_at,
+            adverts: adverts + 1,
+        };
+        self.known.insert(received.source, peer);
+        match advertisement.advertised {
+            Advertised::Active(_) => self.active = Some(received.source),
+            Advertised::Resigned => {}
+        }
+    }
+
+    /// Who was Active last, as far as was heard, with its last advert.
+    pub(crate) fn active(&self) -> Option<(IpAddr, &Peer)> {
+        let source = self.active?;
+        self.known.get(&source).map(|peer| (IpAddr::V4(source), peer))
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Ipv4Addr, &Peer)> {
+        self.known.iter()
+    }
+}

@@ -1,0 +1,448 @@
+//! One virtual router: its eligibility, election, holding and peers, wired together.
+//!
+//! Belongs here: what follows in one of them from what happened in another. Does not belong here: their own
+//! rules, and anything that concerns several routers (`agent`).
+
+mod follow;
+mod snapshot;
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use super::effect::Effect;
+use super::election::{self, Election, Outcome, Params, State};
+use super::eligibility::{self, Checks, Troubles, Verdict};
+use super::holding::{Departure, Ground, Holding, Linger};
+use super::interfaces::Interfaces;
+use super::peers::{Discards, Peers};
+use crate::config::RouterConfig;
+use crate::report::{Event, Reason, RouterState};
+use crate::types::{
+    AddressOutcome, Advertised, CheckName, CheckResult, Discard, Instant, InterfaceName, IpNet, Priority, RouterName,
+};
+use crate::wire::arp::Announcement;
+use crate::wire::vrrp::{Advertisement, Received};
+
+/// Changes of state that are remembered for the status.
+const REMEMBERED: usize = 20;
+
+/// What a router needs of the agent for one step.
+pub(crate) struct World<'a> {
+    pub(crate) now: Instant,
+    pub(crate) interfaces: &'a Interfaces,
+    pub(crate) checks: &'a Checks,
+    pub(crate) effects: &'a mut Vec<Effect>,
+}
+
+/// One virtual router.
+#[derive(Debug)]
+pub(crate) struct Router {
+    name: RouterName,
+    config: RouterConfig,
+    election: Election,
+    holding: Holding,
+    peers: Peers,
+    discards: Discards,
+    troubles: Troubles,
+    mode: Mode,
+    /// Whether it has ever been let into its election; from then on a check without a result holds nobody back.
+    started: bool,
+    /// The state as everybody was last told it, why, and since when.
+    reported: RouterState,
+    reason: Reason,
+    since: Instant,
+    transitions: VecDeque<(Instant, RouterState, RouterState, Reason)>,
+    counters: Counters,
+    /// When an unhealthy Active router resigns anew.
+    resign_again_at: Option<Instant>,
+    answered_at: Option<Instant>,
+    /// When the log last heard of a challenger, so that a lasting conflict is told once a minute.
+    challenge_told_at: Option<Instant>,
+}
+
+/// Whether it takes part in its election, and if not, what it is in instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Mode {
+    /// Not looked at yet.
+    New,
+    Fit,
+    /// Takes part at the lowest priority.
+    Unhealthy(Vec<(CheckName, CheckResult)>),
+    Fault,
+    /// For good: the agent stops, or the configuration no longer has it.
+    Ended,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    adverts_sent: u64,
+    adverts_received: u64,
+    became_active: u64,
+    resignations_sent: u64,
+    resignations_received: u64,
+    send_errors: u64,
+}
+
+impl Router {
+    /// Not taking part until `review` lets it.
+    pub(crate) fn new(name: RouterName, config: RouterConfig, now: Instant) -> Self {
+        let params = Params {
+            priority: config.priority,
+            advert_interval: config.advert_interval,
+            preempt: config.preempt,
+            preempt_delay: config.preempt_delay,
+            source: Ipv4Addr::UNSPECIFIED,
+            reluctant: false,
+        };
+        Router {
+            election: Election::new(params),
+            holding: Holding::new(&config.addresses),
+            peers: Peers::default(),
+            discards: Discards::new(now),
+            troubles: Troubles::default(),
+            mode: Mode::New,
+            started: false,
+            reported: RouterState::Initialize,
+            reason: Reason::Startup,
+            since: now,
+            transitions: VecDeque::new(),
+            counters: Counters::default(),
+            resign_again_at: None,
+            answered_at: None,
+            challenge_told_at: None,
+            name,
+            config,
+        }
+    }
+
+    pub(crate) fn name(&self) -> &RouterName {
+        &self.name
+    }
+
+    pub(crate) fn config(&self) -> &RouterConfig {
+        &self.config
+    }
+
+    pub(crate) fn holding(&self) -> &Holding {
+        &self.holding
+    }
+
+    /// Whether it has left its election for good.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.mode == Mode::Ended
+    }
+
+    /// Whether it has left its election for good and holds nothing any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_ended() && self.holding.is_empty()
+    }
+
+    /// When it must be ticked at the latest.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        [
+            self.election.deadline(),
+            self.holding.deadline(),
+            self.troubles.deadline(),
+            self.discards.deadline(),
+            self.resign_again_at,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Looks at all facts anew and draws the consequences; to be called when one has changed.
+    pub(crate) fn review(&mut self, world: &mut World<'_>) {
+        if self.mode == Mode::Ended {
+            return;
+        }
+        match eligibility::verdict(&self.config, world.interfaces, world.checks, &self.troubles, self.started) {
+            Verdict::Fault(reason) => self.fail(world, reason),
+            Verdict::Fit(priority) => self.take_part(world, priority, Mode::Fit),
+            Verdict::Unhealthy(failing) => self.take_part(world, Priority::LOWEST, Mode::Unhealthy(failing)),
+        }
+    }
+
+    /// Time has passed.
+    pub(crate) fn tick(&mut self, world: &mut World<'_>) {
+        if self.troubles.tick(world.now) {
+            self.review(world);
+        }
+        if self.resign_again_at.is_some_and(|at| at <= world.now) {
+            self.step_back(world);
+        }
+        let outcome = self.election.tick(world.now);
+        self.follow(world, outcome, None);
+        if self.hold(world, |holding, ground| holding.tick(ground)) {
+            self.resign(world);
+        }
+        let about = (Some(&self.name), self.config.interface);
+        let lines = self.discards.tick(world.now, about);
+        world.effects.extend(lines.into_iter().map(Effect::Tell));
+    }
+
+    /// A valid advert of this VRID.
+    pub(crate) fn hear(&mut self, world: &mut World<'_>, received_at: Instant, received: &Received) {
+        let source = received.source;
+        if source == self.election.params().source {
+            self.discard(world, Discard::OwnPacket, Some(IpAddr::V4(source)));
+            return;
+        }
+        self.peers.hear(received_at, received);
+        let Advertisement { advertised, interval, .. } = received.advertisement;
+        self.counters.adverts_received += 1;
+        match advertised {
+            Advertised::Resigned => self.counters.resignations_received += 1,
+            Advertised::Active(_) => self.holding.hear_successor(world.now),
+        }
+        let outcome = self.election.hear(world.now, received_at, source, advertised, interval);
+        self.follow(world, outcome, Some((source, advertised)));
+    }
+
+    /// A packet of this VRID that was thrown away.
+    pub(crate) fn discard(&mut self, world: &mut World<'_>, reason: Discard, source: Option<IpAddr>) {
+        let about = (Some(&self.name), self.config.interface);
+        let line = self.discards.count(world.now, about, reason, source);
+        world.effects.extend(line.map(Effect::Tell));
+    }
+
+    /// Somebody announced an address.
+    pub(crate) fn hear_announcement(&mut self, world: &mut World<'_>, interface: InterfaceName, heard: Announcement) {
+        self.hold(world, |holding, ground| holding.hear_announcement(ground, interface, heard));
+    }
+
+    /// What became of additions.
+    pub(crate) fn added(&mut self, world: &mut World<'_>, outcomes: Vec<(IpNet, AddressOutcome)>) {
+        if let Some((address, error)) = self.hold(world, |holding, ground| holding.added(ground, outcomes)) {
+            self.troubles.address_failed(world.now, address, error);
+            self.review(world);
+        }
+    }
+
+    /// An advert did not leave.
+    pub(crate) fn send_failed(&mut self, world: &mut World<'_>, error: String) {
+        self.counters.send_errors += 1;
+        let patience = election::active_down_interval(self.config.priority, self.config.advert_interval);
+        self.troubles.send_failed(world.now, self.config.interface, error, patience);
+        self.review(world);
+    }
+
+    /// The sockets of its interface could not be opened.
+    pub(crate) fn listen_failed(&mut self, world: &mut World<'_>, error: String) {
+        self.troubles.listen_failed(world.now, self.config.interface, error);
+        self.review(world);
+    }
+
+    /// An interface was deleted or made anew: nothing is left of what was on it, be it good or bad.
+    pub(crate) fn interface_gone(&mut self, interface: InterfaceName) {
+        self.holding.interface_gone(interface);
+        if interface == self.config.interface {
+            self.troubles.forget();
+        }
+    }
+
+    /// Takes over another configuration in place. The caller reviews it afterwards.
+    pub(crate) fn reconfigure(&mut self, world: &mut World<'_>, config: RouterConfig) {
+        if config.vrid != self.config.vrid {
+            // Under the new VRID nobody knows us: a new election, while the addresses stay until it is decided.
+            self.quit(world, Reason::Reconfigured);
+            self.mode = Mode::New;
+            self.peers = Peers::default();
+        }
+        self.config = config;
+        let addresses = self.config.addresses.clone();
+        self.hold(world, |holding, ground| holding.reconfigure(ground, &addresses));
+    }
+
+    /// The configuration calls it otherwise.
+    pub(crate) fn rename(&mut self, name: RouterName) {
+        self.name = name;
+    }
+
+    /// See [`Holding::hand_over`].
+    pub(crate) fn hand_over(&mut self, interface: InterfaceName, address: IpAddr) -> Option<u8> {
+        self.holding.hand_over(interface, address)
+    }
+
+    /// See [`Holding::take_over`].
+    pub(crate) fn take_over(&mut self, interface: InterfaceName, address: IpAddr, prefix: u8) {
+        self.holding.take_over(interface, address, prefix);
+    }
+
+    /// Leaves the election for good: resigns, if Active, and lingers.
+    pub(crate) fn end(&mut self, world: &mut World<'_>, reason: Reason) {
+        if self.mode != Mode::Ended {
+            self.quit(world, reason);
+            self.mode = Mode::Ended;
+        }
+    }
+
+    /// Lets go of everything without waiting for anybody.
+    pub(crate) fn end_at_once(&mut self, world: &mut World<'_>) {
+        self.end(world, Reason::Stopping);
+        self.hold(world, |holding, ground| holding.leave(ground, Departure::AtOnce));
+    }
+
+    fn take_part(&mut self, world: &mut World<'_>, priority: Priority, mode: Mode) {
+        let source = world.interfaces.source(self.config.interface, self.config.priority.is_owner());
+        let params = Params {
+            priority,
+            advert_interval: self.config.advert_interval,
+            preempt: self.config.preempt,
+            preempt_delay: self.config.preempt_delay,
+            source: source.unwrap_or(Ipv4Addr::UNSPECIFIED),
+            reluctant: matches!(mode, Mode::Unhealthy(_)),
+        };
+        let before = self.election.params().priority;
+        if before != priority && self.started {
+            let router = self.name.clone();
+            world.effects.push(Effect::Tell(Event::PriorityChanged { router, from: before, to: priority }));
+        }
+        self.election.set_params(params, world.now);
+        let was = std::mem::replace(&mut self.mode, mode);
+        if *self.election.state() == State::Initialize {
+            let recovered = was == Mode::Fault && self.started;
+            self.started = true;
+            let outcome = self.election.start(world.now);
+            match outcome {
+                Outcome::Claim(_) | Outcome::Advertise | Outcome::Yield | Outcome::Assert => {}
+                Outcome::Nothing => {
+                    let reason = if recovered { Reason::Recovered } else { Reason::Startup };
+                    self.enter(world, RouterState::Backup, reason);
+                }
+            }
+            self.follow(world, outcome, None);
+        }
+        self.adapt_to_health(world, &was);
+    }
+
+    /// An Active router that has become unhealthy offers its place; one that has recovered stops doing so.
+    fn adapt_to_health(&mut self, world: &mut World<'_>, was: &Mode) {
+        let State::Active { .. } = self.election.state() else {
+            return;
+        };
+        match (&self.mode, self.resign_again_at) {
+            (Mode::Unhealthy(_), None) => self.step_back(world),
+            (Mode::Unhealthy(failing), Some(_)) if self.mode != *was => {
+                self.explain(world, Reason::Degraded(failing.clone()));
+            }
+            (Mode::Fit, Some(_)) => {
+                self.resign_again_at = None;
+                self.explain(world, Reason::Recovered);
+            }
+            (Mode::Unhealthy(_), Some(_)) | (Mode::Fit, None) => {}
+            (Mode::New | Mode::Fault | Mode::Ended, _) => {}
+        }
+    }
+
+    /// Resigns but stays ready to go on, should nobody follow.
+    fn step_back(&mut self, world: &mut World<'_>) {
+        self.resign_again_at = None;
+        let Mode::Unhealthy(failing) = &self.mode else {
+            return;
+        };
+        let reason = Reason::Unhealthy(failing.clone());
+        self.resign(world);
+        let interval = self.config.advert_interval.duration();
+        // A backup follows within its Skew_Time, which is shorter than the interval; the rest is for a slow one.
+        self.election.step_back(world.now, interval + interval / 4 + Duration::from_millis(20));
+        self.linger(world);
+        self.enter(world, RouterState::Backup, reason);
+    }
+
+    fn fail(&mut self, world: &mut World<'_>, reason: Reason) {
+        let cut_off = eligibility::is_cut_off(&reason);
+        if self.mode == Mode::Fault {
+            self.explain(world, reason);
+        } else {
+            self.quit(world, reason);
+            self.mode = Mode::Fault;
+        }
+        if cut_off {
+            self.hold(world, |holding, ground| holding.leave(ground, Departure::AtOnce));
+        }
+    }
+
+    /// Leaves the election, by resignation if Active.
+    fn quit(&mut self, world: &mut World<'_>, reason: Reason) {
+        let state = match reason {
+            Reason::Stopping | Reason::Reconfigured => RouterState::Initialize,
+            Reason::Startup
+            | Reason::WaitingForChecks(_)
+            | Reason::InterfaceMissing(_)
+            | Reason::InterfaceDown(_)
+            | Reason::NoCarrier(_)
+            | Reason::NoSourceAddress(_)
+            | Reason::NoHardwareAddress(_)
+            | Reason::TrackedInterface(_)
+            | Reason::SocketFailed(..)
+            | Reason::AddressFailed(..)
+            | Reason::SendFailed(..)
+            | Reason::Unhealthy(_)
+            | Reason::Degraded(_)
+            | Reason::Owner
+            | Reason::ActiveSilent { .. }
+            | Reason::ActiveResigned(_)
+            | Reason::Preempting { .. }
+            | Reason::HigherPriority { .. }
+            | Reason::TieBreak { .. }
+            | Reason::Recovered => RouterState::Fault,
+        };
+        self.resign_again_at = None;
+        if self.election.shut_down() {
+            if !eligibility::is_cut_off(&reason) || matches!(reason, Reason::AddressFailed(..)) {
+                self.resign(world);
+            }
+            self.linger(world);
+        }
+        self.enter(world, state, reason);
+    }
+
+    fn linger(&mut self, world: &mut World<'_>) {
+        let interval = self.config.advert_interval;
+        let linger = Linger {
+            interval: interval.duration(),
+            skew: election::skew_time(self.config.priority, interval),
+            patience: election::active_down_interval(Priority::LOWEST, interval),
+        };
+        self.hold(world, |holding, ground| holding.leave(ground, Departure::Linger(linger)));
+    }
+
+    fn hold<R>(&mut self, world: &mut World<'_>, step: impl FnOnce(&mut Holding, &mut Ground<'_>) -> R) -> R {
+        let mut ground = Ground {
+            now: world.now,
+            router: &self.name,
+            owner: self.config.priority.is_owner(),
+            interfaces: world.interfaces,
+            effects: &mut *world.effects,
+        };
+        step(&mut self.holding, &mut ground)
+    }
+
+    fn enter(&mut self, world: &mut World<'_>, to: RouterState, reason: Reason) {
+        let from = self.reported;
+        if from == to {
+            self.explain(world, reason);
+            return;
+        }
+        self.reported = to;
+        self.reason = reason.clone();
+        self.since = world.now;
+        if self.transitions.len() >= REMEMBERED {
+            self.transitions.pop_front();
+        }
+        self.transitions.push_back((world.now, from, to, reason.clone()));
+        let (router, priority) = (self.name.clone(), self.election.params().priority);
+        world.effects.push(Effect::Tell(Event::Transition { router, from, to, reason, priority }));
+    }
+
+    /// The state stays, its reason may be another.
+    fn explain(&mut self, world: &mut World<'_>, reason: Reason) {
+        if self.reason != reason {
+            self.reason = reason.clone();
+            let (router, state) = (self.name.clone(), self.reported);
+            world.effects.push(Effect::Tell(Event::ReasonChanged { router, state, reason }));
+        }
+    }
+}

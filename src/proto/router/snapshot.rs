@@ -1,0 +1,103 @@
+use std::time::Duration;
+
+use super::{Mode, Router};
+use crate::proto::election::State;
+use crate::proto::eligibility::Checks;
+use crate::proto::interfaces::Interfaces;
+use crate::report::{WallClock, status};
+
+impl Router {
+    /// How things stand, for the status document.
+    pub(crate) fn snapshot(&self, clock: &WallClock, interfaces: &Interfaces, checks: &Checks) -> status::Router {
+        status::Router {
+            state: self.reported,
+            reason: self.reason.token().to_owned(),
+            words: self.reason.to_string(),
+            since: clock.rfc3339(self.since),
+            degraded: self.is_degraded(),
+            interface: self.config.interface.to_string(),
+            vrid: self.config.vrid.get(),
+            advert_interval_ms: millis(self.config.advert_interval.duration()),
+            priority: self.priority(checks),
+            active: self.active(),
+            addresses: self.addresses(interfaces),
+            peers: self.peers(clock),
+            counters: self.counters(),
+            last_transitions: self.last_transitions(clock),
+        }
+    }
+
+    fn is_degraded(&self) -> bool {
+        matches!((&self.mode, self.election.state()), (Mode::Unhealthy(_), State::Active { .. }))
+    }
+
+    fn priority(&self, checks: &Checks) -> status::Priority {
+        let contributions = checks.contributions(&self.config.checks);
+        let contribution = |(check, weight): (&crate::types::CheckName, i16)| status::Contribution {
+            check: check.to_string(),
+            weight,
+        };
+        status::Priority {
+            base: self.config.priority.get(),
+            effective: self.election.params().priority.get(),
+            contributions: contributions.map(contribution).collect(),
+        }
+    }
+
+    /// Ours while Active; otherwise whoever advertised last and has not been silent for too long.
+    fn active(&self) -> Option<String> {
+        match self.election.state() {
+            State::Active { .. } => Some(self.election.params().source.to_string()),
+            State::Initialize | State::Backup(_) => self.peers.active().map(|(peer, _)| peer.to_string()),
+        }
+    }
+
+    fn addresses(&self, interfaces: &Interfaces) -> Vec<status::Address> {
+        let address = |(address, state): (crate::types::VirtualAddress, status::AddressState)| status::Address {
+            address: address.net.to_string(),
+            interface: address.interface.to_string(),
+            state,
+        };
+        self.holding.addresses(interfaces).map(address).collect()
+    }
+
+    fn peers(&self, clock: &WallClock) -> Vec<status::Peer> {
+        let peers = self.peers.iter().map(|(source, peer)| status::Peer {
+            address: source.to_string(),
+            priority: peer.advertised.byte(),
+            advert_interval_ms: millis(peer.interval.duration()),
+            checksum: peer.checksum.word().to_owned(),
+            heard_ms_ago: millis(clock.at.since(peer.heard_at)),
+            adverts: peer.adverts,
+        });
+        peers.collect()
+    }
+
+    fn counters(&self) -> status::Counters {
+        status::Counters {
+            adverts_sent: self.counters.adverts_sent,
+            adverts_received: self.counters.adverts_received,
+            became_active: self.counters.became_active,
+            resignations_sent: self.counters.resignations_sent,
+            resignations_received: self.counters.resignations_received,
+            announcements: self.holding.announcements(),
+            send_errors: self.counters.send_errors,
+            discards: self.discards.totals(),
+        }
+    }
+
+    fn last_transitions(&self, clock: &WallClock) -> Vec<status::Transition> {
+        let transitions = self.transitions.iter().map(|(at, from, to, reason)| status::Transition {
+            at: clock.rfc3339(*at),
+            from: *from,
+            to: *to,
+            reason: reason.token().to_owned(),
+            words: reason.to_string(),
+        });
+        transitions.collect()
+    }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
