@@ -136,7 +136,7 @@ fn observe(mut capture: Capture, shared: &Shared) {
 fn take_all(capture: &mut Capture, shared: &Shared) -> std::io::Result<()> {
     capture.wait(100)?;
     let mut record = shared.record.lock().unwrap_or_else(PoisonError::into_inner);
-    while let Some(frame) = capture.next()? {
+    while let Some(frame) = capture.take()? {
         if let Some(sight) = frame::read(frame.bytes) {
             record.note(frame.stamp, sight);
         }

@@ -246,7 +246,7 @@ fn reply_of(record: &Record, who: &Identity, from: Stamp) -> Option<Stamp> {
 fn seen_of(record: &Record, who: &Identity, from: Stamp) -> String {
     let adverts = || record.adverts.iter().filter(|(stamp, address, _)| *stamp > from && *address == who.address);
     let priority =
-        adverts().last().map_or(String::new(), |(_, _, priority)| format!(" (the last of priority {priority})"));
+        adverts().next_back().map_or(String::new(), |(_, _, priority)| format!(" (the last of priority {priority})"));
     let announcements = record.announcements.iter().filter(|(stamp, _, mac)| *stamp > from && *mac == who.mac).count();
     let replies = record.replies.iter().filter(|(stamp, _, mac)| *stamp > from && *mac == who.mac).count();
     format!(

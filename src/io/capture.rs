@@ -64,11 +64,11 @@ impl Capture {
         }
     }
 
-    /// The next frame, without waiting.
+    /// Takes the next frame, without waiting.
     ///
     /// # Errors
     /// The kernel's: ENETDOWN when the interface went down or away.
-    pub fn next(&mut self) -> io::Result<Option<Frame<'_>>> {
+    pub fn take(&mut self) -> io::Result<Option<Frame<'_>>> {
         let mut parts = [IoSliceMut::new(&mut self.buffer)];
         self.control.resize(self.control.capacity(), 0);
         let fd = self.socket.as_raw_fd();
