@@ -31,6 +31,8 @@ pub(super) fn run() -> u8 {
 /// Plays the story on a thread, while this one watches whether the shell is still there.
 fn perform() -> Result<u8, Failure> {
     die_with_parent().doing("ask for a signal at the end of the outer process")?;
+    // The agents are to hear when they are told to stop.
+    process::unblock_interruptions().doing("unblock signals")?;
     let folder = private_folder()?;
     let (watch, ended) = UnixStream::pair().doing("make a pair of sockets")?;
     let player = std::thread::Builder::new().name("story".to_owned()).spawn(move || {

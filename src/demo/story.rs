@@ -14,6 +14,8 @@ use crate::io::clock;
 
 /// Active_Down_Interval of lb2 at adverts of one second: 3 s and (256 - 100)/256 of one (RFC 9568 section 6.1).
 const BACKUP_PATIENCE: Duration = Duration::from_millis(3610);
+/// For what comes after it: the advert, the address, its announcement, and the time to the next echo.
+const TAKING_OVER: Duration = Duration::from_millis(20);
 /// How long any step may take before it counts as not coming: some Active_Down_Intervals, of a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Replies that are still under way when the last event is over are waited for this long.
@@ -37,7 +39,7 @@ pub(super) fn play(folder: &Path) -> Result<(), Failure> {
     let wall = end.unix_nanos.abs_diff(clocks.unix_nanos);
     let clock_set = wall.abs_diff(u64::try_from(end.boot.since(clocks.boot).as_nanos()).unwrap_or(u64::MAX));
     let begins = [
-        ("power loss of lb1", Some(BACKUP_PATIENCE), power_loss),
+        ("power loss of lb1", Some(BACKUP_PATIENCE + TAKING_OVER), power_loss),
         ("lb1 comes back", None, return_of_lb1),
         ("planned stop of lb1", None, planned_stop),
     ];

@@ -37,15 +37,14 @@ pub struct Interruptions {
 }
 
 impl Interruptions {
-    /// Takes them from here on. For a process with one thread; those it starts later take none of it away.
+    /// Takes them from here on. For a process with one thread; those it starts later leave them alone too.
+    ///
+    /// Children inherit this: call [`unblock_interruptions`] in them.
     ///
     /// # Errors
     /// No more file descriptors.
     pub fn take() -> io::Result<Self> {
-        let mut mask = SigSet::empty();
-        for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-            mask.add(signal);
-        }
+        let mask = interruptions();
         mask.thread_block()?;
         let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
         Ok(Interruptions { signals })
@@ -67,6 +66,22 @@ impl Interruptions {
             }
         }
     }
+}
+
+/// Lets this process, and the children it starts, be interrupted as usual, whatever its parent did.
+///
+/// # Errors
+/// None is expected.
+pub fn unblock_interruptions() -> io::Result<()> {
+    Ok(interruptions().thread_unblock()?)
+}
+
+fn interruptions() -> SigSet {
+    let mut mask = SigSet::empty();
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        mask.add(signal);
+    }
+    mask
 }
 
 /// Waits until one of `fds` can be read or is closed at its far end, and tells which.
