@@ -4,9 +4,11 @@
 //! effects, `listening` the sockets of each interface. Belongs here: order, bounds and back-pressure between the
 //! rooms. Does not belong here: a decision (`proto`), a system call (`io`), anything that may block the loop.
 
+#![deny(clippy::wildcard_enum_match_arm, clippy::match_wildcard_for_single_variants)]
+
 mod hands;
 mod listening;
 mod protocol;
 mod turn;
 
-pub use protocol::{Command, Gone, Protocol, ProtocolHandle, ProtocolJoin, spawn_with};
+pub use protocol::{Command, Gone, ProtocolHandle, ProtocolJoin, spawn};

@@ -7,25 +7,13 @@ use super::hands::Hands;
 use super::turn::Loop;
 use crate::config::Config;
 use crate::io::clock;
-use crate::proto::{Effect, Input};
+use crate::proto::Agent;
+use crate::report::Event;
 use crate::report::status::Status;
-use crate::report::{Event, WallClock};
-use crate::types::{CheckName, CheckResult, Instant, InterfaceName};
+use crate::types::{CheckName, CheckResult};
 
 /// Commands that may wait for the protocol thread.
 const COMMANDS: usize = 256;
-
-/// What the loop asks of the agent.
-pub trait Protocol: 'static {
-    /// Takes one input and says what is to be done, in order.
-    fn handle(&mut self, now: Instant, input: Input<'_>, effects: &mut Vec<Effect>);
-    /// When [`Input::Tick`] is due at the latest.
-    fn next_deadline(&self) -> Option<Instant>;
-    /// How things stand.
-    fn snapshot(&self, clock: WallClock) -> Status;
-    /// The interfaces whose facts it wants.
-    fn interfaces(&self) -> Vec<InterfaceName>;
-}
 
 /// What the service side wants of the agent.
 #[derive(Debug)]
@@ -116,14 +104,11 @@ impl ProtocolJoin {
 }
 
 /// Starts the protocol thread in the network namespace of the caller and waits until its sockets are open.
-/// `make` is called on that thread. Log lines that `events` cannot take are counted and told of later.
+/// Log lines that `events` cannot take are counted and told of later.
 ///
 /// # Errors
 /// The system's: no netlink, no threads, no file descriptors.
-pub fn spawn_with<P: Protocol>(
-    make: impl FnOnce(Instant) -> P + Send + 'static,
-    events: mpsc::Sender<Event>,
-) -> io::Result<(ProtocolHandle, ProtocolJoin)> {
+pub fn spawn(config: Config, events: mpsc::Sender<Event>) -> io::Result<(ProtocolHandle, ProtocolJoin)> {
     let (commands, queue) = mpsc::channel(COMMANDS);
     let (over, ended) = oneshot::channel::<()>();
     let (ready, begun) = std::sync::mpsc::sync_channel(1);
@@ -139,7 +124,7 @@ pub fn spawn_with<P: Protocol>(
         match run() {
             Ok((runtime, hands)) => {
                 drop(ready.send(Ok(())));
-                runtime.block_on(Loop::new(make(clock::now()), hands, queue).run());
+                runtime.block_on(Loop::new(Agent::new(config, clock::now()), hands, queue).run());
             }
             Err(error) => drop(ready.send(Err(error))),
         }

@@ -5,11 +5,11 @@ use tokio::sync::mpsc;
 
 use super::hands::{Hands, MONITOR};
 use super::listening::Which;
-use super::protocol::{Command, Protocol};
+use super::protocol::Command;
 use crate::io::arp::ArpSocket;
 use crate::io::clock::{self, ClockPair};
 use crate::io::netlink::{MonitorState, Report};
-use crate::proto::{Effect, Input};
+use crate::proto::{Agent, Effect, Input};
 use crate::report::WallClock;
 use crate::types::{Instant, InterfaceName};
 
@@ -34,8 +34,8 @@ enum Wake {
 
 /// The protocol thread's loop.
 #[derive(Debug)]
-pub(super) struct Loop<P> {
-    agent: P,
+pub(super) struct Loop {
+    agent: Agent,
     hands: Hands,
     commands: mpsc::Receiver<Command>,
     deserted: bool,
@@ -49,8 +49,8 @@ pub(super) struct Loop<P> {
     postponed: u32,
 }
 
-impl<P: Protocol> Loop<P> {
-    pub(super) fn new(agent: P, hands: Hands, commands: mpsc::Receiver<Command>) -> Self {
+impl Loop {
+    pub(super) fn new(agent: Agent, hands: Hands, commands: mpsc::Receiver<Command>) -> Self {
         Loop {
             agent,
             hands,
@@ -67,7 +67,7 @@ impl<P: Protocol> Loop<P> {
     }
 
     pub(super) async fn run(mut self) {
-        self.wanted = self.agent.interfaces().into_iter().collect();
+        self.wanted = self.agent.interfaces();
         let now = clock::now();
         self.tell_news(now);
         self.feed(now, Input::Tick);
@@ -290,7 +290,7 @@ impl<P: Protocol> Loop<P> {
             Command::Check { name, result, output } => self.feed(now, Input::Check { name, result, output }),
             Command::Reload(config) => {
                 self.feed(now, Input::Reload(config));
-                self.wanted = self.agent.interfaces().into_iter().collect();
+                self.wanted = self.agent.interfaces();
                 self.tell_news(now);
             }
             Command::Stop => self.feed(now, Input::Stop),

@@ -1,6 +1,6 @@
 //! The system calls and types that no safe wrapper offers. The only `unsafe` of the project.
 
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "the one place for it")]
 
 use std::io;
 use std::mem;

@@ -110,13 +110,32 @@ pub fn encode(request: &Request, sequence: u32, acknowledge: bool, batch: &mut V
 #[derive(Debug, PartialEq, Eq)]
 pub enum Answer<'a> {
     /// An acknowledgement (`errno` 0) or a refusal, of the request with this sequence number.
-    Status { sequence: u32, errno: i32, words: String },
+    Status {
+        /// The request's.
+        sequence: u32,
+        /// 0 or what the kernel refused with.
+        errno: i32,
+        /// The kernel's own words, often none.
+        words: String,
+    },
     /// The end of a dump.
-    Done { sequence: u32 },
+    Done {
+        /// The request's.
+        sequence: u32,
+    },
     /// Messages were lost.
     Overrun,
-    /// Anything else: its type and what follows the header.
-    Message { kind: u16, sequence: u32, interrupted: bool, payload: &'a [u8] },
+    /// Anything else.
+    Message {
+        /// RTM_*.
+        kind: u16,
+        /// The request's that it answers; 0 for news.
+        sequence: u32,
+        /// Something changed while the kernel listed: the listing may have holes.
+        interrupted: bool,
+        /// What follows the header, untrusted.
+        payload: &'a [u8],
+    },
 }
 
 /// Takes the messages of one datagram apart. What is cut short ends it.
@@ -268,4 +287,125 @@ fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::literals::{self, bytes};
+    use super::*;
+
+    /// The one change that a literal message tells.
+    fn change_of(hex: &str) -> Option<Change> {
+        let datagram = bytes(hex);
+        match Answers(&datagram).next() {
+            Some(Answer::Message { kind, payload, .. }) => change(kind, payload),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn links_are_read() {
+        let link = Link {
+            index: 3,
+            name: "iocap0".parse().ok(),
+            up: true,
+            running: true,
+            mac: Some(MacAddr([2, 0, 0, 0, 0, 1])),
+            mtu: 1500,
+        };
+        assert_eq!(change_of(literals::LINK_UP), Some(Change::Link(link.clone())));
+        let no_carrier = Link { running: false, ..link.clone() };
+        assert_eq!(change_of(literals::LINK_NO_CARRIER), Some(Change::Link(no_carrier)));
+        let down = Link { up: false, running: false, ..link };
+        assert_eq!(change_of(literals::LINK_ADDED), Some(Change::Link(down)));
+        assert_eq!(change_of(literals::LINK_GONE), Some(Change::LinkGone(3)));
+    }
+
+    #[test]
+    fn a_bridge_speaking_of_its_port_says_nothing_of_the_link() {
+        let mut datagram = bytes(literals::LINK_GONE);
+        datagram[16] = libc::AF_BRIDGE as u8;
+        assert_eq!(change(libc::RTM_DELLINK, &datagram[16..]), None);
+    }
+
+    #[test]
+    fn addresses_are_read() {
+        let address = |hex| match change_of(hex) {
+            Some(Change::Address(message) | Change::AddressGone(message)) => {
+                (address_of(&message).map(|net| net.to_string()), is_secondary(&message))
+            }
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(address(literals::PRIMARY), (Some("192.0.2.2/24".to_owned()), false));
+        assert_eq!(address(literals::SECONDARY), (Some("192.0.2.10/24".to_owned()), true));
+        assert_eq!(address(literals::SECONDARY_GONE), (Some("192.0.2.10/24".to_owned()), true));
+        // Of a pair the local end, not the peer.
+        assert_eq!(address(literals::PEER), (Some("198.51.100.1/32".to_owned()), false));
+    }
+
+    #[test]
+    fn refusals_carry_the_kernels_words() {
+        let datagram = bytes(literals::REFUSED);
+        let answers: Vec<_> = Answers(&datagram).collect();
+        let words = "ipv4: Address already assigned".to_owned();
+        assert_eq!(answers, [Answer::Status { sequence: 8, errno: libc::EEXIST, words }]);
+        let datagram = bytes(literals::ACKNOWLEDGED);
+        let answers: Vec<_> = Answers(&datagram).collect();
+        assert_eq!(answers, [Answer::Status { sequence: 7, errno: 0, words: String::new() }]);
+    }
+
+    #[test]
+    fn what_is_cut_short_is_never_read_beyond_its_end() {
+        for hex in [literals::LINK_UP, literals::SECONDARY, literals::REFUSED] {
+            let whole = bytes(hex);
+            for length in 0..whole.len() {
+                let cut = &whole[..length];
+                assert_eq!(Answers(cut).count(), 0, "the length in the header is {}, not {length}", whole.len());
+                // The same with a header that fits what is left.
+                let mut shortened = cut.to_vec();
+                if let Some(field) = shortened.get_mut(..4) {
+                    field.copy_from_slice(&(length as u32).to_ne_bytes());
+                }
+                for answer in Answers(&shortened) {
+                    if let Answer::Message { kind, payload, .. } = answer {
+                        assert!(payload.len() <= length);
+                        if let Some(Change::Address(message)) = change(kind, payload) {
+                            // What is left of it names the right address or none.
+                            let right = "192.0.2.10/24".parse().expect("an address");
+                            assert!(address_of(&message).is_none_or(|address| address == right));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_address_is_put_back_as_it_was() {
+        let Some(Change::Address(was)) = change_of(literals::SECONDARY) else { panic!("an address") };
+        let mut batch = Vec::new();
+        encode(&restore_address(&was), 7, true, &mut batch);
+        let mut expected = bytes(literals::SECONDARY);
+        // NLM_F_REQUEST | NLM_F_ACK | NLM_F_EXCL | NLM_F_CREATE, the sequence number, no port; not a secondary.
+        expected[6..8].copy_from_slice(&[0x05, 0x06]);
+        expected[8..16].copy_from_slice(&[7, 0, 0, 0, 0, 0, 0, 0]);
+        expected[18] = 0;
+        let flags = expected.windows(8).position(|window| window == [8, 0, 8, 0, 1, 0, 0, 0]).expect("IFA_FLAGS");
+        expected[flags + 4] = 0;
+        assert_eq!(batch, expected);
+    }
+
+    #[test]
+    fn an_address_of_ours_carries_the_mark_and_no_broadcast() {
+        let mut batch = Vec::new();
+        encode(&add_address(3, IpAddr::from([192, 0, 2, 10]), 24), 1, false, &mut batch);
+        let expected = bytes(concat!(
+            "30000000140001060100000000000000",
+            "0218000003000000",
+            "08000200c000020a",
+            "08000100c000020a",
+            "05000b0070000000",
+        ));
+        assert_eq!(batch, expected);
+    }
 }

@@ -4,6 +4,8 @@
 //! addresses; `monitor` keeps it current; `worker` is the thread that carries out changes, so that the protocol
 //! thread never waits for the kernel's routing lock. Does not belong here: which addresses to add or remove.
 
+#[cfg(test)]
+mod literals;
 pub mod message;
 mod monitor;
 mod request;

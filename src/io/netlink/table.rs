@@ -179,3 +179,124 @@ impl Address {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::literals::{self, bytes};
+    use super::super::message::{Answer, Answers, change};
+    use super::*;
+
+    fn name(name: &str) -> InterfaceName {
+        name.parse().expect("a name")
+    }
+
+    fn read(hex: &str) -> Change {
+        let datagram = bytes(hex);
+        match Answers(&datagram).next() {
+            Some(Answer::Message { kind, payload, .. }) => change(kind, payload).expect("a change"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The literal address message with another last byte and another place in its subnet.
+    fn address(last: u8, secondary: bool) -> Change {
+        let mut datagram = bytes(literals::SECONDARY);
+        let host = [192, 0, 2, 10];
+        for at in 0..datagram.len() - 4 {
+            if datagram[at..at + 4] == host {
+                datagram[at + 3] = last;
+            }
+        }
+        datagram[18] = u8::from(secondary);
+        change(libc::RTM_NEWADDR, &datagram[16..]).expect("an address")
+    }
+
+    fn news(table: &mut Table, names: &[&str]) -> Vec<(InterfaceName, Option<InterfaceFacts>)> {
+        table.news(&names.iter().map(|given| name(given)).collect(), |_| true)
+    }
+
+    fn addresses(table: &mut Table) -> Vec<String> {
+        table.told.clear();
+        let news = news(table, &["iocap0"]);
+        let facts = news.into_iter().next().and_then(|(_, facts)| facts).expect("facts");
+        facts.addresses.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn each_change_is_told_once() {
+        let mut table = Table::default();
+        assert_eq!(news(&mut table, &["iocap0"]), [(name("iocap0"), None)]);
+        assert_eq!(news(&mut table, &["iocap0"]), []);
+        table.apply(read(literals::LINK_UP));
+        table.apply(read(literals::PRIMARY));
+        let told = news(&mut table, &["iocap0"]);
+        let facts = InterfaceFacts {
+            index: 3,
+            up: true,
+            running: true,
+            mac: Some(crate::types::MacAddr([2, 0, 0, 0, 0, 1])),
+            addresses: vec!["192.0.2.2/24".parse().expect("an address")],
+            promote_secondaries: true,
+            mtu: 1500,
+        };
+        assert_eq!(told, [(name("iocap0"), Some(facts.clone()))]);
+        // The same again, and what nobody asked for.
+        table.apply(read(literals::LINK_UP));
+        table.apply(read(literals::PRIMARY));
+        table.apply(read(literals::LINK_RENAMED));
+        assert_eq!(news(&mut table, &["iocap0"]), []);
+        table.apply(read(literals::LINK_NO_CARRIER));
+        assert_eq!(news(&mut table, &["iocap0"]), [(name("iocap0"), Some(InterfaceFacts { running: false, ..facts }))]);
+        table.apply(read(literals::LINK_GONE));
+        assert_eq!(news(&mut table, &["iocap0"]), [(name("iocap0"), None)]);
+        // Asked for from now on: told although nothing happened.
+        assert_eq!(news(&mut table, &["iocap0", "iocap2"]).len(), 1);
+    }
+
+    #[test]
+    fn a_renamed_interface_leaves_its_old_name() {
+        let mut table = Table::default();
+        let mut old = bytes(literals::LINK_RENAMED);
+        let at = old.windows(6).position(|window| window == b"iocap2").expect("its name");
+        old[at + 5] = b'1';
+        table.apply(change(libc::RTM_NEWLINK, &old[16..]).expect("a link"));
+        assert!(matches!(news(&mut table, &["iocap1", "iocap2"]).as_slice(), [(_, Some(_)), (_, None)]));
+        table.apply(read(literals::LINK_RENAMED));
+        let told = news(&mut table, &["iocap1", "iocap2"]);
+        assert!(matches!(told.as_slice(), [(_, None), (_, Some(facts))] if facts.index == 2), "{told:?}");
+    }
+
+    #[test]
+    fn secondaries_come_last_and_a_promoted_one_moves() {
+        let mut table = Table::default();
+        table.apply(read(literals::LINK_UP));
+        table.apply(read(literals::PRIMARY));
+        table.apply(address(10, true));
+        table.apply(address(11, true));
+        table.apply(read(literals::PEER));
+        let expected = ["192.0.2.2/24", "198.51.100.1/32", "192.0.2.10/24", "192.0.2.11/24"];
+        assert_eq!(addresses(&mut table), expected);
+        let Change::Address(gone) = read(literals::PRIMARY) else { panic!("an address") };
+        table.apply(Change::AddressGone(gone));
+        table.apply(address(10, false));
+        assert_eq!(addresses(&mut table), ["198.51.100.1/32", "192.0.2.10/24", "192.0.2.11/24"]);
+    }
+
+    #[test]
+    fn a_listing_replaces_all_and_tells_what_went() {
+        let mut table = Table::default();
+        table.apply(read(literals::LINK_UP));
+        table.apply(read(literals::PRIMARY));
+        assert_eq!(news(&mut table, &["iocap0"]).len(), 1);
+        let (Change::Link(link), Change::Address(first), Change::Address(second)) =
+            (read(literals::LINK_UP), address(10, true), read(literals::PEER))
+        else {
+            panic!("a link and two addresses")
+        };
+        table.replace(Snapshot { links: vec![link], addresses: vec![first, second] });
+        // The listing's order stands, whatever the flags say.
+        assert_eq!(addresses(&mut table), ["192.0.2.10/24", "198.51.100.1/32"]);
+        table.replace(Snapshot::default());
+        assert_eq!(news(&mut table, &["iocap0"]), [(name("iocap0"), None)]);
+    }
+}

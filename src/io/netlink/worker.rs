@@ -233,6 +233,8 @@ impl Working {
         if !restore.is_empty() {
             match self.netlink.addresses(index) {
                 Ok(present) => requests.extend(restorations(&present, restore)),
+                // With the interface all its addresses went; there is nothing left to remove either.
+                Err(error) if error.raw_os_error() == Some(libc::ENODEV) => return,
                 Err(error) => self.fail(router, format!("list the addresses of {interface}"), &error),
             }
         }
