@@ -32,19 +32,6 @@ pub(super) fn ignore_outgoing(socket: BorrowedFd<'_>) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// The address that binds a packet socket to one protocol (host byte order) on one interface.
-pub(super) fn packet_address(index: u32, protocol: u16) -> io::Result<SockAddr> {
-    let index = i32::try_from(index).map_err(|_| io::Error::from_raw_os_error(libc::ENODEV))?;
-    let mut storage = SockAddrStorage::zeroed();
-    // SAFETY: sockaddr_ll is one of the address types that a sockaddr_storage is made to hold, so size and
-    // alignment fit, and all-zero bytes are a valid sockaddr_ll.
-    let address = unsafe { storage.view_as::<libc::sockaddr_ll>() };
-    address.sll_family = libc::AF_PACKET as libc::sa_family_t;
-    address.sll_protocol = protocol.to_be();
-    address.sll_ifindex = index;
-    // SAFETY: the storage holds a whole sockaddr_ll of that length, its family set above.
-    Ok(unsafe { SockAddr::new(storage, mem::size_of::<libc::sockaddr_ll>() as libc::socklen_t) })
-}
 /// Frames a packet socket lost since the last call (PACKET_STATISTICS).
 pub(super) fn packet_losses(socket: BorrowedFd<'_>) -> io::Result<u32> {
     let mut statistics = libc::tpacket_stats { tp_packets: 0, tp_drops: 0 };
@@ -61,4 +48,18 @@ pub(super) fn packet_losses(socket: BorrowedFd<'_>) -> io::Result<u32> {
         )
     };
     if result == 0 { Ok(statistics.tp_drops) } else { Err(io::Error::last_os_error()) }
+}
+
+/// The address that binds a packet socket to one protocol (host byte order) on one interface.
+pub(super) fn packet_address(index: u32, protocol: u16) -> io::Result<SockAddr> {
+    let index = i32::try_from(index).map_err(|_| io::Error::from_raw_os_error(libc::ENODEV))?;
+    let mut storage = SockAddrStorage::zeroed();
+    // SAFETY: sockaddr_ll is one of the address types that a sockaddr_storage is made to hold, so size and
+    // alignment fit, and all-zero bytes are a valid sockaddr_ll.
+    let address = unsafe { storage.view_as::<libc::sockaddr_ll>() };
+    address.sll_family = libc::AF_PACKET as libc::sa_family_t;
+    address.sll_protocol = protocol.to_be();
+    address.sll_ifindex = index;
+    // SAFETY: the storage holds a whole sockaddr_ll of that length, its family set above.
+    Ok(unsafe { SockAddr::new(storage, mem::size_of::<libc::sockaddr_ll>() as libc::socklen_t) })
 }
