@@ -82,7 +82,7 @@ fn not_permitted(refused: &IsolateError) -> String {
         );
     }
     if why.is_empty() {
-        why.push(match refused.source().raw_os_error() {
+        why.push(match refused.refusal().raw_os_error() {
             Some(libc::ENOSPC) => "a limit is reached: see sysctl user.max_net_namespaces and its like".to_owned(),
             Some(libc::EINVAL | libc::ENOSYS) => {
                 "this kernel lacks one of user, net, pid and mnt namespaces".to_owned()

@@ -102,8 +102,8 @@ pub enum IsolateError {
 }
 
 impl IsolateError {
-    /// The system's error.
-    pub fn source(&self) -> &io::Error {
+    /// The system's own error.
+    pub fn refusal(&self) -> &io::Error {
         match self {
             IsolateError::Unshare(error) | IsolateError::Mounts(error) | IsolateError::Map { error, .. } => error,
         }

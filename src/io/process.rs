@@ -30,7 +30,8 @@ fn pid(child: &Child) -> io::Result<Pid> {
     i32::try_from(child.id()).map(Pid::from_raw).map_err(|_| Errno::ESRCH.into())
 }
 
-/// SIGINT, SIGTERM and SIGHUP, kept from ending this process and waited for instead.
+/// SIGINT, SIGTERM and SIGHUP, kept from ending this process and waited for instead. Those that this process was
+/// started to ignore (a background job, `nohup`) are left ignored.
 #[derive(Debug)]
 pub struct Interruptions {
     signals: SignalFd,
@@ -44,7 +45,9 @@ impl Interruptions {
     /// # Errors
     /// No more file descriptors.
     pub fn take() -> io::Result<Self> {
-        let mask = interruptions();
+        let status = std::fs::read_to_string("/proc/self/status")?;
+        let mut mask = interruptions();
+        INTERRUPTIONS.into_iter().filter(|signal| ignores(&status, *signal)).for_each(|signal| mask.remove(signal));
         mask.thread_block()?;
         let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
         Ok(Interruptions { signals })
@@ -76,12 +79,17 @@ pub fn unblock_interruptions() -> io::Result<()> {
     Ok(interruptions().thread_unblock()?)
 }
 
+const INTERRUPTIONS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
+
 fn interruptions() -> SigSet {
-    let mut mask = SigSet::empty();
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-        mask.add(signal);
-    }
-    mask
+    INTERRUPTIONS.into_iter().collect()
+}
+
+/// Whether a process with this `/proc/PID/status` ignores a signal: bit 0 of the hexadecimal mask is signal 1.
+fn ignores(status: &str, signal: Signal) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask >> (signal as i32 - 1) & 1 == 1
 }
 
 /// Waits until one of `fds` can be read or is closed at its far end, and tells which.
@@ -96,5 +104,19 @@ pub fn wait_readable<const N: usize>(fds: [BorrowedFd<'_>; N]) -> io::Result<[bo
             Err(Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ignored_signals_are_known_by_their_bit() {
+        let status = "SigBlk:\t0000000000000001\nSigIgn:\t0000000000001002\nSigCgt:\tffffffffffffffff\n";
+        let ignored =
+            [Signal::SIGHUP, Signal::SIGINT, Signal::SIGPIPE, Signal::SIGTERM].map(|signal| ignores(status, signal));
+        assert_eq!(ignored, [false, true, true, false]);
+        assert!(!ignores("", Signal::SIGINT));
     }
 }
