@@ -41,7 +41,10 @@ impl Demo {
         fs::create_dir(&folder).expect("a folder of our own");
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).expect("it is ours");
         let program = folder.join("locum");
-        fs::copy(env!("CARGO_BIN_EXE_locum"), &program).expect("room for the program");
+        // By another process: while this one wrote to the file, a child of another test's thread could hold it open,
+        // and the program would be too busy to be started.
+        let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_locum")).arg(&program).status();
+        assert!(copied.is_ok_and(|status| status.success()), "no copy of the program");
         let mut command = Command::new(program);
         command.arg("demo").env(MARK, &mark).current_dir("/");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -297,7 +300,11 @@ fn interrupted_at_any_point_it_leaves_nothing() {
         return;
     }
     let _turn = live_guard();
-    let mounts = || fs::read_to_string("/proc/self/mountinfo").expect("/proc is mounted");
+    // Only those of the kind that the demo makes: others of this machine may mount what they like meanwhile.
+    let mounts = || -> Vec<String> {
+        let all = fs::read_to_string("/proc/self/mountinfo").expect("/proc is mounted");
+        all.lines().filter(|line| line.contains(" - tmpfs ")).map(str::to_owned).collect()
+    };
     let before = mounts();
     for user in users() {
         let mut signals = vec![(Signal::SIGKILL, None), (Signal::SIGTERM, Some(143))];
