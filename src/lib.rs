@@ -10,7 +10,7 @@
 //!   daemon               THE loop: waits, reads the clock once, one `handle`, performs the effects in order
 //!     |    \
 //!   proto   service      decides            |  everything beside the protocol thread: checks' schedule,
-//!     |    /   |                            |  status socket, log, signals
+//!     |    /   |                            |  status socket, log
 //!   wire config report   bytes; TOML; words |
 //!     |        |
 //!     |       io         does: one file for each kind of system call, no opinions
@@ -37,11 +37,15 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::unreachable)]
 #![deny(clippy::let_underscore_must_use)]
 
+pub mod cli;
 pub mod config;
+pub mod ctl;
 pub mod daemon;
 pub mod demo;
 pub mod io;
 pub mod proto;
 pub mod report;
+pub mod runner;
+pub mod service;
 pub mod types;
 pub mod wire;

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
+use crate::types::Exit;
+
 /// Why a file could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -23,6 +25,17 @@ pub enum ReadError {
     /// Not text.
     #[error("{}: not text in UTF-8, first at byte {}", .0.display(), .1)]
     NotText(PathBuf, usize),
+}
+
+impl ReadError {
+    /// What a command that needs the file as its configuration ends with.
+    pub fn exit(&self) -> Exit {
+        match self {
+            ReadError::Missing(_) => Exit::NoFile,
+            ReadError::Unreadable(..) => Exit::NotPermitted,
+            ReadError::TooLarge(..) | ReadError::NotText(..) => Exit::Configuration,
+        }
+    }
 }
 
 /// Reads a whole file of at most `limit` bytes.
@@ -69,6 +82,17 @@ pub enum RuntimeDirError {
 pub struct RuntimeDir {
     path: PathBuf,
     _lock: Flock<File>,
+}
+
+impl RuntimeDirError {
+    /// What the agent ends with.
+    pub fn exit(&self) -> Exit {
+        match self {
+            RuntimeDirError::InUse(_) => Exit::InUse,
+            // Not writable, on a read-only disk, in place of it a file: whatever it is, it is not to be had.
+            RuntimeDirError::System(..) => Exit::NotPermitted,
+        }
+    }
 }
 
 impl RuntimeDir {

@@ -16,7 +16,9 @@ pub mod namespace;
 pub mod netlink;
 pub mod poller;
 pub mod process;
+pub mod program;
 mod sys;
+pub mod system;
 pub mod timer;
 pub mod vrrp;
 

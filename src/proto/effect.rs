@@ -42,8 +42,10 @@ pub enum Effect {
         /// The addresses, in the order in which they are wanted.
         additions: Vec<Addition>,
     },
-    /// Remove addresses of ours; that one is absent already is no failure. What the kernel removes along with
-    /// them (secondaries of the same subnet) and is in `restore` is put back in the same batch.
+    /// Remove addresses of ours; that one is absent already is no failure. One whose addition found it there
+    /// (`AlreadyThere`) is somebody else's and stays: its removal may have been asked for before that was known.
+    /// What the kernel removes along with them (secondaries of the same subnet) and is in `restore` is put back in
+    /// the same batch.
     RemoveAddresses {
         /// Whose they were.
         router: RouterName,

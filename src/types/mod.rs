@@ -8,6 +8,7 @@
 mod address;
 mod check;
 mod discard;
+mod exit;
 mod facts;
 mod instant;
 mod interval;
@@ -20,6 +21,7 @@ mod vrid;
 pub use address::VirtualAddress;
 pub use check::{CheckResult, CheckSpec};
 pub use discard::Discard;
+pub use exit::{Exit, Failure};
 pub use facts::{AddressOutcome, InterfaceFacts};
 pub use instant::Instant;
 pub use interval::{Interval, IntervalError};

@@ -49,6 +49,7 @@ pub fn ip(arguments: &str) -> String {
 }
 
 /// The same where the kernel may refuse; whether it did not.
+#[allow(dead_code, reason = "not every test target asks for what may be refused")]
 pub fn ip_may_fail(arguments: &str) -> bool {
     command(arguments).output().is_ok_and(|output| output.status.success())
 }

@@ -39,6 +39,8 @@ pub(crate) struct Leaving {
     began: Instant,
     give_up_at: Instant,
     successor_heard: bool,
+    /// Whether it gives way to a router that is Active already.
+    yields: bool,
     resignations: Resignations,
 }
 
@@ -60,27 +62,37 @@ enum Resignations {
 impl Leaving {
     /// The first resignation, if there is one, has been sent just now.
     pub(crate) fn new(now: Instant, departure: Departure) -> Self {
+        let yields = matches!(departure, Departure::Yield(_));
         match departure {
             Departure::Linger(Linger { interval, skew, patience }) => {
                 let gap = RESIGN_GAP.min(skew / 4);
                 let resignations = Resignations::Early { next_at: now + gap, left: 2, gap, last_at: now + interval };
                 let give_up_at = now + patience.min(LONGEST_LINGER);
-                Leaving { began: now, give_up_at, successor_heard: false, resignations }
+                Leaving { began: now, give_up_at, successor_heard: false, yields, resignations }
             }
             Departure::Yield(interval) => Leaving {
                 began: now,
                 give_up_at: now + interval.min(LONGEST_YIELD),
                 successor_heard: true,
+                yields,
                 resignations: Resignations::None,
             },
-            Departure::AtOnce => {
-                Leaving { began: now, give_up_at: now, successor_heard: false, resignations: Resignations::None }
-            }
+            Departure::AtOnce => Leaving {
+                began: now,
+                give_up_at: now,
+                successor_heard: false,
+                yields,
+                resignations: Resignations::None,
+            },
         }
     }
 
     pub(crate) fn began(&self) -> Instant {
         self.began
+    }
+
+    pub(crate) fn yields(&self) -> bool {
+        self.yields
     }
 
     /// The successor's advert: it has what it needs from us, and only its announcement is waited for.

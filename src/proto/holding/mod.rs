@@ -31,6 +31,16 @@ pub(crate) struct Ground<'a> {
     pub(crate) effects: &'a mut Vec<Effect>,
 }
 
+/// What a departure has to say to the LAN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Say {
+    Nothing,
+    /// That we have resigned, once more.
+    Resign,
+    /// That we were Active too.
+    Challenge,
+}
+
 /// The addresses of one virtual router on this host.
 #[derive(Debug)]
 pub(crate) struct Holding {
@@ -242,20 +252,31 @@ impl Holding {
         }
     }
 
-    /// Time has passed. True if a resignation is due once more.
-    pub(crate) fn tick(&mut self, ground: &mut Ground<'_>) -> bool {
-        match &mut self.stage {
-            Stage::Nothing => false,
-            Stage::Held => {
-                self.announce_due(ground);
-                false
-            }
+    /// What is to be said now, before `tick` lets go.
+    ///
+    /// A successor that never announced was Active before it could be heard (a partition has healed) and does not
+    /// know that caches name us: one more advert of ours makes it answer and announce.
+    pub(crate) fn say(&mut self, now: Instant) -> Say {
+        let Stage::Leaving(leaving) = &mut self.stage else {
+            return Say::Nothing;
+        };
+        match (leaving.over(now), leaving.resign_due(now)) {
+            (Some(Release::Heard), _) if leaving.yields() => Say::Challenge,
+            (Some(Release::Heard), _) | (None, true) => Say::Resign,
+            (Some(Release::Announced(_) | Release::NoSuccessor | Release::AtOnce), _) | (None, false) => Say::Nothing,
+        }
+    }
+
+    /// Time has passed.
+    pub(crate) fn tick(&mut self, ground: &mut Ground<'_>) {
+        match &self.stage {
+            Stage::Nothing => {}
+            Stage::Held => self.announce_due(ground),
             Stage::Leaving(leaving) => {
-                let (began, over, resign) = (leaving.began(), leaving.over(ground.now), leaving.resign_due(ground.now));
-                if let Some(how) = over {
+                let began = leaving.began();
+                if let Some(how) = leaving.over(ground.now) {
                     self.finish(ground, how, began);
                 }
-                resign && over.is_none()
             }
         }
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::effect::Effect;
 use super::election::{self, Election, Outcome, Params, State};
 use super::eligibility::{self, Checks, Troubles, Verdict};
-use super::holding::{Departure, Ground, Holding, Linger};
+use super::holding::{Departure, Ground, Holding, Linger, Say};
 use super::interfaces::Interfaces;
 use super::peers::{Discards, Peers};
 use crate::config::RouterConfig;
@@ -174,9 +174,12 @@ impl Router {
         }
         let outcome = self.election.tick(world.now);
         self.follow(world, outcome, None);
-        if self.hold(world, |holding, ground| holding.tick(ground)) {
-            self.resign(world);
+        match (self.holding.say(world.now), self.election.state()) {
+            (Say::Resign, _) => self.resign(world),
+            (Say::Challenge, State::Backup(_)) => self.advertise(world),
+            (Say::Challenge, State::Initialize | State::Active { .. }) | (Say::Nothing, _) => {}
         }
+        self.hold(world, |holding, ground| holding.tick(ground));
         let about = (Some(&self.name), self.config.interface);
         let lines = self.discards.tick(world.now, about);
         world.effects.extend(lines.into_iter().map(Effect::Tell));
@@ -193,7 +196,11 @@ impl Router {
         let Advertisement { advertised, interval, .. } = received.advertisement;
         self.counters.adverts_received += 1;
         match advertised {
-            Advertised::Resigned => self.counters.resignations_received += 1,
+            Advertised::Resigned => {
+                self.counters.resignations_received += 1;
+                // If we are Active, so was the sender, and caches may name it.
+                self.holding.announce_again(world.now);
+            }
             Advertised::Active(_) => self.holding.hear_successor(world.now),
         }
         let outcome = self.election.hear(world.now, received_at, source, advertised, interval);
@@ -289,7 +296,8 @@ impl Router {
         let params = Params {
             priority,
             advert_interval: self.config.advert_interval,
-            preempt: self.config.preempt,
+            // The owner preempts whatever Preempt_Mode says (RFC 9568 section 6.1).
+            preempt: self.config.preempt || priority.is_owner(),
             preempt_delay: self.config.preempt_delay,
             source: source.unwrap_or(Ipv4Addr::UNSPECIFIED),
             reluctant: matches!(mode, Mode::Unhealthy(_)),

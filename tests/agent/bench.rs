@@ -1,0 +1,281 @@
+//! One agent on a bench: hands inputs in at literal times and writes down what it does, a line for each effect.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use locum::config::{Config, RouterConfig, WhenUnhealthy};
+use locum::proto::{Agent, Effect, Input};
+use locum::report::{Event, Release, WallClock, status};
+use locum::types::{
+    AddressOutcome, Advertised, CheckResult, CheckSpec, Instant, InterfaceFacts, InterfaceName, Interval, IpNet,
+    MacAddr, Priority, RouterName, VirtualAddress, Vrid,
+};
+use locum::wire::arp;
+use locum::wire::vrrp::{self, Advertisement, ChecksumForm};
+
+pub const PEER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 3);
+pub const PEER_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 3]);
+const START: u64 = 1_000_000_000_000;
+
+pub struct Bench {
+    pub agent: Agent,
+    pub config: Config,
+    /// What becomes of additions; `None`: nothing yet.
+    pub outcome: Option<AddressOutcome>,
+    /// Whether adverts leave.
+    pub mute: bool,
+    lines: Vec<String>,
+}
+
+pub fn eth0() -> InterfaceName {
+    "eth0".parse().unwrap()
+}
+
+pub fn net(text: &str) -> IpNet {
+    text.parse().unwrap()
+}
+
+pub fn router(vrid: u8, priority: u8, addresses: &[&str]) -> RouterConfig {
+    let address = |text: &&str| VirtualAddress { net: net(text), interface: eth0() };
+    RouterConfig {
+        interface: eth0(),
+        vrid: Vrid::new(vrid).unwrap(),
+        priority: Priority::new(priority).unwrap(),
+        addresses: addresses.iter().map(address).collect(),
+        advert_interval: Interval::from_centiseconds(100).unwrap(),
+        preempt: true,
+        preempt_delay: Duration::ZERO,
+        checks: Vec::new(),
+        track_interfaces: Vec::new(),
+        when_unhealthy: WhenUnhealthy::Hold,
+    }
+}
+
+pub fn check(weight: Option<i16>) -> CheckSpec {
+    CheckSpec {
+        name: "app".parse().unwrap(),
+        script: vec!["/bin/true".to_owned()],
+        interval: Duration::from_secs(1),
+        timeout: Duration::from_secs(1),
+        rise: 1,
+        fall: 1,
+        weight,
+    }
+}
+
+pub fn config(routers: &[(&str, RouterConfig)]) -> Config {
+    let routers = routers.iter().map(|(name, router)| (name.parse().unwrap(), router.clone()));
+    Config { node: "lb1".to_owned(), routers: routers.collect(), checks: BTreeMap::new() }
+}
+
+/// The node's interface as the kernel tells of it.
+pub fn facts() -> InterfaceFacts {
+    InterfaceFacts {
+        index: 2,
+        up: true,
+        running: true,
+        mac: Some(MacAddr([2, 0, 0, 0, 0, 2])),
+        addresses: vec![net("192.0.2.2/24")],
+        promote_secondaries: true,
+        mtu: 1500,
+    }
+}
+
+pub fn web() -> RouterConfig {
+    router(51, 100, &["198.51.100.10/24"])
+}
+
+/// The node with `web`, eligible since 0.
+pub fn node() -> Bench {
+    Bench::up(config(&[("web", web())]), facts())
+}
+
+/// The same, Active since 3609.375; the lines until then are not kept.
+pub fn active_node() -> Bench {
+    let mut bench = node();
+    bench.until(4_000.0);
+    bench
+}
+
+/// The same with a check that is healthy at first.
+pub fn checked_node(weight: Option<i16>, change: impl FnOnce(&mut RouterConfig)) -> Bench {
+    let mut router = web();
+    router.checks = vec!["app".parse().unwrap()];
+    change(&mut router);
+    let mut config = config(&[("web", router)]);
+    config.checks.insert("app".parse().unwrap(), check(weight));
+    let mut bench = Bench::up(config, facts());
+    bench.check(0.0, CheckResult::Ok);
+    bench
+}
+
+fn instant(millis: f64) -> Instant {
+    Instant::from_nanos(START + (millis * 1e6).round() as u64)
+}
+
+impl Bench {
+    pub fn new(config: Config) -> Self {
+        let agent = Agent::new(config.clone(), instant(0.0));
+        Bench { agent, config, outcome: Some(AddressOutcome::Added), mute: false, lines: Vec::new() }
+    }
+
+    /// Started at 0 with an interface of these facts; the first lines are not kept.
+    pub fn up(config: Config, facts: InterfaceFacts) -> Self {
+        let mut bench = Bench::new(config);
+        bench.interface(0.0, Some(facts));
+        bench
+    }
+
+    /// What is done until then, deadlines that fall on it included.
+    pub fn until(&mut self, millis: f64) -> Vec<String> {
+        self.ticks(instant(millis));
+        std::mem::take(&mut self.lines)
+    }
+
+    fn ticks(&mut self, until: Instant) {
+        while let Some(due) = self.agent.next_deadline().filter(|due| *due <= until) {
+            self.handle(due, Input::Tick);
+            assert!(self.agent.next_deadline().is_none_or(|next| next > due), "the deadline {due} does not move");
+        }
+    }
+
+    /// What is done up to then and with this input.
+    pub fn give(&mut self, millis: f64, input: Input<'_>) -> Vec<String> {
+        let now = instant(millis);
+        self.ticks(now - Duration::from_nanos(1));
+        self.handle(now, input);
+        std::mem::take(&mut self.lines)
+    }
+
+    pub fn hear(&mut self, millis: f64, source: Ipv4Addr, priority: u8) -> Vec<String> {
+        self.packet(millis, &advert(source, 51, priority))
+    }
+
+    pub fn packet(&mut self, millis: f64, bytes: &[u8]) -> Vec<String> {
+        self.give(millis, Input::Packet { interface: eth0(), received: instant(millis), bytes })
+    }
+
+    pub fn announcement(&mut self, millis: f64, address: &str, mac: MacAddr) -> Vec<String> {
+        let frame = arp::gratuitous(address.parse().unwrap(), mac);
+        self.give(millis, Input::Frame { interface: eth0(), bytes: &frame })
+    }
+
+    pub fn interface(&mut self, millis: f64, facts: Option<InterfaceFacts>) -> Vec<String> {
+        self.give(millis, Input::Interface { name: eth0(), facts })
+    }
+
+    pub fn check(&mut self, millis: f64, result: CheckResult) -> Vec<String> {
+        self.give(millis, Input::Check { name: "app".parse().unwrap(), result, output: String::new() })
+    }
+
+    pub fn reload(&mut self, millis: f64, change: impl FnOnce(&mut Config)) -> Vec<String> {
+        change(&mut self.config);
+        let config = Box::new(self.config.clone());
+        self.give(millis, Input::Reload(config))
+    }
+
+    pub fn status(&self) -> status::Router {
+        let clock = WallClock { at: instant(100_000.0), unix_nanos: 1_700_000_000_000_000_000 };
+        self.agent.snapshot(clock).routers.remove("web").unwrap()
+    }
+
+    fn handle(&mut self, now: Instant, input: Input<'_>) {
+        let mut effects = Vec::new();
+        self.agent.handle(now, input, &mut effects);
+        let millis = (now.as_nanos() - START) as f64 / 1e6;
+        self.lines.extend(effects.iter().filter_map(words).map(|words| format!("{millis:.3} {words}")));
+        for effect in effects {
+            self.answer(now, effect);
+        }
+    }
+
+    /// What the kernel says to an effect.
+    fn answer(&mut self, now: Instant, effect: Effect) {
+        match (effect, self.outcome.clone()) {
+            (Effect::AddAddresses { router, additions, .. }, Some(outcome)) => {
+                let outcomes = additions.iter().map(|addition| (addition.address, outcome.clone())).collect();
+                self.handle(now, Input::AddressesAdded { router, outcomes });
+            }
+            (Effect::SendAdvert { router, .. }, _) if self.mute => {
+                self.handle(now, Input::SendFailed { router, error: "Operation not permitted".to_owned() });
+            }
+            _ => {}
+        }
+    }
+}
+
+pub fn advert(source: Ipv4Addr, vrid: u8, priority: u8) -> Vec<u8> {
+    let advertisement = Advertisement {
+        vrid: Vrid::new(vrid).unwrap(),
+        advertised: Advertised::from_byte(priority),
+        interval: Interval::from_centiseconds(100).unwrap(),
+        addresses: vec![Ipv4Addr::new(198, 51, 100, 10)],
+    };
+    vrrp::emit(&advertisement, source, ChecksumForm::PseudoHeader)
+}
+
+/// Who it is about is said only where it is not `web`.
+fn of(router: &RouterName) -> String {
+    if router.as_str() == "web" { String::new() } else { format!("{router}: ") }
+}
+
+fn list(nets: impl Iterator<Item = IpNet>) -> String {
+    nets.map(|net| net.to_string()).collect::<Vec<_>>().join(" ")
+}
+
+/// An effect in words; `None` for what no scenario is about.
+fn words(effect: &Effect) -> Option<String> {
+    match effect {
+        Effect::Listen { .. } | Effect::Unlisten { .. } => None,
+        Effect::SendAdvert { router, packet, .. } => {
+            let advertised = vrrp::parse(packet).expect("a valid advert").advertisement.advertised;
+            Some(format!("{}advert {}", of(router), advertised.byte()))
+        }
+        Effect::AddAddresses { router, additions, .. } => {
+            let nets = additions.iter().map(|addition| {
+                let heard = arp::parse_gratuitous(&addition.announcement).expect("an announcement");
+                assert_eq!(addition.address.addr(), heard.address);
+                IpNet::new(addition.address.addr(), addition.prefix).unwrap()
+            });
+            Some(format!("{}add {}", of(router), list(nets)))
+        }
+        Effect::RemoveAddresses { router, removals, restore, .. } => {
+            let restore = match restore.as_slice() {
+                [] => String::new(),
+                some => format!(" restore {}", list(some.iter().copied())),
+            };
+            Some(format!("{}remove {}{restore}", of(router), list(removals.iter().copied())))
+        }
+        Effect::Announce { router, frames, .. } => {
+            let address = |frame: &Vec<u8>| arp::parse_gratuitous(frame).expect("an announcement").address.to_string();
+            Some(format!("{}announce {}", of(router), frames.iter().map(address).collect::<Vec<_>>().join(" ")))
+        }
+        Effect::Stopped => Some("stopped".to_owned()),
+        Effect::Tell(Event::Transition { router, from, to, reason, .. }) => {
+            Some(format!("{}{from} -> {to}: {}", of(router), reason.token()))
+        }
+        Effect::Tell(Event::ReasonChanged { router, state, reason }) => {
+            Some(format!("{}still {state}: {}", of(router), reason.token()))
+        }
+        Effect::Tell(Event::Released { router, how, .. }) => {
+            let how = match how {
+                Release::Announced(_) => "announced",
+                Release::Heard => "heard",
+                Release::NoSuccessor => "no successor",
+                Release::AtOnce => "at once",
+            };
+            Some(format!("{}released: {how}", of(router)))
+        }
+        Effect::Tell(Event::ForeignAddress { router, address }) => {
+            Some(format!("{}foreign {}", of(router), address.net))
+        }
+        Effect::Tell(Event::PriorityChanged { router, from, to }) => {
+            Some(format!("{}priority {from} -> {to}", of(router)))
+        }
+        Effect::Tell(Event::Discarded { reason, suppressed, .. }) => {
+            Some(format!("discarded {} and {suppressed} more", reason.token()))
+        }
+        Effect::Tell(_) => None,
+    }
+}

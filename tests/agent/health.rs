@@ -1,0 +1,165 @@
+//! Checks, links and failures of the host's own.
+
+use locum::config::WhenUnhealthy;
+use locum::types::{AddressOutcome, CheckResult, InterfaceFacts};
+
+use super::bench::*;
+
+#[test]
+fn hold_offers_its_place_and_goes_on_degraded_if_nobody_takes_it() {
+    let mut bench = checked_node(None, |_| ());
+    bench.until(4_000.0);
+    assert_eq!(
+        bench.check(4_100.0, CheckResult::TimedOut),
+        ["4100.000 priority 100 -> 1", "4100.000 advert 0", "4100.000 active -> backup: unhealthy"]
+    );
+    // A and a margin: 1000 + 250 + 20 ms. The address has been there all along.
+    assert_eq!(
+        bench.until(5_400.0),
+        [
+            "4120.000 advert 0",
+            "4140.000 advert 0",
+            "5100.000 advert 0",
+            "5370.000 advert 1",
+            "5370.000 backup -> active: degraded",
+            "5370.000 announce 198.51.100.10",
+        ]
+    );
+    assert!(bench.status().degraded);
+    let lines = bench.until(35_370.0);
+    assert_eq!(lines[lines.len() - 2..], ["35370.000 advert 0", "35370.000 active -> backup: unhealthy"]);
+    assert!(!lines.iter().any(|line| line.contains("remove")), "{lines:?}");
+}
+
+#[test]
+fn hold_leaves_to_a_backup_that_follows_and_ignores_its_resignation_while_unhealthy() {
+    let mut bench = checked_node(None, |_| ());
+    bench.until(4_000.0);
+    bench.check(4_100.0, CheckResult::Failed);
+    bench.hear(4_115.0, PEER, 50);
+    assert_eq!(
+        bench.announcement(4_116.0, "198.51.100.10", PEER_MAC),
+        ["4116.000 remove 198.51.100.10/24", "4116.000 released: announced"]
+    );
+    bench.hear(5_000.0, PEER, 0);
+    // Priority 1, from the last advert: 4115 + 3996.094.
+    let lines = bench.until(8_200.0);
+    assert_eq!(lines, ["8111.094 advert 1", "8111.094 add 198.51.100.10/24", "8111.094 backup -> active: degraded"]);
+    assert_eq!(
+        bench.check(8_300.0, CheckResult::Ok),
+        ["8300.000 priority 1 -> 100", "8300.000 still active: recovered"]
+    );
+    assert!(!bench.status().degraded);
+}
+
+#[test]
+fn release_leaves_the_election_and_comes_back_as_backup() {
+    let mut bench = checked_node(None, |router| router.when_unhealthy = WhenUnhealthy::Release);
+    bench.until(4_000.0);
+    assert_eq!(
+        bench.check(4_100.0, CheckResult::CouldNotRun),
+        ["4100.000 advert 0", "4100.000 active -> fault: unhealthy"]
+    );
+    let lines = bench.until(20_000.0);
+    assert_eq!(lines[3..], ["8096.094 remove 198.51.100.10/24", "8096.094 released: no successor"]);
+    assert_eq!(bench.check(20_000.0, CheckResult::Ok), ["20000.000 fault -> backup: recovered"]);
+}
+
+#[test]
+fn a_weight_changes_the_priority_and_nothing_else() {
+    let mut bench = checked_node(Some(-60), |_| ());
+    bench.until(4_000.0);
+    assert_eq!(bench.check(4_100.0, CheckResult::Failed), ["4100.000 priority 100 -> 40"]);
+    assert_eq!(bench.until(4_609.4), ["4609.375 advert 40", "4609.375 announce 198.51.100.10"]);
+    assert_eq!(bench.check(5_000.0, CheckResult::Ok), ["5000.000 priority 40 -> 100"]);
+}
+
+#[test]
+fn first_results_come_before_the_first_election() {
+    let mut router = web();
+    router.checks = vec!["app".parse().unwrap()];
+    let mut config = config(&[("web", router)]);
+    config.checks.insert("app".parse().unwrap(), check(None));
+    let mut bench = Bench::up(config, facts());
+    assert_eq!(bench.until(60_000.0), [""; 0]);
+    assert_eq!(bench.status().words, "waiting for the first result of app");
+    assert_eq!(bench.check(60_000.0, CheckResult::Ok), ["60000.000 fault -> backup: startup"]);
+}
+
+#[test]
+fn a_refused_address_is_a_fault_that_is_tried_again_after_ten_seconds() {
+    let mut bench = node();
+    bench.outcome = Some(AddressOutcome::Failed("Permission denied".to_owned()));
+    let lines = bench.until(13_609.0);
+    assert_eq!(
+        lines,
+        [
+            "3609.375 advert 100",
+            "3609.375 add 198.51.100.10/24",
+            "3609.375 backup -> active: active-silent",
+            "3609.375 advert 0",
+            "3609.375 active -> fault: address-failed",
+            "3609.375 released: at once",
+        ]
+    );
+    assert_eq!(bench.status().words, "cannot add address 198.51.100.10/24: Permission denied");
+    assert_eq!(bench.until(13_610.0), ["13609.375 fault -> backup: recovered"]);
+}
+
+#[test]
+fn adverts_that_do_not_leave_are_a_fault_once_the_backups_have_given_up() {
+    let mut bench = active_node();
+    bench.mute = true;
+    // Adverts at 4609, 5609, 6609, 7609 and 8609 fail; the last is the first more than 3609.375 after the first.
+    let lines = bench.until(8_609.0);
+    assert!(!lines.iter().any(|line| line.contains("fault")), "{lines:?}");
+    assert_eq!(
+        bench.until(8_700.0),
+        [
+            "8609.375 advert 100",
+            "8609.375 announce 198.51.100.10",
+            "8609.375 active -> fault: send-failed",
+            "8609.375 remove 198.51.100.10/24",
+            "8609.375 released: at once",
+        ]
+    );
+    bench.mute = false;
+    assert_eq!(bench.until(18_610.0), ["18609.375 fault -> backup: recovered"]);
+}
+
+#[test]
+fn an_interface_that_lacks_something_is_a_fault_in_words_and_then_service() {
+    let cases: [(Option<InterfaceFacts>, &str); 5] = [
+        (None, "waiting for interface eth0: it does not exist"),
+        (Some(InterfaceFacts { up: false, ..facts() }), "waiting for interface eth0: it is down (ip link set eth0 up)"),
+        (Some(InterfaceFacts { running: false, ..facts() }), "waiting for interface eth0: it has no carrier"),
+        (
+            Some(InterfaceFacts { addresses: Vec::new(), ..facts() }),
+            "waiting for interface eth0: it has no IPv4 address of its own to send adverts from",
+        ),
+        (
+            Some(InterfaceFacts { mac: None, ..facts() }),
+            "interface eth0 has no Ethernet address, so no address can be announced on it",
+        ),
+    ];
+    for (facts_now, words) in cases {
+        let mut bench = active_node();
+        let lines = bench.interface(4_100.0, facts_now.clone());
+        assert_eq!(lines.last().map(String::as_str), Some("4100.000 released: at once"), "{words}");
+        // Without the interface there is nothing to remove the address from.
+        let removed = lines.contains(&"4100.000 remove 198.51.100.10/24".to_owned());
+        assert_eq!(removed, facts_now.is_some(), "{words}");
+        assert!(!lines.iter().any(|line| line.contains("advert 0")), "{words}: {lines:?}");
+        assert_eq!(bench.status().words, words);
+        assert_eq!(bench.interface(5_000.0, Some(facts())), ["5000.000 fault -> backup: recovered"], "{words}");
+        let lines = bench.until(8_610.0);
+        assert!(lines.contains(&"8609.375 add 198.51.100.10/24".to_owned()), "{words}: {lines:?}");
+    }
+}
+
+#[test]
+fn an_interface_made_anew_has_lost_its_addresses() {
+    let mut bench = active_node();
+    let lines = bench.interface(4_100.0, Some(InterfaceFacts { index: 7, ..facts() }));
+    assert_eq!(lines, [""; 0]);
+}

@@ -1,0 +1,87 @@
+//! How it ends: one holder, the one the rules name, and it stays the same.
+
+use locum::types::Instant;
+
+use crate::world::Scene;
+
+#[derive(Default)]
+pub struct Calm {
+    /// The holder of each router's addresses from the time on when nothing may change any more.
+    settled: Option<(Instant, Vec<Option<usize>>)>,
+}
+
+impl Calm {
+    pub fn look(&mut self, scene: &Scene) -> Result<(), String> {
+        if scene.now < scene.plan.settled_at {
+            return Ok(());
+        }
+        let found = (0..scene.plan.routers.len()).map(|router| holder(scene, router));
+        let found = found.collect::<Result<Vec<_>, String>>()?;
+        match &self.settled {
+            Some((_, settled)) if *settled == found => {}
+            Some((at, settled)) => {
+                return Err(format!("holders were {settled:?} at {at} and are {found:?}, although all is calm"));
+            }
+            None => {
+                for (router, holder) in found.iter().enumerate() {
+                    deserves(scene, router, *holder)?;
+                }
+                self.settled = Some((scene.now, found));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn holder(scene: &Scene, router: usize) -> Result<Option<usize>, String> {
+    let mut answer: Option<Option<usize>> = None;
+    for (number, address) in scene.plan.routers[router].addresses.iter().enumerate() {
+        if scene.plan.foreign.is_some_and(|(_, foreign, at)| (foreign, at) == (router, number)) {
+            continue;
+        }
+        let holders: Vec<usize> = (0..scene.plan.hosts).filter(|host| scene.hosts[*host].holds(*address)).collect();
+        let this = match holders[..] {
+            [] => None,
+            [one] => Some(one),
+            _ => return Err(format!("all is calm and {holders:?} hold {address}")),
+        };
+        if answer.is_some_and(|other| other != this) {
+            return Err(format!(
+                "all is calm and the addresses of r{router} are on several hosts: {address} on {this:?}"
+            ));
+        }
+        answer = Some(this);
+    }
+    Ok(answer.flatten())
+}
+
+/// RFC 9568 section 6: nobody who preempts has a higher priority; holding.md, rule 8: nobody fit leaves an
+/// unhealthy one in the place.
+fn deserves(scene: &Scene, router: usize, holder: Option<usize>) -> Result<(), String> {
+    let plan = &scene.plan;
+    let wrong = |what: String| Err(format!("r{router}: all is calm, {holder:?} holds, and {what}"));
+    let eligible =
+        |host: &usize| scene.hosts[*host].is_eligible(plan, router, scene.now) && !scene.hosts[*host].refuses;
+    let candidates: Vec<usize> = (0..plan.hosts).filter(eligible).collect();
+    let foreign_only = plan.routers[router].addresses.len() == 1 && plan.foreign.is_some_and(|(_, at, _)| at == router);
+    if foreign_only {
+        return Ok(());
+    }
+    let Some(holder) = holder else {
+        return if candidates.is_empty() { Ok(()) } else { wrong(format!("{candidates:?} could")) };
+    };
+    if !candidates.contains(&holder) {
+        return wrong(format!("only {candidates:?} may"));
+    }
+    let priority = |host: usize| scene.hosts[host].priority(plan, router);
+    for other in candidates.into_iter().filter(|other| *other != holder) {
+        let preempts = plan.seat(other, router).preempt || priority(other) == 255;
+        if preempts && priority(other) > priority(holder) {
+            return wrong(format!("h{other} has priority {} over {}", priority(other), priority(holder)));
+        }
+        if scene.hosts[holder].is_unhealthy(plan) && !scene.hosts[other].is_unhealthy(plan) {
+            return wrong(format!("is unhealthy, and h{other} is not"));
+        }
+    }
+    Ok(())
+}

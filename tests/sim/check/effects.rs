@@ -1,0 +1,173 @@
+//! What an agent asks for: in which order, with what in it, and whether its status says the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+
+use locum::proto::{Addition, Effect};
+use locum::report::status::AddressState;
+use locum::report::{Event, RouterState, WallClock};
+use locum::types::{Advertised, IpNet};
+use locum::wire::{arp, vrrp};
+
+use super::seat::Seat;
+use crate::host::{INDEX, router_number};
+use crate::world::Scene;
+
+/// What one agent has asked to be added and not to be removed since, with router and prefix length.
+#[derive(Debug, Default)]
+pub struct Claims {
+    asked: BTreeMap<Ipv4Addr, (usize, u8)>,
+    /// Routers that had already left, by resigning or yielding, before the input that is looked at.
+    left: BTreeSet<usize>,
+}
+
+impl Claims {
+    pub fn after(&mut self, scene: &Scene, host: usize, seats: &[Seat], effects: &[Effect]) -> Result<(), String> {
+        let wrong = |what: String| Err(format!("h{host}: {what}"));
+        let mut telling = false;
+        for (number, effect) in effects.iter().enumerate() {
+            let (before, behind) = (&effects[..number], &effects[number + 1..]);
+            match effect {
+                Effect::AddAddresses { router, additions, index, .. } => {
+                    telling = true;
+                    let router = router_number(router);
+                    if !before.iter().any(|effect| is_advert(effect, router, false)) {
+                        return wrong(format!("r{router}: addresses come before the advert"));
+                    }
+                    if *index != INDEX {
+                        return wrong(format!("r{router}: wrong interface index {index}"));
+                    }
+                    additions.iter().try_for_each(|addition| self.add(scene, host, router, addition))?;
+                }
+                Effect::RemoveAddresses { router, removals, restore, .. } => {
+                    telling = true;
+                    let router = router_number(router);
+                    if !self.left.contains(&router) && behind.iter().any(|effect| is_advert(effect, router, true)) {
+                        return wrong(format!("r{router}: addresses go before the resignation"));
+                    }
+                    let seat = &seats[router];
+                    if !(seat.resigned || seat.yielded || !scene.hosts[host].link) {
+                        return wrong(format!("r{router}: drops addresses without resigning: {seat:?}"));
+                    }
+                    removals.iter().try_for_each(|net| self.remove(host, router, *net))?;
+                    if let Some(net) = restore.iter().find(|net| !self.may_be_restored(scene, host, **net)) {
+                        return wrong(format!("r{router}: restores {net}, which it does not have"));
+                    }
+                }
+                Effect::Announce { frames, .. } => {
+                    let right = |frame: &Vec<u8>| {
+                        let heard = arp::parse_gratuitous(frame);
+                        heard.is_some_and(|heard| {
+                            heard.mac == scene.hosts[host].mac && self.asked.contains_key(&heard.address)
+                        })
+                    };
+                    if !frames.iter().all(right) {
+                        return wrong("announces what it does not hold".to_owned());
+                    }
+                }
+                Effect::Tell(Event::Transition { .. }) | Effect::Stopped => telling = true,
+                Effect::Tell(_) | Effect::Listen { .. } | Effect::Unlisten { .. } | Effect::SendAdvert { .. } => {}
+            }
+        }
+        let left = seats.iter().enumerate().filter(|(_, seat)| seat.resigned || seat.yielded);
+        self.left = left.map(|(router, _)| router).collect();
+        if telling { self.compare_with_status(scene, host, seats) } else { Ok(()) }
+    }
+
+    fn add(&mut self, scene: &Scene, host: usize, router: usize, addition: &Addition) -> Result<(), String> {
+        let here = &scene.hosts[host];
+        let wrong = |what: &str| Err(format!("h{host} r{router}: {}: {what}", addition.address));
+        let IpNet::V4(net) = addition.address else { return wrong("not IPv4") };
+        if !scene.plan.routers[router].addresses.contains(&net.addr()) {
+            return wrong("added, but not configured");
+        }
+        let announced = arp::parse_gratuitous(&addition.announcement);
+        if !announced.is_some_and(|heard| heard.mac == here.mac && heard.address == net.addr()) {
+            return wrong("added without its announcement");
+        }
+        let tied = !scene.plan.promote_secondaries && net.addr().octets()[..3] == here.source.octets()[..3];
+        if addition.prefix != if tied { 32 } else { 24 } {
+            return wrong("added with the wrong prefix length");
+        }
+        match self.asked.insert(net.addr(), (router, addition.prefix)) {
+            None => Ok(()),
+            // Somebody else's is asked for at each claim, and never removed in between.
+            Some(_) if is_foreign(scene, host, &net.addr()) => Ok(()),
+            Some(_) => wrong("added twice"),
+        }
+    }
+
+    pub fn refused(&mut self, net: IpNet) {
+        if let IpNet::V4(net) = net {
+            self.asked.remove(&net.addr());
+        }
+    }
+
+    fn remove(&mut self, host: usize, router: usize, net: IpNet) -> Result<(), String> {
+        let wrong = |what: &str| Err(format!("h{host} r{router}: {net}: {what}"));
+        let IpNet::V4(net4) = net else { return wrong("not IPv4") };
+        match self.asked.remove(&net4.addr()) {
+            Some(claimed) if claimed == (router, net4.prefix_len()) => Ok(()),
+            Some(_) => wrong("removed with another prefix length or by another router than it was added"),
+            None => wrong("removed, but never added"),
+        }
+    }
+
+    fn may_be_restored(&self, scene: &Scene, host: usize, net: IpNet) -> bool {
+        let IpNet::V4(net) = net else { return false };
+        let own = net.addr() == scene.hosts[host].source;
+        own || self.asked.get(&net.addr()).is_some_and(|(_, prefix)| *prefix == net.prefix_len())
+    }
+
+    fn compare_with_status(&self, scene: &Scene, host: usize, seats: &[Seat]) -> Result<(), String> {
+        let Some(agent) = &scene.hosts[host].agent else { return Ok(()) };
+        let status = agent.snapshot(WallClock { at: scene.now, unix_nanos: 1_700_000_000_000_000_000 });
+        for (number, seat) in seats.iter().enumerate() {
+            let wrong = |what: &str| Err(format!("h{host} r{number}: status: {what}"));
+            let Some(router) = status.routers.get(&format!("r{number}")) else { return wrong("not listed") };
+            if (router.state == RouterState::Active) != seat.is_active() {
+                return wrong("not the state that was told");
+            }
+            let holds = |address: &&Ipv4Addr| self.asked.contains_key(*address);
+            let configured = &scene.plan.routers[number].addresses;
+            if seat.is_active() && !configured.iter().all(|address| holds(&address)) {
+                return wrong("Active without its addresses");
+            }
+            let listed = router.addresses.iter().zip(configured);
+            for (listed, address) in listed.filter(|(_, address)| !is_foreign(scene, host, address)) {
+                let fits = match listed.state {
+                    AddressState::Absent => !holds(&address),
+                    AddressState::Adding => holds(&address),
+                    AddressState::Held => holds(&address) && seat.is_active(),
+                    AddressState::Lingering => holds(&address) && !seat.is_active(),
+                    AddressState::Foreign => true,
+                };
+                if !fits {
+                    return wrong(&format!("{} is called {:?}", listed.address, listed.state));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_foreign(scene: &Scene, host: usize, address: &Ipv4Addr) -> bool {
+    scene.hosts[host].addresses.get(address).is_some_and(|held| !held.ours)
+}
+
+fn is_advert(effect: &Effect, router: usize, resigned: bool) -> bool {
+    match effect {
+        Effect::SendAdvert { router: name, packet, .. } if router_number(name) == router => {
+            let advertised = vrrp::parse(packet).map(|received| received.advertisement.advertised);
+            advertised.is_ok_and(|advertised| (advertised == Advertised::Resigned) == resigned)
+        }
+        Effect::SendAdvert { .. }
+        | Effect::Listen { .. }
+        | Effect::Unlisten { .. }
+        | Effect::AddAddresses { .. }
+        | Effect::RemoveAddresses { .. }
+        | Effect::Announce { .. }
+        | Effect::Tell(_)
+        | Effect::Stopped => false,
+    }
+}

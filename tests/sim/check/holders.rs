@@ -1,0 +1,254 @@
+//! Who has each address: not two for longer than the protocol allows, somebody within D, nobody missing
+//! during an orderly departure, and a stop that ends.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use locum::types::Instant;
+
+use super::active_down_interval;
+use super::seat::{Seat, State};
+use crate::scenario::{LOST_IN_A_ROW, Scenario};
+use crate::world::Scene;
+
+/// Somebody who yields waits at most this long for the winner's announcement (holding.md, rule 7).
+const YIELD: Duration = Duration::from_millis(50);
+/// Somebody who lingers, this long after the successor's advert (holding.md, rule 7).
+const LINGER: Duration = Duration::from_millis(100);
+/// The longest wait for a successor (holding.md, rule 7).
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub struct Holders {
+    pub addresses: Vec<Watched>,
+    /// By host and router.
+    eligible_since: Vec<Vec<Option<Instant>>>,
+    /// By when a host that was told to stop must have ended.
+    stop_by: BTreeMap<usize, Instant>,
+    disturbed_at: Option<Instant>,
+}
+
+/// One virtual address.
+pub struct Watched {
+    pub router: usize,
+    pub address: Ipv4Addr,
+    /// Hosts that have it by their agent's doing, as bits.
+    pub holders: u8,
+    /// When the holders last changed.
+    pub since: Instant,
+    overlaps: BTreeMap<(usize, usize), Overlap>,
+    /// For each host, since when nobody it is connected with answers for the address.
+    bereft_since: Vec<Option<Instant>>,
+    /// Until when an orderly departure is under way during which somebody must have it.
+    covered: Option<(usize, Instant)>,
+}
+
+#[derive(Debug)]
+struct Overlap {
+    since: Instant,
+    /// Both had it before they could hear each other.
+    joined: bool,
+    lingers: bool,
+}
+
+impl Holders {
+    pub fn new(plan: &Scenario) -> Self {
+        let watched = |(router, address)| Watched {
+            router,
+            address,
+            holders: 0,
+            since: crate::scenario::START,
+            overlaps: BTreeMap::new(),
+            bereft_since: vec![None; plan.hosts],
+            covered: None,
+        };
+        let routers = plan.routers.iter().enumerate();
+        let all = routers.flat_map(|(number, router)| router.addresses.iter().map(move |address| (number, *address)));
+        Holders {
+            addresses: all.map(watched).collect(),
+            eligible_since: vec![vec![None; plan.routers.len()]; plan.hosts],
+            stop_by: BTreeMap::new(),
+            disturbed_at: None,
+        }
+    }
+
+    pub fn disturbed(&mut self, now: Instant) {
+        self.disturbed_at = Some(now);
+        for watched in &mut self.addresses {
+            watched.covered = None;
+        }
+    }
+
+    pub fn ended(&mut self, host: usize) {
+        self.stop_by.remove(&host);
+    }
+
+    pub fn eligibility_changed(&mut self, scene: &Scene, _seats: &[Vec<Seat>]) {
+        for (host, since) in self.eligible_since.iter_mut().enumerate() {
+            for (router, since) in since.iter_mut().enumerate() {
+                match (scene.hosts[host].is_eligible(&scene.plan, router, scene.now), &since) {
+                    (true, None) => *since = Some(scene.now),
+                    (false, Some(_)) => *since = None,
+                    (true, Some(_)) | (false, None) => {}
+                }
+            }
+        }
+    }
+
+    pub fn stops(&mut self, scene: &Scene, host: usize) {
+        let longest =
+            (0..scene.plan.routers.len()).map(|router| scene.plan.seat(host, router).interval.duration()).max();
+        let patience = active_down_interval(1, longest.unwrap_or_default()).min(PATIENCE);
+        let slack = scene.plan.kernel_slack() + scene.plan.lan_slack();
+        self.stop_by.insert(host, scene.now + patience + slack);
+    }
+
+    /// From now on, and unless something else happens, whoever follows must have the address before it goes.
+    pub fn departs(&mut self, scene: &Scene, host: usize, seats: &[Vec<Seat>]) {
+        let now = scene.now;
+        for watched in &mut self.addresses {
+            let router = watched.router;
+            let longest = scene.plan.longest_interval(router);
+            let quiet = now - longest * 5;
+            let follows = |other: usize| {
+                let here = &scene.hosts[other];
+                other != host
+                    && self.eligible_since[other][router].is_some_and(|since| since < quiet)
+                    && !here.is_unhealthy(&scene.plan)
+                    && matches!(seats[other][router].state, State::Backup { .. })
+            };
+            let holds = watched.holders == 1 << host && seats[host][router].is_active();
+            let calm = scene.lan.is_clean_since(quiet) && self.disturbed_at.is_none_or(|at| at < quiet || at == now);
+            // Where somebody else's address answers, who holds is not for the agents to decide.
+            let foreign = scene.plan.foreign_address() == Some(watched.address);
+            let refused = scene.hosts.iter().any(|host| host.refuses);
+            if holds && calm && !foreign && !refused && (0..scene.plan.hosts).any(follows) {
+                watched.covered = Some((host, now + PATIENCE));
+            }
+        }
+    }
+
+    pub fn update(&mut self, scene: &Scene, seats: &[Vec<Seat>]) -> Result<(), String> {
+        for watched in &mut self.addresses {
+            watched.update(scene, seats)?;
+        }
+        Ok(())
+    }
+
+    /// Cheap enough for every step.
+    pub fn watch(&mut self, scene: &Scene, seats: &[Vec<Seat>]) -> Result<(), String> {
+        self.addresses.iter_mut().try_for_each(|watched| watched.watch_overlaps(scene, seats))
+    }
+
+    pub fn look(&mut self, scene: &Scene, seats: &[Vec<Seat>]) -> Result<(), String> {
+        if let Some((host, by)) = self.stop_by.iter().find(|(_, by)| scene.now > **by) {
+            return Err(format!("h{host} was to have stopped by {by}"));
+        }
+        self.eligibility_changed(scene, seats);
+        for watched in &self.addresses {
+            for host in 0..scene.plan.hosts {
+                watched.look_for_holder(scene, host, seats, self.eligible_since[host][watched.router])?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Watched {
+    fn update(&mut self, scene: &Scene, seats: &[Vec<Seat>]) -> Result<(), String> {
+        let (now, hosts) = (scene.now, scene.plan.hosts);
+        let before = self.holders;
+        let mask = (0..hosts).filter(|host| scene.hosts[*host].holds(self.address)).map(|host| 1 << host).sum();
+        self.holders = mask;
+        if mask != before {
+            self.since = now;
+        }
+        for host in 0..hosts {
+            let answered = (0..hosts).any(|other| {
+                scene.hosts[other].answers(self.address) && (other == host || reaches(scene, host, other))
+            });
+            self.bereft_since[host] = if answered { None } else { self.bereft_since[host].or(Some(now)) };
+        }
+        for one in 0..hosts {
+            for other in one + 1..hosts {
+                let pair = (1u8 << one) | (1 << other);
+                if mask & pair == pair && reaches(scene, one, other) {
+                    let joined = before & pair == pair;
+                    let overlap = Overlap { since: now, joined, lingers: false };
+                    self.overlaps.entry((one, other)).or_insert(overlap);
+                } else {
+                    self.overlaps.remove(&(one, other));
+                }
+            }
+        }
+        if let Some((host, until)) = self.covered {
+            if mask == 0 && now < until {
+                let seat = &seats[host][self.router];
+                return Err(format!("{} is nowhere although h{host} left in an orderly way: {seat:?}", self.address));
+            }
+            if now >= until || (mask & (1 << host) == 0 && mask.count_ones() == 1) {
+                self.covered = None;
+            }
+        }
+        Ok(())
+    }
+
+    /// Two holders: whoever is to go has heard of the other within one delay of the LAN, and waits for its
+    /// announcement: 50 ms (A, if that is less) after it yielded, 100 ms after it resigned. Two that held before they
+    /// could hear each other hear at the next advert, so A later. Where adverts get lost, two more of them.
+    fn watch_overlaps(&mut self, scene: &Scene, seats: &[Vec<Seat>]) -> Result<(), String> {
+        for ((one, other), overlap) in &mut self.overlaps {
+            let interval = |host: usize| scene.plan.seat(host, self.router).interval.duration();
+            let slower = interval(*one).max(interval(*other));
+            let lingers = |host: usize| seats[host][self.router].resigned;
+            overlap.lingers |= lingers(*one) || lingers(*other);
+            let mut allowed = if overlap.lingers { LINGER } else { YIELD.min(slower) };
+            if overlap.joined {
+                allowed += slower;
+            }
+            if !scene.lan.is_clean_since(overlap.since - slower * 5) {
+                allowed += slower * (LOST_IN_A_ROW + 1);
+            }
+            allowed += scene.plan.kernel_slack() + scene.plan.lan_slack() * 2;
+            if scene.now > overlap.since + allowed {
+                let (seat, rival) = (&seats[*one][self.router], &seats[*other][self.router]);
+                return Err(format!(
+                    "{} has two holders for more than {allowed:?}: h{one} {seat:?}, h{other} {rival:?}, {overlap:?}",
+                    self.address
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Some holder: whoever takes part and hears of nobody who is Active claims within its own D.
+    fn look_for_holder(
+        &self,
+        scene: &Scene,
+        host: usize,
+        seats: &[Vec<Seat>],
+        eligible_since: Option<Instant>,
+    ) -> Result<(), String> {
+        let (Some(bereft), Some(eligible)) = (self.bereft_since[host], eligible_since) else { return Ok(()) };
+        if scene.hosts[host].refuses {
+            return Ok(());
+        }
+        let since = bereft.max(eligible).max(seats[host][self.router].heard_at.unwrap_or(bereft));
+        let priority = scene.hosts[host].priority(&scene.plan, self.router);
+        let patience = active_down_interval(priority, scene.plan.longest_interval(self.router));
+        let allowed = patience + scene.plan.kernel_slack() + scene.plan.lan_slack();
+        if scene.now > since + allowed {
+            let seat = &seats[host][self.router];
+            return Err(format!(
+                "{} has no holder and h{host} lets that be for more than {allowed:?}: {seat:?}",
+                self.address
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Whether two hosts hear each other.
+fn reaches(scene: &Scene, one: usize, other: usize) -> bool {
+    scene.lan.connects(one, other) && scene.hosts[one].link && scene.hosts[other].link
+}

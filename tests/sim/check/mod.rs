@@ -1,0 +1,170 @@
+//! The judge: invariants, each kind in a file of its own. It sees what the world sees, and keeps the first wrong.
+//!
+//! `seat` replays RFC 9568 section 6.4 beside each router and knows when a claim is due. `effects` looks at what an
+//! agent asks for, `holders` at who has the addresses, `views` at what clients believe, `calm` at how it all ends.
+
+mod calm;
+mod effects;
+mod holders;
+mod seat;
+mod views;
+
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use locum::proto::Effect;
+use locum::types::{Instant, IpNet};
+
+use crate::scenario::Scenario;
+use crate::world::Scene;
+use calm::Calm;
+use effects::Claims;
+use holders::Holders;
+use seat::Seat;
+use views::Views;
+
+/// An advert as its receivers understand it.
+pub struct Heard {
+    pub source: Ipv4Addr,
+    pub vrid: u8,
+    /// 0 is a resignation.
+    pub priority: u8,
+    pub interval: Duration,
+    pub packet: Vec<u8>,
+}
+
+impl fmt::Debug for Heard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} vrid {} priority {} every {:?}", self.source, self.vrid, self.priority, self.interval)
+    }
+}
+
+/// What an agent was handed.
+pub enum Cause<'a> {
+    /// With the stamp of its arrival.
+    Advert(&'a Heard, Instant),
+    Other,
+}
+
+pub struct Judge {
+    seats: Vec<Vec<Seat>>,
+    claims: Vec<Claims>,
+    holders: Holders,
+    views: Views,
+    calm: Calm,
+    wrong: Option<String>,
+}
+
+impl Judge {
+    pub fn new(plan: &Scenario) -> Self {
+        let seats = || (0..plan.routers.len()).map(|_| Seat::default()).collect();
+        Judge {
+            seats: (0..plan.hosts).map(|_| seats()).collect(),
+            claims: (0..plan.hosts).map(|_| Claims::default()).collect(),
+            holders: Holders::new(plan),
+            views: Views::default(),
+            calm: Calm::default(),
+            wrong: None,
+        }
+    }
+
+    pub fn verdict(&mut self) -> Option<String> {
+        self.wrong.take()
+    }
+
+    pub fn fail(&mut self, wrong: String) {
+        self.wrong.get_or_insert(wrong);
+    }
+
+    fn note(&mut self, result: Result<(), String>) {
+        if let Err(wrong) = result {
+            self.fail(wrong);
+        }
+    }
+
+    /// An agent has taken an input in and wants these effects.
+    pub fn after(&mut self, scene: &Scene, host: usize, cause: &Cause<'_>, effects: &[Effect]) {
+        let mut results = Vec::new();
+        for (router, seat) in self.seats[host].iter_mut().enumerate() {
+            results.push(seat.after(scene, host, router, cause, effects));
+        }
+        results.push(self.claims[host].after(scene, host, &self.seats[host], effects));
+        results.into_iter().for_each(|result| self.note(result));
+        self.holders.eligibility_changed(scene, &self.seats);
+    }
+
+    /// After everything that happens.
+    pub fn watch(&mut self, scene: &Scene) {
+        let result = self.holders.watch(scene, &self.seats);
+        self.note(result);
+    }
+
+    /// Now and then.
+    pub fn look(&mut self, scene: &Scene) {
+        let mut results = Vec::new();
+        for (host, seats) in self.seats.iter().enumerate() {
+            for (router, seat) in seats.iter().enumerate() {
+                results.push(seat.look(scene, host, router));
+            }
+        }
+        results.push(self.holders.look(scene, &self.seats));
+        results.push(self.views.look(scene, &self.seats));
+        results.push(self.calm.look(scene));
+        results.into_iter().for_each(|result| self.note(result));
+    }
+
+    /// A kernel's addresses, a link or the LAN changed.
+    pub fn addresses_changed(&mut self, scene: &Scene) {
+        let result = self.holders.update(scene, &self.seats);
+        self.note(result);
+        self.views.update(scene, &self.holders, &self.seats);
+    }
+
+    pub fn booted(&mut self, scene: &Scene, host: usize) {
+        self.seats[host].iter_mut().for_each(|seat| *seat = Seat::default());
+        self.claims[host] = Claims::default();
+        self.holders.eligibility_changed(scene, &self.seats);
+    }
+
+    /// An agent is no more, be it by power loss or as planned.
+    pub fn ended(&mut self, scene: &Scene, host: usize) {
+        self.seats[host].iter_mut().for_each(|seat| *seat = Seat::default());
+        let left = scene.hosts[host].addresses.iter().find(|(_, held)| held.ours);
+        if let Some((address, _)) = left {
+            self.fail(format!("h{host}: the agent has ended and {address} is still there"));
+        }
+        self.holders.ended(host);
+        self.holders.eligibility_changed(scene, &self.seats);
+    }
+
+    /// A kernel has refused an address.
+    pub fn refused(&mut self, host: usize, address: IpNet) {
+        self.claims[host].refused(address);
+    }
+
+    /// Something goes wrong, or right again, now.
+    pub fn disturbed(&mut self, scene: &Scene) {
+        self.holders.disturbed(scene.now);
+    }
+
+    /// A host is about to give its addresses up in an orderly way.
+    pub fn departs(&mut self, scene: &Scene, host: usize) {
+        self.holders.departs(scene, host, &self.seats);
+    }
+
+    /// A host is about to be told to stop.
+    pub fn stops(&mut self, scene: &Scene, host: usize) {
+        self.holders.stops(scene, host);
+    }
+}
+
+/// Skew_Time (RFC 9568 section 6.1).
+pub fn skew_time(priority: u8, interval: Duration) -> Duration {
+    interval * (256 - u32::from(priority)) / 256
+}
+
+/// Active_Down_Interval (RFC 9568 section 6.1).
+pub fn active_down_interval(priority: u8, interval: Duration) -> Duration {
+    interval * 3 + skew_time(priority, interval)
+}

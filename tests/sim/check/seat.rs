@@ -1,0 +1,306 @@
+//! One router's seat in its election, replayed from what it hears: whether each claim, yield, answer and
+//! resignation comes when RFC 9568 section 6.4 and holding.md say, neither early nor late.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use locum::proto::Effect;
+use locum::report::{Event, RouterState};
+use locum::types::{Advertised, Instant};
+use locum::wire::vrrp;
+
+use super::{Cause, Heard, active_down_interval, skew_time};
+use crate::host::router_number;
+use crate::scenario::RESIGN_AGAIN;
+use crate::world::Scene;
+
+#[derive(Debug, Default)]
+pub struct Seat {
+    pub state: State,
+    /// When it was last told that somebody is Active.
+    pub heard_at: Option<Instant>,
+    /// Since its last claim: whether it has resigned, and whether it has yielded.
+    pub resigned: bool,
+    pub yielded: bool,
+    may_challenge: bool,
+    sent_at: Option<Instant>,
+    answered_at: Option<Instant>,
+    degraded_since: Option<Instant>,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    #[default]
+    Out,
+    Backup {
+        from: Instant,
+        interval: Duration,
+        patience: Patience,
+        preempt_at: Option<Instant>,
+    },
+    Active {
+        since: Instant,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    Full,
+    Skew,
+    /// It has resigned because it is unhealthy: others have A and a margin.
+    Chance,
+}
+
+/// What a seat plays with at the moment.
+struct Terms {
+    priority: u8,
+    source: Ipv4Addr,
+    interval: Duration,
+    preempt: bool,
+    preempt_delay: Duration,
+    unhealthy: bool,
+    eligible: bool,
+}
+
+/// What must follow from what was heard.
+#[derive(Debug, PartialEq, Eq)]
+enum Duty {
+    Nothing,
+    Yield,
+    Answer,
+}
+
+impl Seat {
+    /// Whether it may claim only later, and if it is Backup, when it must have claimed.
+    fn window(&self, terms: &Terms) -> Option<(Instant, Instant)> {
+        let State::Backup { from, interval, patience, .. } = self.state else { return None };
+        let exactly = |span| Some((from + span, from + span));
+        match patience {
+            Patience::Full => exactly(active_down_interval(terms.priority, interval)),
+            Patience::Skew => exactly(skew_time(terms.priority, interval)),
+            Patience::Chance => Some((from + interval, from + interval * 5 / 4 + Duration::from_millis(20))),
+        }
+    }
+
+    pub fn is_active(&self) -> bool {
+        matches!(self.state, State::Active { .. })
+    }
+
+    pub fn after(
+        &mut self,
+        scene: &Scene,
+        host: usize,
+        router: usize,
+        cause: &Cause<'_>,
+        effects: &[Effect],
+    ) -> Result<(), String> {
+        let terms = terms(scene, host, router);
+        let wrong = |what: &str| Err(format!("h{host} r{router}: {what}"));
+        let duty = match cause {
+            Cause::Advert(heard, received) if heard.vrid == scene.plan.routers[router].vrid => {
+                self.hear(scene.now, *received, heard, &terms)
+            }
+            Cause::Advert(..) | Cause::Other => Duty::Nothing,
+        };
+        let was_active = self.is_active();
+        let mut sent = [false; 2];
+        for effect in effects {
+            match effect {
+                Effect::Tell(Event::Transition { router: name, to, .. }) if router_number(name) == router => {
+                    self.enter(scene, host, router, *to, &terms, &duty)?;
+                }
+                Effect::SendAdvert { router: name, packet, .. } if router_number(name) == router => {
+                    let resigned =
+                        self.send(scene.now, packet, &terms).map_err(|what| format!("h{host} r{router}: {what}"))?;
+                    sent[usize::from(resigned)] = true;
+                }
+                Effect::SendAdvert { .. }
+                | Effect::Tell(_)
+                | Effect::Listen { .. }
+                | Effect::Unlisten { .. }
+                | Effect::AddAddresses { .. }
+                | Effect::RemoveAddresses { .. }
+                | Effect::Announce { .. }
+                | Effect::Stopped => {}
+            }
+        }
+        let active = self.is_active();
+        match duty {
+            Duty::Yield if active => return wrong("does not yield to a better advert"),
+            Duty::Answer if active && !sent[0] => return wrong("does not answer an advert it has to answer"),
+            Duty::Yield | Duty::Answer | Duty::Nothing => {}
+        }
+        // Who has yielded may say once more that it was Active, so that the winner announces.
+        if sent[0] && !active && !std::mem::take(&mut self.may_challenge) {
+            return wrong("advertises although it is not Active");
+        }
+        if was_active && !active && duty != Duty::Yield && !sent[1] && scene.hosts[host].link {
+            return wrong("leaves without resigning");
+        }
+        if active && !terms.eligible {
+            return wrong("is Active and must not be");
+        }
+        if active && terms.unhealthy && self.degraded_since.is_none() {
+            return wrong("is unhealthy and has not resigned");
+        }
+        self.look(scene, host, router)
+    }
+
+    /// Whether something that is due has not come.
+    pub fn look(&self, scene: &Scene, host: usize, router: usize) -> Result<(), String> {
+        let (terms, now) = (terms(scene, host, router), scene.now);
+        let late = scene.plan.late + Duration::from_micros(10);
+        let overdue = |what: &str| Err(format!("h{host} r{router}: {what}: {self:?}"));
+        match self.state {
+            State::Out => {}
+            State::Backup { .. } => {
+                if self.window(&terms).is_some_and(|(_, latest)| now > latest + late) {
+                    return overdue("a claim is overdue");
+                }
+            }
+            State::Active { .. } => {
+                if self.sent_at.is_none_or(|at| now > at + terms.interval + late) {
+                    return overdue("an advert is overdue");
+                }
+                if self.degraded_since.is_some_and(|at| terms.unhealthy && now > at + RESIGN_AGAIN + late) {
+                    return overdue("a degraded router has to resign anew");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, now: Instant, received: Instant, heard: &Heard, terms: &Terms) -> Duty {
+        if heard.priority > 0 {
+            self.heard_at = Some(received);
+        }
+        let listen = |preempt_at| State::Backup {
+            from: received,
+            interval: heard.interval,
+            patience: Patience::Full,
+            preempt_at,
+        };
+        match self.state {
+            State::Out => Duty::Nothing,
+            State::Backup { interval, preempt_at, .. } => {
+                if heard.priority == 0 {
+                    if !terms.unhealthy {
+                        self.state =
+                            State::Backup { from: received, interval, patience: Patience::Skew, preempt_at: None };
+                    }
+                } else if !terms.preempt || heard.priority >= terms.priority {
+                    self.state = listen(None);
+                } else if !terms.preempt_delay.is_zero() {
+                    let until = preempt_at.unwrap_or(received + terms.preempt_delay);
+                    if received < until {
+                        self.state = listen(Some(until));
+                    } else if let State::Backup { preempt_at, .. } = &mut self.state {
+                        *preempt_at = Some(until);
+                    }
+                }
+                Duty::Nothing
+            }
+            State::Active { .. } => {
+                let better = (heard.priority, heard.source) > (terms.priority, terms.source);
+                if better {
+                    self.state = listen(None);
+                    Duty::Yield
+                } else if heard.priority == 0 {
+                    Duty::Answer
+                } else if self.answered_at.is_none_or(|at| now >= at + terms.interval / 4) {
+                    self.answered_at = Some(now);
+                    Duty::Answer
+                } else {
+                    Duty::Nothing
+                }
+            }
+        }
+    }
+
+    fn enter(
+        &mut self,
+        scene: &Scene,
+        host: usize,
+        router: usize,
+        to: RouterState,
+        terms: &Terms,
+        duty: &Duty,
+    ) -> Result<(), String> {
+        let now = scene.now;
+        let wrong = |what: &str, seat: &Seat| Err(format!("h{host} r{router}: {what}: {seat:?}"));
+        match (to, self.state) {
+            (RouterState::Active, State::Backup { .. }) => {
+                if self.window(terms).is_some_and(|(earliest, _)| now < earliest) {
+                    return wrong("claims too early", self);
+                }
+                self.claim(now, terms);
+            }
+            (RouterState::Active, State::Out) if terms.priority == 255 => self.claim(now, terms),
+            (RouterState::Active, _) => return wrong("claims out of turn", self),
+            // The yield itself was entered when the advert was heard.
+            (RouterState::Backup, State::Backup { .. }) if *duty == Duty::Yield => {
+                (self.yielded, self.may_challenge) = (true, true);
+            }
+            (RouterState::Backup, State::Backup { .. }) => return wrong("enters Backup twice", self),
+            (RouterState::Backup, State::Active { .. }) => {
+                if !terms.unhealthy || !self.resigned {
+                    return wrong("steps back without a cause", self);
+                }
+                self.listen(now, terms, Patience::Chance);
+            }
+            (RouterState::Backup, State::Out) => self.listen(now, terms, Patience::Full),
+            (RouterState::Fault | RouterState::Initialize, _) => {
+                // Before its first facts an agent is out already.
+                if terms.eligible && self.state != State::Out {
+                    return wrong("leaves the election without a cause", self);
+                }
+                self.state = State::Out;
+            }
+        }
+        Ok(())
+    }
+
+    fn listen(&mut self, from: Instant, terms: &Terms, patience: Patience) {
+        self.state = State::Backup { from, interval: terms.interval, patience, preempt_at: None };
+    }
+
+    fn claim(&mut self, now: Instant, terms: &Terms) {
+        self.state = State::Active { since: now };
+        self.degraded_since = terms.unhealthy.then_some(now);
+        (self.resigned, self.yielded) = (false, false);
+    }
+
+    /// Whether it is a resignation.
+    fn send(&mut self, now: Instant, packet: &[u8], terms: &Terms) -> Result<bool, String> {
+        let advertisement = vrrp::parse(packet).map_err(|reason| format!("sends what is {reason:?}"))?;
+        if advertisement.source != terms.source || advertisement.advertisement.interval.duration() != terms.interval {
+            return Err("sends an advert with another host's source or interval".to_owned());
+        }
+        match advertisement.advertisement.advertised {
+            Advertised::Resigned => {
+                self.resigned = true;
+                Ok(true)
+            }
+            Advertised::Active(priority) if priority.get() == terms.priority => {
+                self.sent_at = Some(now);
+                Ok(false)
+            }
+            Advertised::Active(priority) => Err(format!("sends priority {priority}, not {}", terms.priority)),
+        }
+    }
+}
+
+fn terms(scene: &Scene, host: usize, router: usize) -> Terms {
+    let (seat, here) = (scene.plan.seat(host, router), &scene.hosts[host]);
+    let priority = here.priority(&scene.plan, router);
+    Terms {
+        priority,
+        source: here.source,
+        interval: seat.interval.duration(),
+        // The owner preempts whatever Preempt_Mode says (RFC 9568 section 6.1).
+        preempt: seat.preempt || priority == 255,
+        preempt_delay: seat.preempt_delay,
+        unhealthy: here.is_unhealthy(&scene.plan),
+        eligible: here.is_eligible(&scene.plan, router, scene.now),
+    }
+}

@@ -1,0 +1,246 @@
+//! One host: its agent, its kernel's addresses, the queue in front of the kernel, its link and its check.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use locum::config::{Config, RouterConfig, WhenUnhealthy};
+use locum::proto::{Addition, Agent};
+use locum::types::{
+    AddressOutcome, CheckName, CheckSpec, Instant, InterfaceFacts, InterfaceName, IpNet, Ipv4Net, MacAddr, RouterName,
+    VirtualAddress, Vrid,
+};
+
+use crate::scenario::{RETRY, Scenario};
+
+pub const INTERFACE: &str = "eth0";
+pub const INDEX: u32 = 2;
+
+pub struct Host {
+    pub id: usize,
+    pub source: Ipv4Addr,
+    pub mac: MacAddr,
+    /// None while the power or the agent is off.
+    pub agent: Option<Agent>,
+    /// Counts boots: what was under way for an earlier life is void.
+    pub life: u32,
+    pub powered: bool,
+    pub link: bool,
+    pub addresses: BTreeMap<Ipv4Addr, Held>,
+    /// When the queue in front of the kernel is empty.
+    pub kernel_free_at: Instant,
+    pub outcomes: VecDeque<(RouterName, IpNet, AddressOutcome)>,
+    /// What the worker in front of the kernel has found there when it was to add it.
+    pub spared: BTreeSet<Ipv4Addr>,
+    pub refuses: bool,
+    /// When each router was last told that an address was refused.
+    pub refused_at: BTreeMap<usize, Instant>,
+    pub stopping: bool,
+    pub boot_after_stop: bool,
+    pub wake_at: Option<Instant>,
+    pub check: Check,
+}
+
+/// An address on the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    pub prefix: u8,
+    pub ours: bool,
+}
+
+/// What the check would say, and the verdict that its results add up to.
+#[derive(Debug, Default)]
+pub struct Check {
+    pub sick: bool,
+    pub healthy: Option<bool>,
+    against: u32,
+}
+
+/// One thing for the kernel to do.
+#[derive(Debug)]
+pub enum Job {
+    Add { router: RouterName, addition: Addition, last: bool },
+    Remove(Vec<IpNet>),
+    Announce(Vec<Vec<u8>>),
+}
+
+impl Host {
+    pub fn new(id: usize, now: Instant) -> Self {
+        Host {
+            id,
+            source: Ipv4Addr::new(192, 0, 2, 10 + id as u8),
+            mac: MacAddr([2, 0, 0, 0, 0, id as u8]),
+            agent: None,
+            life: 0,
+            powered: false,
+            link: true,
+            addresses: BTreeMap::new(),
+            kernel_free_at: now,
+            outcomes: VecDeque::new(),
+            spared: BTreeSet::new(),
+            refuses: false,
+            refused_at: BTreeMap::new(),
+            stopping: false,
+            boot_after_stop: false,
+            wake_at: None,
+            check: Check::default(),
+        }
+    }
+
+    /// The power fails: everything that lives in memory is gone.
+    pub fn crash(&mut self) {
+        self.life += 1;
+        self.powered = false;
+        self.addresses.clear();
+        self.end();
+    }
+
+    /// The agent has ended.
+    pub fn end(&mut self) {
+        self.agent = None;
+        self.spared.clear();
+        self.outcomes.clear();
+        self.refused_at.clear();
+        self.stopping = false;
+        self.boot_after_stop = false;
+        self.wake_at = None;
+        self.check.healthy = None;
+        self.check.against = 0;
+    }
+
+    pub fn boot(&mut self, plan: &Scenario, now: Instant) {
+        self.life += 1;
+        self.kernel_free_at = now;
+        if !self.powered {
+            self.powered = true;
+            if let Some((host, router, address)) = plan.foreign.filter(|(host, _, _)| *host == self.id) {
+                debug_assert_eq!(host, self.id);
+                self.addresses.insert(plan.routers[router].addresses[address], Held { prefix: 24, ours: false });
+            }
+        }
+        self.agent = Some(Agent::new(self.config(plan), now));
+    }
+
+    pub fn facts(&self, plan: &Scenario) -> InterfaceFacts {
+        let net = |address: Ipv4Addr, prefix| IpNet::V4(Ipv4Net::new_assert(address, prefix));
+        let own = std::iter::once(net(self.source, 24));
+        let addresses = own.chain(self.addresses.iter().map(|(address, held)| net(*address, held.prefix))).collect();
+        InterfaceFacts {
+            index: INDEX,
+            up: self.link,
+            running: self.link,
+            mac: Some(self.mac),
+            addresses,
+            promote_secondaries: plan.promote_secondaries,
+            mtu: 1500,
+        }
+    }
+
+    fn config(&self, plan: &Scenario) -> Config {
+        let router = |number: usize| {
+            let seat = plan.seat(self.id, number);
+            let address = |address: &Ipv4Addr| VirtualAddress {
+                net: IpNet::V4(Ipv4Net::new_assert(*address, 24)),
+                interface: interface(),
+            };
+            let config = RouterConfig {
+                interface: interface(),
+                vrid: Vrid::new(plan.routers[number].vrid).unwrap(),
+                priority: seat.priority,
+                addresses: plan.routers[number].addresses.iter().map(address).collect(),
+                advert_interval: seat.interval,
+                preempt: seat.preempt,
+                preempt_delay: seat.preempt_delay,
+                checks: plan.checks[self.id].iter().map(|_| check_name()).collect(),
+                track_interfaces: Vec::new(),
+                when_unhealthy: seat.when_unhealthy,
+            };
+            (router_name(number), config)
+        };
+        let spec = |check: &crate::scenario::CheckPlan| CheckSpec {
+            name: check_name(),
+            script: vec!["/bin/true".to_owned()],
+            interval: Duration::from_secs(1),
+            timeout: Duration::from_secs(1),
+            rise: check.rise,
+            fall: check.fall,
+            weight: check.weight,
+        };
+        Config {
+            node: format!("h{}", self.id),
+            routers: (0..plan.routers.len()).map(router).collect(),
+            checks: plan.checks[self.id].iter().map(|check| (check_name(), spec(check))).collect(),
+        }
+    }
+
+    /// Takes in the result of one run, as the rule of rise and fall says.
+    pub fn run_check(&mut self, plan: &Scenario) {
+        let Some(check) = plan.checks[self.id] else { return };
+        let ok = !self.check.sick;
+        let needed = if ok { check.rise } else { check.fall };
+        self.check.against = if self.check.healthy == Some(ok) { 0 } else { self.check.against + 1 };
+        if self.check.healthy.is_none() || self.check.against >= needed {
+            self.check.healthy = Some(ok);
+            self.check.against = 0;
+        }
+    }
+
+    fn fails(&self, plan: &Scenario, weighted: bool) -> bool {
+        let Some(check) = plan.checks[self.id] else { return false };
+        check.weight.is_some() == weighted && self.check.healthy == Some(false)
+    }
+
+    /// Whether an unweighted check says no.
+    pub fn is_unhealthy(&self, plan: &Scenario) -> bool {
+        self.fails(plan, false)
+    }
+
+    /// The priority a router has to take part with now.
+    pub fn priority(&self, plan: &Scenario, router: usize) -> u8 {
+        let base = plan.seat(self.id, router).priority.get();
+        let weight = match (plan.checks[self.id].and_then(|check| check.weight), self.check.healthy) {
+            (Some(weight), Some(true)) => i32::from(weight.max(0)),
+            (Some(weight), Some(false)) => i32::from(weight.min(0)),
+            (None, _) | (_, None) => 0,
+        };
+        match base {
+            _ if self.is_unhealthy(plan) => 1,
+            255 => 255,
+            _ => (i32::from(base) + weight).clamp(1, 254) as u8,
+        }
+    }
+
+    /// Whether a router is to take part in its election now.
+    pub fn is_eligible(&self, plan: &Scenario, router: usize, now: Instant) -> bool {
+        let waits = plan.checks[self.id].is_some() && self.check.healthy.is_none();
+        let refused = self.refused_at.get(&router).is_some_and(|at| now < *at + RETRY);
+        let released = self.is_unhealthy(plan) && plan.seat(self.id, router).when_unhealthy == WhenUnhealthy::Release;
+        self.agent.is_some() && !self.stopping && self.link && !waits && !refused && !released
+    }
+
+    /// Whether the LAN finds this address here, by the agent's doing.
+    pub fn holds(&self, address: Ipv4Addr) -> bool {
+        self.answers(address) && self.addresses.get(&address).is_some_and(|held| held.ours)
+    }
+
+    /// Whether the LAN finds this address here.
+    pub fn answers(&self, address: Ipv4Addr) -> bool {
+        self.powered && self.link && self.addresses.contains_key(&address)
+    }
+}
+
+pub fn interface() -> InterfaceName {
+    INTERFACE.parse().unwrap()
+}
+
+pub fn router_name(number: usize) -> RouterName {
+    format!("r{number}").parse().unwrap()
+}
+
+pub fn router_number(name: &RouterName) -> usize {
+    name.as_str()[1..].parse().unwrap()
+}
+
+pub fn check_name() -> CheckName {
+    "app".parse().unwrap()
+}

@@ -1,0 +1,116 @@
+//! One LAN: who hears whom, how late, and what gets lost; and a client on either side with its ARP cache.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use locum::types::Instant;
+
+use crate::rng::Rng;
+use crate::scenario::{LOST_IN_A_ROW, LanPlan};
+
+/// Clients, one for each side a partition can have.
+pub const CLIENTS: usize = 2;
+
+pub struct Lan {
+    rng: Rng,
+    delay_min: Duration,
+    delay_max: Duration,
+    duplicate_lag: Duration,
+    /// Hosts whose bit is set are on the other side.
+    side: u8,
+    parted: bool,
+    loss: u64,
+    duplication: u64,
+    /// Since when nothing is lost, doubled or parted; `None` while something is.
+    clean_since: Option<Instant>,
+    /// What one receiver has missed of one sender, in a row.
+    missed: BTreeMap<(usize, usize), u32>,
+    /// A switch does not let one frame overtake another of the same pair.
+    last_arrival: BTreeMap<(usize, usize), Instant>,
+    /// What each client believes.
+    pub caches: [BTreeMap<Ipv4Addr, usize>; CLIENTS],
+}
+
+impl Lan {
+    pub fn new(plan: &LanPlan, now: Instant, rng: Rng) -> Self {
+        Lan {
+            rng,
+            delay_min: plan.delay_min,
+            delay_max: plan.delay_max,
+            duplicate_lag: plan.duplicate_lag,
+            side: 0,
+            parted: false,
+            loss: 0,
+            duplication: 0,
+            clean_since: Some(now),
+            missed: BTreeMap::new(),
+            last_arrival: BTreeMap::new(),
+            caches: Default::default(),
+        }
+    }
+
+    pub fn part(&mut self, side: u8) {
+        (self.side, self.parted, self.clean_since) = (side, true, None);
+    }
+
+    pub fn heal(&mut self, now: Instant) {
+        if self.parted {
+            (self.side, self.parted) = (0, false);
+            self.settle(now);
+        }
+    }
+
+    pub fn dirty(&mut self, loss: u64, duplication: u64) {
+        (self.loss, self.duplication, self.clean_since) = (loss, duplication, None);
+    }
+
+    pub fn clean(&mut self, now: Instant) {
+        if self.loss + self.duplication > 0 {
+            (self.loss, self.duplication) = (0, 0);
+            self.settle(now);
+        }
+    }
+
+    fn settle(&mut self, now: Instant) {
+        if !self.parted && self.loss + self.duplication == 0 {
+            // Late duplicates are still under way.
+            self.clean_since = Some(now + self.duplicate_lag + self.delay_max);
+        }
+    }
+
+    /// Whether nothing has been lost, doubled or parted since `then`.
+    pub fn is_clean_since(&self, then: Instant) -> bool {
+        self.clean_since.is_some_and(|since| since <= then)
+    }
+
+    pub fn clean_since(&self) -> Option<Instant> {
+        self.clean_since
+    }
+
+    pub fn connects(&self, one: usize, other: usize) -> bool {
+        (self.side >> one) & 1 == (self.side >> other) & 1
+    }
+
+    /// Whether a client hears a host. Client 1 is on the other side.
+    pub fn serves(&self, host: usize, client: usize) -> bool {
+        !self.parted || usize::from((self.side >> host) & 1) == client
+    }
+
+    /// When what `from` sends now arrives at `to`: not at all, once or twice.
+    pub fn arrivals(&mut self, now: Instant, from: usize, to: usize) -> [Option<Instant>; 2] {
+        let missed = self.missed.entry((from, to)).or_default();
+        if *missed < LOST_IN_A_ROW && self.rng.chance(self.loss) {
+            *missed += 1;
+            return [None, None];
+        }
+        *missed = 0;
+        let at = now + self.rng.span(self.delay_min, self.delay_max);
+        let last = self.last_arrival.entry((from, to)).or_insert(at);
+        let at = at.max(*last);
+        *last = at;
+        let twice = self.rng.chance(self.duplication);
+        let again = twice.then(|| at + self.rng.span(Duration::ZERO, self.duplicate_lag));
+        [Some(at), again]
+    }
+}

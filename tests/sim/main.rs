@@ -1,0 +1,86 @@
+//! The simulator: whole agents on a simulated LAN, on virtual time, from one seed.
+//!
+//! A faulty phase, then a calm one that must converge; invariants are looked at in every step. A seed that fails
+//! prints itself, what it drew and what happened last. `LOCUM_SIM_SEED=N cargo test --test sim replay -- --nocapture`
+//! plays it again and prints everything. `LOCUM_SIM_SEEDS` says how many seeds `many_seeds` plays.
+
+mod check;
+mod host;
+mod lan;
+mod rng;
+mod scenario;
+mod trace;
+mod world;
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use scenario::Scenario;
+use world::World;
+
+/// Played by a plain `cargo test`; the long run sets LOCUM_SIM_SEEDS.
+const SEEDS: u64 = 300;
+
+fn number_from(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable}: no number: {text}")))
+}
+
+/// Plays one seed. How many inputs were handled, or what went wrong, to be read.
+fn play(seed: u64, whole_trace: bool) -> Result<(u64, String), String> {
+    let plan = Scenario::draw(seed);
+    let drawn = plan.to_string();
+    let mut world = World::new(plan, whole_trace);
+    match world.run() {
+        Ok(()) => Ok((world.handled, world.trace.text())),
+        Err(wrong) => Err(format!("{drawn}\n{}\nseed {seed}: {wrong}\n", world.trace.text())),
+    }
+}
+
+#[test]
+fn ten_thousand_seeds() {
+    let seeds = number_from("LOCUM_SIM_SEEDS").unwrap_or(SEEDS);
+    let first = number_from("LOCUM_SIM_FIRST").unwrap_or(0);
+    let (next, handled, failed) = (AtomicU64::new(first), AtomicU64::new(0), AtomicBool::new(false));
+    let failures = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
+            scope.spawn(|| {
+                while !failed.load(Ordering::Relaxed) {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= first + seeds {
+                        break;
+                    }
+                    match play(seed, false) {
+                        Ok((inputs, _)) => {
+                            handled.fetch_add(inputs, Ordering::Relaxed);
+                        }
+                        Err(report) => {
+                            failed.store(true, Ordering::Relaxed);
+                            failures.lock().unwrap().push((seed, report));
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let failures = failures.into_inner().unwrap();
+    if let Some((seed, report)) = failures.into_iter().min() {
+        panic!("{report}replay: LOCUM_SIM_SEED={seed} cargo test --test sim replay -- --nocapture");
+    }
+    println!("{seeds} seeds, {} inputs", handled.into_inner());
+}
+
+#[test]
+fn replay() {
+    if let Some(seed) = number_from("LOCUM_SIM_SEED") {
+        let (_, trace) = play(seed, true).unwrap_or_else(|report| panic!("{report}"));
+        println!("{}{trace}", Scenario::draw(seed));
+    }
+}
+
+#[test]
+fn a_seed_plays_the_same_twice() {
+    for seed in 0..5 {
+        assert_eq!(play(seed, true), play(seed, true));
+    }
+}

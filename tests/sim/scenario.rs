@@ -1,0 +1,324 @@
+//! What one seed draws: who takes part with which settings, what the LAN is like, and what goes wrong when.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use locum::config::WhenUnhealthy;
+use locum::types::{Instant, Interval, Priority};
+
+use crate::rng::Rng;
+
+pub const START: Instant = Instant::from_nanos(1_000_000_000_000);
+/// When a degraded router resigns anew (holding.md, rule 8).
+pub const RESIGN_AGAIN: Duration = Duration::from_secs(30);
+/// How long a router stays out whose address the kernel refused.
+pub const RETRY: Duration = Duration::from_secs(10);
+/// Packets of one sender that one receiver misses in a row, at most: a third would be a loss of the sender.
+pub const LOST_IN_A_ROW: u32 = 2;
+
+pub struct Scenario {
+    pub seed: u64,
+    pub hosts: usize,
+    pub routers: Vec<RouterPlan>,
+    /// Whether each host has the check, and its weight.
+    pub checks: Vec<Option<CheckPlan>>,
+    pub promote_secondaries: bool,
+    /// Whether changes of addresses come back as facts.
+    pub facts_echo: bool,
+    pub lan: LanPlan,
+    pub kernel: KernelPlan,
+    /// A wake-up comes at most this late.
+    pub late: Duration,
+    pub faults: Vec<(Instant, Fault)>,
+    /// From here on nothing goes wrong.
+    pub calm_at: Instant,
+    /// From here on nothing may change any more.
+    pub settled_at: Instant,
+    pub end: Instant,
+    /// An address that an administrator has set on a host: host, router, number of the address.
+    pub foreign: Option<(usize, usize, usize)>,
+}
+
+pub struct RouterPlan {
+    pub vrid: u8,
+    pub addresses: Vec<Ipv4Addr>,
+    pub seats: Vec<SeatPlan>,
+}
+
+/// One host's part in one virtual router.
+#[derive(Clone, Copy)]
+pub struct SeatPlan {
+    pub priority: Priority,
+    pub interval: Interval,
+    pub preempt: bool,
+    pub preempt_delay: Duration,
+    pub when_unhealthy: WhenUnhealthy,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct CheckPlan {
+    pub weight: Option<i16>,
+    pub rise: u32,
+    pub fall: u32,
+}
+
+#[derive(Debug)]
+pub struct LanPlan {
+    pub delay_min: Duration,
+    pub delay_max: Duration,
+    /// Between the kernel's stamp of a packet and the agent's reading it.
+    pub read_lag: Duration,
+    pub duplicate_lag: Duration,
+}
+
+#[derive(Debug)]
+pub struct KernelPlan {
+    pub add_min: Duration,
+    pub add_max: Duration,
+    pub remove_max: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Power loss.
+    Crash(usize),
+    /// Power is back; also ends a planned stop.
+    Boot(usize),
+    Stop(usize),
+    CheckFails(usize),
+    CheckRecovers(usize),
+    LinkDown(usize),
+    LinkUp(usize),
+    /// The kernel refuses new addresses.
+    RefuseAddresses(usize),
+    AcceptAddresses(usize),
+    /// Hosts whose bit is set are cut off from the others.
+    Partition(u8),
+    Heal,
+    /// Loss and duplication, in percent.
+    Dirty(u64, u64),
+    Clean,
+}
+
+impl Scenario {
+    pub fn draw(seed: u64) -> Self {
+        let rng = &mut Rng::new(seed ^ 0x10c0_0000_0000_0000);
+        let hosts = rng.pick(&[2, 2, 2, 3, 3, 4, 5]);
+        let base = interval(rng);
+        let count = if rng.chance(35) { 2 } else { 1 };
+        let style = Style::draw(rng);
+        let routers: Vec<RouterPlan> = (0..count).map(|number| router(rng, number, hosts, base, &style)).collect();
+        let seats = || routers.iter().flat_map(|router| router.seats.iter());
+        let shortest = seats().map(|seat| seat.interval.duration()).min().unwrap_or_default();
+        let longest = seats().map(|seat| seat.interval.duration()).max().unwrap_or_default();
+        let delay = seats().map(|seat| seat.preempt_delay).max().unwrap_or_default();
+        let checks = (0..hosts).map(|_| check(rng)).collect();
+        // Room for everything that is still under way when calm comes: an agent that waits to try again, one
+        // that stays degraded until it resigns anew, a preempt_delay after each, and the elections themselves.
+        let settle = RESIGN_AGAIN + RETRY + delay * 2 + longest * 16 + Duration::from_secs(2);
+        let watch = longest * 8 + Duration::from_secs(7);
+        let faulty = (shortest * 300).clamp(Duration::from_secs(18), Duration::from_secs(300));
+        let faulty = rng.span(faulty * 2 / 3, faulty);
+        let calm_at = START + faulty;
+        let settled_at = calm_at + settle;
+        // Latencies of a LAN and a kernel that suit the interval: others are stalls.
+        let step = |most: u64, part: u32| Duration::from_micros(most).min(shortest / part);
+        let jitter = rng.chance(50);
+        let mut scenario = Scenario {
+            seed,
+            hosts,
+            checks,
+            promote_secondaries: rng.chance(50),
+            facts_echo: rng.chance(50),
+            lan: LanPlan {
+                delay_min: step(50, 100),
+                delay_max: if jitter { step(2_000, 20) } else { step(100, 50) },
+                read_lag: if rng.chance(30) { step(1_000, 40) } else { Duration::ZERO },
+                duplicate_lag: step(5_000, 8),
+            },
+            kernel: KernelPlan {
+                add_min: Duration::from_micros(50),
+                add_max: step(5_000, 8),
+                remove_max: if rng.chance(50) { step(5_000, 8) } else { Duration::ZERO },
+            },
+            late: step(300, 200),
+            faults: Vec::new(),
+            calm_at,
+            settled_at,
+            end: settled_at + watch,
+            foreign: rng.chance(10).then(|| (rng.below(hosts as u64) as usize, 0, 0)),
+            routers,
+        };
+        scenario.faults = scenario.draw_faults(rng, faulty, longest);
+        scenario
+    }
+
+    /// Each fault begins and ends somewhere in the faulty phase; a few last.
+    fn draw_faults(&self, rng: &mut Rng, faulty: Duration, longest: Duration) -> Vec<(Instant, Fault)> {
+        let mut faults: Vec<(Instant, Fault)> = Vec::new();
+        let mut dead_for_good = 0;
+        for _ in 0..rng.between(2, 9) {
+            let host = rng.below(self.hosts as u64) as usize;
+            let (begin, end) = match rng.below(8) {
+                0 | 1 => (Fault::Crash(host), Fault::Boot(host)),
+                2 => (Fault::Stop(host), Fault::Boot(host)),
+                3 => (Fault::CheckFails(host), Fault::CheckRecovers(host)),
+                4 => (Fault::LinkDown(host), Fault::LinkUp(host)),
+                5 if rng.chance(30) => (Fault::RefuseAddresses(host), Fault::AcceptAddresses(host)),
+                5 | 6 => (Fault::Partition(rng.between(1, (1 << self.hosts) - 2) as u8), Fault::Heal),
+                _ => (Fault::Dirty(rng.between(1, 40), rng.between(0, 20)), Fault::Clean),
+            };
+            let longest_fault = (longest * 15).min(faulty / 2);
+            let at = START + rng.span(Duration::from_micros(1), faulty);
+            let until = at + rng.span(longest / 8, longest_fault);
+            faults.push((at, begin));
+            let lasts = match begin {
+                Fault::Crash(_) | Fault::Stop(_) => {
+                    let lasts = rng.chance(15) && dead_for_good + 1 < self.hosts;
+                    dead_for_good += usize::from(lasts);
+                    lasts
+                }
+                Fault::CheckFails(_) => rng.chance(40),
+                _ => false,
+            };
+            match (lasts, until < self.calm_at) {
+                (true, _) => {}
+                (false, true) => faults.push((until, end)),
+                (false, false) => faults.push((self.calm_at, end)),
+            }
+        }
+        faults.extend([(self.calm_at, Fault::Heal), (self.calm_at, Fault::Clean)]);
+        faults.sort_by_key(|(at, _)| *at);
+        faults
+    }
+
+    pub fn seat(&self, host: usize, router: usize) -> &SeatPlan {
+        &self.routers[router].seats[host]
+    }
+
+    /// The address that somebody else has set on one of the hosts.
+    pub fn foreign_address(&self) -> Option<Ipv4Addr> {
+        self.foreign.map(|(_, router, number)| self.routers[router].addresses[number])
+    }
+
+    /// The longest advert interval of a virtual router.
+    pub fn longest_interval(&self, router: usize) -> Duration {
+        self.routers[router].seats.iter().map(|seat| seat.interval.duration()).max().unwrap_or_default()
+    }
+
+    /// The kernel's longest way through a queue of one host: all addresses come and go, twice.
+    pub fn kernel_slack(&self) -> Duration {
+        let addresses: usize = self.routers.iter().map(|router| router.addresses.len()).sum();
+        (self.kernel.add_max + self.kernel.remove_max) * (addresses as u32 * 2)
+    }
+
+    /// From a decision here to its consequence there, without the kernel.
+    pub fn lan_slack(&self) -> Duration {
+        (self.lan.delay_max + self.lan.read_lag + self.late) * 2 + Duration::from_micros(100)
+    }
+}
+
+/// Traits that the virtual routers of a scenario share, so that whole scenarios are of a kind.
+struct Style {
+    equal_priorities: bool,
+    high_priorities: bool,
+    mixed_intervals: bool,
+    preempt_percent: u64,
+    delays: bool,
+    hold_percent: u64,
+    owner: bool,
+}
+
+impl Style {
+    fn draw(rng: &mut Rng) -> Self {
+        Style {
+            equal_priorities: rng.chance(25),
+            high_priorities: rng.chance(20),
+            mixed_intervals: rng.chance(25),
+            preempt_percent: rng.pick(&[0, 50, 100, 100]),
+            delays: rng.chance(25),
+            hold_percent: rng.pick(&[0, 50, 100]),
+            owner: rng.chance(10),
+        }
+    }
+}
+
+fn interval(rng: &mut Rng) -> Interval {
+    let centiseconds = rng.pick(&[1, 1, 2, 5, 10, 10, 20, 25, 50, 100, 100, 100, 150, 200, 300, 500]);
+    Interval::from_centiseconds(centiseconds).unwrap_or(Interval::DEFAULT)
+}
+
+fn router(rng: &mut Rng, number: usize, hosts: usize, base: Interval, style: &Style) -> RouterPlan {
+    let own_subnet = rng.chance(50);
+    let address = |k: u8| {
+        let last = 100 + number as u8 * 10 + k;
+        if own_subnet { Ipv4Addr::new(192, 0, 2, last) } else { Ipv4Addr::new(198, 51, 100, last) }
+    };
+    let common = rng.between(1, 254) as u8;
+    let seats = (0..hosts).map(|host| {
+        let priority = match (style.equal_priorities, style.high_priorities) {
+            _ if style.owner && host == number => 255,
+            (true, _) if rng.chance(75) => common,
+            (_, true) => rng.between(200, 254) as u8,
+            (_, false) => rng.between(1, 254) as u8,
+        };
+        let other = Interval::from_centiseconds((base.centiseconds() * rng.between(1, 3) as u16).min(500));
+        let units = rng.between(1, 12) as u32;
+        SeatPlan {
+            priority: Priority::new(priority).unwrap_or(Priority::DEFAULT),
+            interval: if style.mixed_intervals { other.unwrap_or(base) } else { base },
+            preempt: rng.chance(style.preempt_percent),
+            preempt_delay: if style.delays { base.duration() * units } else { Duration::ZERO },
+            when_unhealthy: if rng.chance(style.hold_percent) { WhenUnhealthy::Hold } else { WhenUnhealthy::Release },
+        }
+    });
+    let seats = seats.collect();
+    let count = rng.pick(&[1, 1, 2, 3]);
+    RouterPlan { vrid: 51 + number as u8, addresses: (0..count).map(address).collect(), seats }
+}
+
+fn check(rng: &mut Rng) -> Option<CheckPlan> {
+    let weight = match rng.below(4) {
+        0 => Some(rng.pick(&[-254, -60, -10, 10, 60])),
+        _ => None,
+    };
+    let plan = CheckPlan { weight, rise: rng.between(1, 3) as u32, fall: rng.between(1, 3) as u32 };
+    rng.chance(80).then_some(plan)
+}
+
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = |at: Instant| at.since(START).as_secs_f64();
+        let until = seconds(self.end);
+        writeln!(
+            f,
+            "seed {}: {} hosts, {until:.1} s, calm from {:.3} s",
+            self.seed,
+            self.hosts,
+            seconds(self.calm_at)
+        )?;
+        writeln!(f, "  {:?}, {:?}, late up to {:?}", self.lan, self.kernel, self.late)?;
+        writeln!(f, "  promote_secondaries {}, facts echo {}", self.promote_secondaries, self.facts_echo)?;
+        for (number, router) in self.routers.iter().enumerate() {
+            writeln!(f, "  router r{number} (vrid {}): {:?}", router.vrid, router.addresses)?;
+            for (host, seat) in router.seats.iter().enumerate() {
+                writeln!(
+                    f,
+                    "    h{host}: priority {}, every {}, preempt {}, preempt_delay {:?}, {:?}",
+                    seat.priority, seat.interval, seat.preempt, seat.preempt_delay, seat.when_unhealthy
+                )?;
+            }
+        }
+        for (host, check) in self.checks.iter().enumerate() {
+            writeln!(f, "  check of h{host}: {check:?}")?;
+        }
+        if let Some((host, router, address)) = self.foreign {
+            writeln!(f, "  set by somebody else: h{host} r{router} address {address}")?;
+        }
+        for (at, fault) in &self.faults {
+            writeln!(f, "  {:10.6} {fault:?}", seconds(*at))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,490 @@
+//! Virtual time: a queue of what happens, hosts and LAN that it happens to, and the judge that watches.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use locum::proto::{Effect, Input};
+use locum::types::{AddressOutcome, CheckResult, Instant, IpNet};
+use locum::wire::{arp, vrrp};
+
+use crate::check::{Cause, Heard, Judge};
+use crate::host::{Held, Host, INDEX, Job, check_name, interface};
+use crate::lan::{CLIENTS, Lan};
+use crate::rng::Rng;
+use crate::scenario::{Fault, START, Scenario};
+use crate::trace::Trace;
+
+/// Ticks at one moment after which a deadline that does not move is a busy loop.
+const TICKS_AT_ONCE: u32 = 16;
+
+/// All that can be seen from outside.
+pub struct Scene {
+    pub now: Instant,
+    pub plan: Scenario,
+    pub hosts: Vec<Host>,
+    pub lan: Lan,
+}
+
+pub struct World {
+    scene: Scene,
+    judge: Judge,
+    rng: Rng,
+    queue: BinaryHeap<Reverse<(Instant, u64, Box<Entry>)>>,
+    order: u64,
+    ticks_at: (Instant, u32),
+    pub trace: Trace,
+    pub handled: u64,
+}
+
+/// Never compared: time and order decide before it.
+struct Entry(Happening);
+
+enum Happening {
+    Wake(usize),
+    Advert { to: usize, life: u32, received: Instant, heard: Rc<Heard> },
+    Frame { to: usize, life: u32, bytes: Rc<[u8]> },
+    ClientFrame { client: usize, from: usize, bytes: Rc<[u8]> },
+    Done { host: usize, life: u32, job: Job },
+    Report { host: usize, life: u32 },
+    Facts { host: usize, life: u32 },
+    Mute { host: usize, life: u32, router: usize },
+    CheckRun { host: usize, life: u32 },
+    Ended { host: usize, life: u32 },
+    Fault(Fault),
+    Look,
+}
+
+impl World {
+    pub fn new(plan: Scenario, whole_trace: bool) -> Self {
+        let mut rng = Rng::new(plan.seed ^ 0x5eed);
+        let lan = Lan::new(&plan.lan, START, rng.fork());
+        let hosts = (0..plan.hosts).map(|id| Host::new(id, START)).collect();
+        let mut world = World {
+            judge: Judge::new(&plan),
+            scene: Scene { now: START, plan, hosts, lan },
+            rng,
+            queue: BinaryHeap::new(),
+            order: 0,
+            ticks_at: (START, 0),
+            trace: Trace::new(whole_trace),
+            handled: 0,
+        };
+        for host in 0..world.scene.plan.hosts {
+            let at = START + world.rng.span(Duration::ZERO, Duration::from_secs(1));
+            world.at(at, Happening::Fault(Fault::Boot(host)));
+        }
+        for number in 0..world.scene.plan.faults.len() {
+            let (at, fault) = world.scene.plan.faults[number];
+            world.at(at, Happening::Fault(fault));
+        }
+        world.at(START, Happening::Look);
+        world
+    }
+
+    /// Until the end, or until something is wrong: what.
+    pub fn run(&mut self) -> Result<(), String> {
+        while let Some(Reverse((at, _, entry))) = self.queue.pop() {
+            if at > self.scene.plan.end {
+                break;
+            }
+            self.scene.now = at;
+            self.happen(entry.0);
+            self.judge.watch(&self.scene);
+            if let Some(wrong) = self.judge.verdict() {
+                self.trace.line(at, None, || format!("WRONG: {wrong}"));
+                return Err(wrong);
+            }
+        }
+        Ok(())
+    }
+
+    fn at(&mut self, at: Instant, what: Happening) {
+        self.order += 1;
+        self.queue.push(Reverse((at, self.order, Box::new(Entry(what)))));
+    }
+
+    fn lives(&self, host: usize, life: u32) -> bool {
+        self.scene.hosts[host].life == life && self.scene.hosts[host].powered
+    }
+
+    fn happen(&mut self, what: Happening) {
+        match what {
+            Happening::Wake(host) => self.wake(host),
+            Happening::Advert { to, life, received, heard } => {
+                if self.lives(to, life) && self.scene.hosts[to].link {
+                    if self.trace.is_whole() {
+                        self.trace.line(self.scene.now, Some(to), || format!("hears {heard:?}"));
+                    }
+                    let input = Input::Packet { interface: interface(), received, bytes: &heard.packet };
+                    self.feed(to, Cause::Advert(&heard, received), input);
+                }
+            }
+            Happening::Frame { to, life, bytes } => {
+                if self.lives(to, life) && self.scene.hosts[to].link {
+                    self.feed(to, Cause::Other, Input::Frame { interface: interface(), bytes: &bytes });
+                }
+            }
+            Happening::ClientFrame { client, from, bytes } => {
+                if let Some(heard) = arp::parse_gratuitous(&bytes) {
+                    self.scene.lan.caches[client].insert(heard.address, from);
+                }
+            }
+            Happening::Done { host, life, job } if self.lives(host, life) => self.done(host, job),
+            Happening::Report { host, life } if self.lives(host, life) => self.report(host),
+            Happening::Facts { host, life } if self.lives(host, life) => self.tell_facts(host),
+            Happening::Mute { host, life, router } if self.lives(host, life) => {
+                let error = "Network is down".to_owned();
+                let router = crate::host::router_name(router);
+                self.feed(host, Cause::Other, Input::SendFailed { router, error });
+            }
+            Happening::CheckRun { host, life } if self.lives(host, life) => self.run_check(host),
+            Happening::Ended { host, life } if self.lives(host, life) => self.ended(host),
+            Happening::Fault(fault) => self.fault(fault),
+            Happening::Look => {
+                self.judge.look(&self.scene);
+                let next = self.scene.now + Duration::from_millis(100);
+                self.at(next, Happening::Look);
+            }
+            Happening::Done { .. }
+            | Happening::Report { .. }
+            | Happening::Facts { .. }
+            | Happening::Mute { .. }
+            | Happening::CheckRun { .. }
+            | Happening::Ended { .. } => {}
+        }
+    }
+
+    /// Hands one input to an agent and does what it wants done.
+    fn feed(&mut self, host: usize, cause: Cause<'_>, input: Input<'_>) {
+        let now = self.scene.now;
+        let Some(agent) = self.scene.hosts[host].agent.as_mut() else { return };
+        let mut effects = Vec::new();
+        agent.handle(now, input, &mut effects);
+        self.handled += 1;
+        self.judge.after(&self.scene, host, &cause, &effects);
+        for effect in effects {
+            self.perform(host, effect);
+        }
+        self.plan_wake(host);
+    }
+
+    fn plan_wake(&mut self, host: usize) {
+        let (now, late) = (self.scene.now, self.scene.plan.late);
+        let planned = &self.scene.hosts[host];
+        let Some(due) = planned.agent.as_ref().and_then(|agent| agent.next_deadline()) else { return };
+        if planned.wake_at.is_none_or(|at| due + late < at) {
+            let at = due.max(now) + self.rng.span(Duration::ZERO, late);
+            self.scene.hosts[host].wake_at = Some(at);
+            self.at(at, Happening::Wake(host));
+        }
+    }
+
+    fn wake(&mut self, host: usize) {
+        let now = self.scene.now;
+        if self.scene.hosts[host].wake_at != Some(now) {
+            return;
+        }
+        self.scene.hosts[host].wake_at = None;
+        let due = self.scene.hosts[host].agent.as_ref().and_then(|agent| agent.next_deadline());
+        if due.is_some_and(|due| due <= now) {
+            self.ticks_at = if self.ticks_at.0 == now { (now, self.ticks_at.1 + 1) } else { (now, 1) };
+            if self.ticks_at.1 > TICKS_AT_ONCE * self.scene.plan.hosts as u32 {
+                self.judge.fail(format!("h{host}: a deadline that does not move: {due:?} at {now}"));
+                return;
+            }
+            self.feed(host, Cause::Other, Input::Tick);
+        } else {
+            self.plan_wake(host);
+        }
+    }
+
+    fn perform(&mut self, host: usize, effect: Effect) {
+        let (now, life) = (self.scene.now, self.scene.hosts[host].life);
+        match effect {
+            Effect::Listen { .. } | Effect::Unlisten { .. } => {}
+            Effect::SendAdvert { packet, router, .. } => {
+                if !self.scene.hosts[host].link {
+                    let router = crate::host::router_number(&router);
+                    self.at(now, Happening::Mute { host, life, router });
+                } else if let Some(heard) = Heard::read(packet) {
+                    if self.trace.is_whole() {
+                        self.trace.line(now, Some(host), || format!("sends {heard:?}"));
+                    }
+                    self.broadcast_advert(host, &Rc::new(heard));
+                } else {
+                    self.judge.fail(format!("h{host} sends an advert that is not valid"));
+                }
+            }
+            Effect::AddAddresses { router, additions, .. } => {
+                let count = additions.len();
+                for (number, addition) in additions.into_iter().enumerate() {
+                    let plan = &self.scene.plan.kernel;
+                    let span = self.rng.span(plan.add_min, plan.add_max);
+                    let last = number + 1 == count;
+                    self.queue_job(host, span, Job::Add { router: router.clone(), addition, last });
+                }
+            }
+            Effect::RemoveAddresses { removals, .. } => {
+                let span = self.rng.span(Duration::ZERO, self.scene.plan.kernel.remove_max);
+                self.queue_job(host, span, Job::Remove(removals));
+            }
+            Effect::Announce { frames, .. } => self.queue_job(host, Duration::ZERO, Job::Announce(frames)),
+            Effect::Tell(event) => self.trace.line(now, Some(host), || event.to_string()),
+            Effect::Stopped => {
+                let at = self.scene.hosts[host].kernel_free_at.max(now);
+                self.at(at, Happening::Ended { host, life });
+            }
+        }
+    }
+
+    fn queue_job(&mut self, host: usize, span: Duration, job: Job) {
+        let (now, planned) = (self.scene.now, &mut self.scene.hosts[host]);
+        let at = planned.kernel_free_at.max(now) + span;
+        planned.kernel_free_at = at;
+        let life = planned.life;
+        self.at(at, Happening::Done { host, life, job });
+    }
+
+    fn broadcast_advert(&mut self, from: usize, heard: &Rc<Heard>) {
+        let now = self.scene.now;
+        for to in (0..self.scene.plan.hosts).filter(|to| *to != from) {
+            if !self.scene.lan.connects(from, to) {
+                continue;
+            }
+            let life = self.scene.hosts[to].life;
+            for received in self.scene.lan.arrivals(now, from, to).into_iter().flatten() {
+                let lag = self.rng.span(Duration::ZERO, self.scene.plan.lan.read_lag);
+                self.at(received + lag, Happening::Advert { to, life, received, heard: heard.clone() });
+            }
+        }
+    }
+
+    fn broadcast_frame(&mut self, from: usize, frame: &[u8]) {
+        let (now, bytes) = (self.scene.now, Rc::<[u8]>::from(frame));
+        if !self.scene.hosts[from].link {
+            return;
+        }
+        for to in (0..self.scene.plan.hosts).filter(|to| *to != from) {
+            if self.scene.lan.connects(from, to) {
+                let life = self.scene.hosts[to].life;
+                for at in self.scene.lan.arrivals(now, from, to + 100).into_iter().flatten() {
+                    self.at(at, Happening::Frame { to, life, bytes: bytes.clone() });
+                }
+            }
+        }
+        for client in (0..CLIENTS).filter(|client| self.scene.lan.serves(from, *client)).collect::<Vec<_>>() {
+            for at in self.scene.lan.arrivals(now, from, client + 200).into_iter().flatten() {
+                self.at(at, Happening::ClientFrame { client, from, bytes: bytes.clone() });
+            }
+        }
+    }
+
+    fn done(&mut self, host: usize, job: Job) {
+        let now = self.scene.now;
+        match job {
+            Job::Announce(frames) => frames.iter().for_each(|frame| self.broadcast_frame(host, frame)),
+            Job::Remove(nets) => {
+                self.trace.line(now, Some(host), || format!("kernel: removes {nets:?}"));
+                for net in nets {
+                    self.remove(host, net);
+                }
+                self.changed(host);
+            }
+            Job::Add { router, addition, last } => {
+                let IpNet::V4(net) = addition.address else { return };
+                let planned = &mut self.scene.hosts[host];
+                let outcome = if planned.refuses {
+                    AddressOutcome::Failed("No buffer space available".to_owned())
+                } else if planned.addresses.contains_key(&net.addr()) {
+                    planned.spared.insert(net.addr());
+                    AddressOutcome::AlreadyThere
+                } else {
+                    planned.spared.remove(&net.addr());
+                    planned.addresses.insert(net.addr(), Held { prefix: addition.prefix, ours: true });
+                    AddressOutcome::Added
+                };
+                self.trace.line(now, Some(host), || format!("kernel: {} {outcome:?}", addition.address));
+                if outcome == AddressOutcome::Added {
+                    self.broadcast_frame(host, &addition.announcement);
+                }
+                self.scene.hosts[host].outcomes.push_back((router, addition.address, outcome));
+                if last {
+                    let (at, life) = (now + Duration::from_micros(50), self.scene.hosts[host].life);
+                    self.at(at, Happening::Report { host, life });
+                }
+                self.changed(host);
+            }
+        }
+    }
+
+    fn remove(&mut self, host: usize, net: IpNet) {
+        let IpNet::V4(net) = net else { return };
+        match self.scene.hosts[host].addresses.get(&net.addr()) {
+            // What the worker has found to be somebody else's it spares: the agent may not have been told yet.
+            Some(held) if !held.ours && self.scene.hosts[host].spared.contains(&net.addr()) => {}
+            Some(held) if !held.ours && held.prefix == net.prefix_len() => {
+                self.judge.fail(format!("h{host}: removes {net}, which somebody else has set"));
+            }
+            Some(held) if held.prefix == net.prefix_len() => {
+                self.scene.hosts[host].addresses.remove(&net.addr());
+            }
+            // As the kernel: no such address, and that is no failure.
+            Some(_) | None => {}
+        }
+    }
+
+    fn changed(&mut self, host: usize) {
+        self.judge.addresses_changed(&self.scene);
+        if self.scene.plan.facts_echo {
+            let (at, life) = (self.scene.now + Duration::from_micros(80), self.scene.hosts[host].life);
+            self.at(at, Happening::Facts { host, life });
+        }
+    }
+
+    fn report(&mut self, host: usize) {
+        let mut outcomes: Vec<_> = self.scene.hosts[host].outcomes.drain(..).collect();
+        while let Some((router, _, _)) = outcomes.first().cloned() {
+            let (these, others): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(|(of, _, _)| *of == router);
+            outcomes = others;
+            let number = crate::host::router_number(&router);
+            for (_, net, _) in these.iter().filter(|(_, _, outcome)| matches!(outcome, AddressOutcome::Failed(_))) {
+                self.judge.refused(host, *net);
+                self.scene.hosts[host].refused_at.insert(number, self.scene.now);
+            }
+            let outcomes = these.into_iter().map(|(_, net, outcome)| (net, outcome)).collect();
+            self.feed(host, Cause::Other, Input::AddressesAdded { router, outcomes });
+        }
+    }
+
+    fn tell_facts(&mut self, host: usize) {
+        let facts = self.scene.hosts[host].facts(&self.scene.plan);
+        debug_assert_eq!(facts.index, INDEX);
+        self.feed(host, Cause::Other, Input::Interface { name: interface(), facts: Some(facts) });
+    }
+
+    fn run_check(&mut self, host: usize) {
+        let planned = &mut self.scene.hosts[host];
+        if planned.agent.is_none() || planned.stopping {
+            return;
+        }
+        let result = if planned.check.sick { CheckResult::Failed } else { CheckResult::Ok };
+        let before = planned.check.healthy;
+        planned.run_check(&self.scene.plan);
+        if before == Some(true) && self.scene.hosts[host].is_unhealthy(&self.scene.plan) {
+            self.judge.departs(&self.scene, host);
+        }
+        self.feed(host, Cause::Other, Input::Check { name: check_name(), result, output: String::new() });
+        // Runs go on only until the verdict is what the check says; more of the same change nothing.
+        let planned = &self.scene.hosts[host];
+        if planned.check.healthy != Some(!planned.check.sick) {
+            let (at, life) = (self.scene.now + Duration::from_millis(50), planned.life);
+            self.at(at, Happening::CheckRun { host, life });
+        }
+    }
+
+    fn boot(&mut self, host: usize) {
+        let now = self.scene.now;
+        self.scene.hosts[host].boot(&self.scene.plan, now);
+        self.judge.booted(&self.scene, host);
+        self.tell_facts(host);
+        if self.scene.plan.checks[host].is_some() {
+            let life = self.scene.hosts[host].life;
+            let at = now + self.rng.span(Duration::from_millis(1), Duration::from_millis(500));
+            self.at(at, Happening::CheckRun { host, life });
+        }
+    }
+
+    fn ended(&mut self, host: usize) {
+        let again = self.scene.hosts[host].boot_after_stop;
+        self.scene.hosts[host].end();
+        self.judge.ended(&self.scene, host);
+        self.trace.line(self.scene.now, Some(host), || "the agent has ended".to_owned());
+        if again {
+            self.boot(host);
+        }
+    }
+
+    fn fault(&mut self, fault: Fault) {
+        let now = self.scene.now;
+        self.trace.line(now, None, || format!("{fault:?}"));
+        self.judge.disturbed(&self.scene);
+        match fault {
+            Fault::Crash(host) => {
+                self.scene.hosts[host].crash();
+                self.judge.ended(&self.scene, host);
+            }
+            Fault::Boot(host) => match (&self.scene.hosts[host].agent, self.scene.hosts[host].stopping) {
+                (Some(_), true) => self.scene.hosts[host].boot_after_stop = true,
+                (Some(_), false) => {}
+                (None, _) => self.boot(host),
+            },
+            Fault::Stop(host) => self.stop(host),
+            Fault::CheckFails(host) | Fault::CheckRecovers(host) => {
+                self.scene.hosts[host].check.sick = matches!(fault, Fault::CheckFails(_));
+                if self.scene.plan.checks[host].is_some() && self.scene.hosts[host].agent.is_some() {
+                    self.run_check(host);
+                }
+            }
+            Fault::LinkDown(host) | Fault::LinkUp(host) => {
+                self.scene.hosts[host].link = matches!(fault, Fault::LinkUp(_));
+                self.judge.addresses_changed(&self.scene);
+                if self.scene.hosts[host].powered {
+                    self.tell_facts(host);
+                }
+            }
+            Fault::RefuseAddresses(host) => self.scene.hosts[host].refuses = true,
+            Fault::AcceptAddresses(host) => self.scene.hosts[host].refuses = false,
+            Fault::Partition(side) => self.scene.lan.part(side),
+            Fault::Heal => self.scene.lan.heal(now),
+            Fault::Dirty(loss, duplication) => self.scene.lan.dirty(loss, duplication),
+            Fault::Clean => self.scene.lan.clean(now),
+        }
+        self.judge.addresses_changed(&self.scene);
+    }
+
+    fn stop(&mut self, host: usize) {
+        let planned = &mut self.scene.hosts[host];
+        if planned.agent.is_some() && !planned.stopping {
+            planned.stopping = true;
+            self.judge.departs(&self.scene, host);
+            self.judge.stops(&self.scene, host);
+            self.feed(host, Cause::Other, Input::Stop);
+        }
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Entry {}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Entry {
+    fn cmp(&self, _: &Self) -> std::cmp::Ordering {
+        std::cmp::Ordering::Equal
+    }
+}
+
+impl Heard {
+    fn read(packet: Vec<u8>) -> Option<Self> {
+        let received = vrrp::parse(&packet).ok()?;
+        let advertisement = received.advertisement;
+        Some(Heard {
+            source: received.source,
+            vrid: advertisement.vrid.get(),
+            priority: advertisement.advertised.byte(),
+            interval: advertisement.interval.duration(),
+            packet,
+        })
+    }
+}
