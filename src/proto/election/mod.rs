@@ -207,6 +207,8 @@ impl Election {
         match advertised {
             // Two unhealthy routers that resigned to each other would pass the address to and fro.
             Advertised::Resigned if self.params.reluctant => {}
+            // Resignations are repeated; one that put the claim off would leave a low priority no time for it.
+            Advertised::Resigned if backup.patience == Patience::Skew => {}
             Advertised::Resigned => {
                 self.state =
                     State::Backup(Backup { heard_at: received, patience: Patience::Skew, preempt_at: None, ..backup });

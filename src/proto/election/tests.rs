@@ -99,6 +99,14 @@ fn s642_an_equal_or_higher_advert_restarts_the_timer_with_its_interval() {
 }
 
 #[test]
+fn s642_a_repeated_resignation_does_not_put_the_claim_off() {
+    let mut election = backup(|_| ());
+    hear(&mut election, 3_000, HIGHER, Advertised::Resigned, 100);
+    hear(&mut election, 3_600, HIGHER, Advertised::Resigned, 100);
+    assert_eq!(election.deadline(), Some(at_us(3_609_375)));
+}
+
+#[test]
 fn s642_a_lower_advert_does_not_touch_the_timer_of_a_preempting_backup() {
     let mut election = backup(|_| ());
     hear(&mut election, 3_000, HIGHER, active(99), 500);

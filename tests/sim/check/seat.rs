@@ -182,9 +182,10 @@ impl Seat {
         };
         match self.state {
             State::Out => Duty::Nothing,
-            State::Backup { interval, preempt_at, .. } => {
+            State::Backup { interval, preempt_at, patience, .. } => {
                 if heard.priority == 0 {
-                    if !terms.unhealthy {
+                    // Repeated, it does not put the claim off.
+                    if !terms.unhealthy && patience != Patience::Skew {
                         self.state =
                             State::Backup { from: received, interval, patience: Patience::Skew, preempt_at: None };
                     }
