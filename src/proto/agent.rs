@@ -37,7 +37,7 @@ pub struct Agent {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// No input yet.
+    /// Not ticked yet: it is still being told what there is.
     New,
     Running,
     /// Told to stop; lingers.
@@ -46,7 +46,7 @@ enum Stage {
 }
 
 impl Agent {
-    /// Nothing happens until the first `handle`.
+    /// Hand it the facts of the interfaces that exist, then a first tick, which begins everything.
     pub fn new(config: Config, now: Instant) -> Self {
         let mut agent = Agent {
             node: String::new(),
@@ -92,16 +92,6 @@ impl Agent {
     /// inputs that report the failure of an effect, which come when the failure does.
     pub fn handle(&mut self, now: Instant, input: Input<'_>, effects: &mut Vec<Effect>) {
         let first = effects.len();
-        if self.stage == Stage::New {
-            self.stage = Stage::Running;
-            let event = Event::Started {
-                node: self.node.clone(),
-                version: env!("CARGO_PKG_VERSION"),
-                routers: self.routers.len(),
-            };
-            effects.push(Effect::Tell(event));
-            self.review(now, effects, |_| true);
-        }
         self.take_in(now, input, effects);
         self.drop_the_departed();
         let fresh = effects.split_off(first);
@@ -150,6 +140,7 @@ impl Agent {
 
     fn take_in(&mut self, now: Instant, input: Input<'_>, effects: &mut Vec<Effect>) {
         match input {
+            Input::Tick if self.stage == Stage::New => self.begin(now, effects),
             Input::Tick => self.tick(now, effects),
             Input::Packet { interface, received, bytes } => self.packet(now, interface, received, bytes, effects),
             Input::Frame { interface, bytes } => self.frame(now, interface, bytes, effects),
@@ -174,6 +165,15 @@ impl Agent {
             Input::Stop => self.stop(now, effects, |router, world| router.end(world, Reason::Stopping)),
             Input::StopAtOnce => self.stop(now, effects, Router::end_at_once),
         }
+    }
+
+    /// What was told before is what there is: facts of interfaces that exist came ahead of the first tick.
+    fn begin(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        self.stage = Stage::Running;
+        let (node, routers) = (self.node.clone(), self.routers.len());
+        let event = Event::Started { node, version: env!("CARGO_PKG_VERSION"), routers };
+        effects.push(Effect::Tell(event));
+        self.review(now, effects, |_| true);
     }
 
     fn packet(
@@ -350,6 +350,9 @@ impl Agent {
     }
 
     fn review(&mut self, now: Instant, effects: &mut Vec<Effect>, chosen: impl Fn(&Router) -> bool) {
+        if self.stage == Stage::New {
+            return;
+        }
         self.each(now, effects, chosen, |router, world| router.review(world));
     }
 

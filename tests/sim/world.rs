@@ -350,8 +350,9 @@ impl World {
             outcomes = others;
             let number = crate::host::router_number(&router);
             for (_, net, _) in these.iter().filter(|(_, _, outcome)| matches!(outcome, AddressOutcome::Failed(_))) {
-                self.judge.refused(host, *net);
-                self.scene.hosts[host].refused_at.insert(number, self.scene.now);
+                if self.judge.refused(host, *net) {
+                    self.scene.hosts[host].refused_at.insert(number, self.scene.now);
+                }
             }
             let outcomes = these.into_iter().map(|(_, net, outcome)| (net, outcome)).collect();
             self.feed(host, Cause::Other, Input::AddressesAdded { router, outcomes });
@@ -389,6 +390,8 @@ impl World {
         self.scene.hosts[host].boot(&self.scene.plan, now);
         self.judge.booted(&self.scene, host);
         self.tell_facts(host);
+        // The first tick begins everything.
+        self.feed(host, Cause::Other, Input::Tick);
         if self.scene.plan.checks[host].is_some() {
             let life = self.scene.hosts[host].life;
             let at = now + self.rng.span(Duration::from_millis(1), Duration::from_millis(500));

@@ -97,9 +97,10 @@ impl Claims {
         }
     }
 
-    pub fn refused(&mut self, net: IpNet) {
-        if let IpNet::V4(net) = net {
-            self.asked.remove(&net.addr());
+    pub fn refused(&mut self, net: IpNet) -> bool {
+        match net {
+            IpNet::V4(net) => self.asked.remove(&net.addr()).is_some(),
+            IpNet::V6(_) => false,
         }
     }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use locum::types::Instant;
 
-use super::active_down_interval;
 use super::seat::{Seat, State};
+use super::{active_down_interval, skew_time};
 use crate::scenario::{LOST_IN_A_ROW, Scenario};
 use crate::world::Scene;
 
@@ -122,7 +122,20 @@ impl Holders {
             // Where somebody else's address answers, who holds is not for the agents to decide.
             let foreign = scene.plan.foreign_address() == Some(watched.address);
             let refused = scene.hosts.iter().any(|host| host.refuses);
-            if holds && calm && !foreign && !refused && (0..scene.plan.hosts).any(follows) {
+            let interval = scene.plan.seat(host, router).interval.duration();
+            let followers = (0..scene.plan.hosts).filter(|other| follows(*other));
+            let mut claims: Vec<_> = followers.map(|other| scene.hosts[other].priority(&scene.plan, router)).collect();
+            claims.sort_unstable();
+            let mut claims = claims.into_iter().rev().map(|priority| skew_time(priority, interval));
+            // Where several claim at once, those who yield go with the announcement of any of them: a wire does not
+            // say whose it is, so an address may be away until the winner's kernel has it.
+            let slack = scene.plan.kernel_slack() + scene.plan.lan_slack() * 2;
+            let in_turn = match (claims.next(), claims.next()) {
+                (Some(first), Some(second)) => second > first + slack,
+                (Some(_), None) => true,
+                (None, _) => false,
+            };
+            if holds && calm && !foreign && !refused && in_turn {
                 watched.covered = Some((host, now + PATIENCE));
             }
         }

@@ -138,9 +138,9 @@ impl Judge {
         self.holders.eligibility_changed(scene, &self.seats);
     }
 
-    /// A kernel has refused an address.
-    pub fn refused(&mut self, host: usize, address: IpNet) {
-        self.claims[host].refused(address);
+    /// A kernel has refused an address. Whether it is still wanted, so that the refusal matters.
+    pub fn refused(&mut self, host: usize, address: IpNet) -> bool {
+        self.claims[host].refused(address)
     }
 
     /// Something goes wrong, or right again, now.
