@@ -131,6 +131,24 @@ impl Lab {
         self.switch.ip(&format!("link set {} {}", port(host, 0), if on { "up" } else { "down" }));
     }
 
+    /// A host says on the first segment that an address is its own, whoever has it.
+    pub fn claim_falsely(&self, host: usize, address: Ipv4Addr) {
+        let own = [2, 0, 0, 0, 0, u8::try_from(host).expect("a host's number")];
+        let mut frame = vec![0xff; 6];
+        frame.extend(own);
+        // Ethernet and IPv4, a request; the sender is the target.
+        frame.extend([0x08, 0x06, 0, 1, 0x08, 0, 6, 4, 0, 1]);
+        frame.extend(own);
+        frame.extend(address.octets());
+        frame.extend([0; 6]);
+        frame.extend(address.octets());
+        self.host(host).within(move || {
+            let index = nix::net::if_::if_nametoindex("eth0").expect("an interface");
+            let socket = locum::io::arp::ArpSocket::open(index).expect("a packet socket");
+            socket.send(&frame).expect("a frame that leaves");
+        });
+    }
+
     /// Gives a host one more interface on the first segment, without an address, as if a card were plugged in.
     pub fn plug_in(&self, host: usize, interface: &str, mac: &str) {
         self.switch.ip_all(&[
