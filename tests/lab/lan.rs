@@ -15,7 +15,7 @@ use nix::unistd::Pid;
 use crate::clock::{Moment, eventually, in_ms, now};
 use crate::holders::Holders;
 use crate::room::Room;
-use crate::stalls::Stalls;
+use crate::stalls::{STALL, Stalls};
 use crate::wire::{What, Wire};
 
 const CLIENT: usize = 250;
@@ -170,7 +170,7 @@ impl Lab {
 
     /// No stall of the machine between two moments.
     pub fn undisturbed(&self, from: Moment, to: Moment) -> bool {
-        !self.stalls.within(from, to)
+        !self.stalls.within(from, to, STALL)
     }
 
     /// What an address has been through, for whoever reads a failure.
