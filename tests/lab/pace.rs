@@ -41,12 +41,19 @@ fn a_thousand_adverts_at_10_ms_keep_their_pace() {
             assert!(aside < 100, "the machine stood still in {aside} windows");
             from = now();
         }
-        let offs: Vec<u64> = windows.iter().map(|times| (times[WINDOW - 1] - times[0]).abs_diff(990 * MS)).collect();
-        let off = median(&offs);
-        assert!(off <= MS / 10, "windows of 0.99 s are off by {offs:?} ns, {aside} set aside");
+        let drifts: Vec<u64> = windows.iter().map(|times| drift(times)).collect();
+        let drift = median(&drifts);
+        assert!(drift <= MS / 10, "windows of 0.99 s drift by {drifts:?} ns, {aside} set aside");
         let late = median(&windows.iter().flat_map(|times| lateness(times)).collect::<Vec<_>>());
         assert!(late <= MS / 5, "median lateness is {late} ns, {aside} windows set aside");
     });
+}
+
+/// By how much the last adverts of a window are off the pace of its first ones. Of each the middle one of twenty counts,
+/// for a busy machine may make any single one late.
+fn drift(times: &[Moment]) -> u64 {
+    let starts: Vec<u64> = times.iter().enumerate().map(|(number, at)| at - number as u64 * INTERVAL).collect();
+    median(&starts[..20]).abs_diff(median(&starts[WINDOW - 20..]))
 }
 
 /// How late each advert is, on the pace that the most punctual one sets.
