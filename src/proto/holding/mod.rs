@@ -181,12 +181,16 @@ impl Holding {
                 continue;
             };
             slot.presence = match outcome {
-                AddressOutcome::Added => Presence::Ours(prefix),
-                AddressOutcome::AlreadyThere => {
-                    if !ground.owner {
-                        let event = Event::ForeignAddress { router: ground.router.clone(), address: slot.address };
-                        ground.effects.push(Effect::Tell(event));
+                AddressOutcome::Added => {
+                    // The kernel takes the same address again with another prefix length.
+                    let twin = ground.interfaces.has_with_other_prefix(slot.address.interface, net.addr(), prefix);
+                    if twin {
+                        tell_foreign(ground, slot.address);
                     }
+                    Presence::Ours(prefix)
+                }
+                AddressOutcome::AlreadyThere => {
+                    tell_foreign(ground, slot.address);
                     foreign = true;
                     Presence::Foreign
                 }
@@ -414,6 +418,13 @@ impl Slot {
             Presence::Absent | Presence::Adding(_) => false,
             Presence::Ours(_) | Presence::Foreign => true,
         }
+    }
+}
+
+/// The owner's addresses are expected to be there; anybody else's stay on this host when another one takes over.
+fn tell_foreign(ground: &mut Ground<'_>, address: VirtualAddress) {
+    if !ground.owner {
+        ground.effects.push(Effect::Tell(Event::ForeignAddress { router: ground.router.clone(), address }));
     }
 }
 

@@ -253,7 +253,7 @@ impl Router {
     pub(crate) fn reconfigure(&mut self, world: &mut World<'_>, config: RouterConfig) {
         if config.vrid != self.config.vrid {
             // Under the new VRID nobody knows us: a new election, while the addresses stay until it is decided.
-            self.quit(world, Reason::Reconfigured);
+            self.quit(world, RouterState::Initialize, Reason::Reconfigured);
             self.mode = Mode::New;
             self.peers = Peers::default();
         }
@@ -280,7 +280,7 @@ impl Router {
     /// Leaves the election for good: resigns, if Active, and lingers.
     pub(crate) fn end(&mut self, world: &mut World<'_>, reason: Reason) {
         if self.mode != Mode::Ended {
-            self.quit(world, reason);
+            self.quit(world, RouterState::Initialize, reason);
             self.mode = Mode::Ended;
         }
     }
@@ -364,7 +364,7 @@ impl Router {
         if self.mode == Mode::Fault {
             self.explain(world, reason);
         } else {
-            self.quit(world, reason);
+            self.quit(world, RouterState::Fault, reason);
             self.mode = Mode::Fault;
         }
         if cut_off {
@@ -373,30 +373,7 @@ impl Router {
     }
 
     /// Leaves the election, by resignation if Active.
-    fn quit(&mut self, world: &mut World<'_>, reason: Reason) {
-        let state = match reason {
-            Reason::Stopping | Reason::Reconfigured => RouterState::Initialize,
-            Reason::Startup
-            | Reason::WaitingForChecks(_)
-            | Reason::InterfaceMissing(_)
-            | Reason::InterfaceDown(_)
-            | Reason::NoCarrier(_)
-            | Reason::NoSourceAddress(_)
-            | Reason::NoHardwareAddress(_)
-            | Reason::TrackedInterface(_)
-            | Reason::SocketFailed(..)
-            | Reason::AddressFailed(..)
-            | Reason::SendFailed(..)
-            | Reason::Unhealthy(_)
-            | Reason::Degraded(_)
-            | Reason::Owner
-            | Reason::ActiveSilent { .. }
-            | Reason::ActiveResigned(_)
-            | Reason::Preempting { .. }
-            | Reason::HigherPriority { .. }
-            | Reason::TieBreak { .. }
-            | Reason::Recovered => RouterState::Fault,
-        };
+    fn quit(&mut self, world: &mut World<'_>, state: RouterState, reason: Reason) {
         self.resign_again_at = None;
         if self.election.shut_down() {
             if !eligibility::is_cut_off(&reason) || matches!(reason, Reason::AddressFailed(..)) {
