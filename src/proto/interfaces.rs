@@ -96,12 +96,6 @@ impl Interfaces {
         })
     }
 
-    /// Whether the kernel lists this address with a prefix length other than ours.
-    pub(crate) fn has_with_other_prefix(&self, name: InterfaceName, address: IpAddr, prefix: u8) -> bool {
-        let other = |net: &IpNet| net.addr() == address && net.prefix_len() != prefix;
-        self.known.get(&name).is_some_and(|facts| facts.addresses.iter().any(other))
-    }
-
     /// Whether the kernel lists this address on the interface, whatever its prefix length.
     pub(crate) fn has(&self, name: InterfaceName, address: IpAddr) -> bool {
         self.known.get(&name).is_some_and(|facts| facts.addresses.iter().any(|net| net.addr() == address))

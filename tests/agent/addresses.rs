@@ -100,14 +100,3 @@ fn a_late_outcome_of_an_addition_that_was_withdrawn_changes_nothing() {
     assert_eq!(bench.status().addresses[0].address, absent.to_string());
     assert_eq!(bench.status().addresses[0].state, locum::report::status::AddressState::Absent);
 }
-
-#[test]
-fn somebody_elses_twin_with_another_prefix_length_is_told_of() {
-    let twin = InterfaceFacts {
-        addresses: vec!["198.51.100.1/24".parse().unwrap(), "198.51.100.10/32".parse().unwrap()],
-        promote_secondaries: true,
-        ..facts()
-    };
-    let mut bench = Bench::up(config(&[("web", web())]), twin);
-    assert!(bench.until(3_700.0).contains(&"3609.375 foreign 198.51.100.10/24".to_owned()));
-}

@@ -181,14 +181,7 @@ impl Holding {
                 continue;
             };
             slot.presence = match outcome {
-                AddressOutcome::Added => {
-                    // The kernel takes the same address again with another prefix length.
-                    let twin = ground.interfaces.has_with_other_prefix(slot.address.interface, net.addr(), prefix);
-                    if twin {
-                        tell_foreign(ground, slot.address);
-                    }
-                    Presence::Ours(prefix)
-                }
+                AddressOutcome::Added => Presence::Ours(prefix),
                 AddressOutcome::AlreadyThere => {
                     tell_foreign(ground, slot.address);
                     foreign = true;
