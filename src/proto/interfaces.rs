@@ -80,7 +80,13 @@ impl Interfaces {
     /// Where the kernel removes the secondaries of a subnet with their primary, and the host has or had an
     /// address in the subnet, ours goes in with a full-length prefix: neither then takes the other along.
     pub(crate) fn prefix_for(&self, name: InterfaceName, address: IpNet) -> u8 {
-        let promotes = self.known.get(&name).is_some_and(|facts| facts.promote_secondaries);
+        let facts = self.known.get(&name);
+        let there = facts.and_then(|facts| facts.addresses.iter().find(|net| net.addr() == address.addr()));
+        if let Some(there) = there {
+            // With another length the kernel would have it twice instead of saying that it is there already.
+            return there.prefix_len();
+        }
+        let promotes = facts.is_some_and(|facts| facts.promote_secondaries);
         if !promotes && self.host_subnets.contains(&(name, address.trunc())) {
             address.max_prefix_len()
         } else {

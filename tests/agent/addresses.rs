@@ -100,3 +100,14 @@ fn a_late_outcome_of_an_addition_that_was_withdrawn_changes_nothing() {
     assert_eq!(bench.status().addresses[0].address, absent.to_string());
     assert_eq!(bench.status().addresses[0].state, locum::report::status::AddressState::Absent);
 }
+
+/// Only an addition with the same length is refused by the kernel, and so found out to be somebody else's address.
+#[test]
+fn an_address_that_is_there_already_is_asked_for_as_it_is_there() {
+    for (there, promote_secondaries) in [("192.0.2.10/24", false), ("192.0.2.10/32", true)] {
+        let addresses = ["192.0.2.2/24", there].map(|net| net.parse::<IpNet>().unwrap()).to_vec();
+        let beside = config(&[("web", router(51, 100, &["192.0.2.10/24"]))]);
+        let mut bench = Bench::up(beside, InterfaceFacts { promote_secondaries, addresses, ..facts() });
+        assert_eq!(bench.until(3_700.0)[1], format!("3609.375 add {there}"));
+    }
+}

@@ -316,7 +316,11 @@ impl Router {
             match outcome {
                 Outcome::Claim(_) | Outcome::Advertise | Outcome::Yield | Outcome::Assert => {}
                 Outcome::Nothing => {
-                    let reason = if recovered { Reason::Recovered } else { Reason::Startup };
+                    let reason = match (&self.mode, recovered) {
+                        (Mode::Unhealthy(failing), _) => Reason::Unhealthy(failing.clone()),
+                        (Mode::New | Mode::Fit | Mode::Fault | Mode::Ended, true) => Reason::Recovered,
+                        (Mode::New | Mode::Fit | Mode::Fault | Mode::Ended, false) => Reason::Startup,
+                    };
                     self.enter(world, RouterState::Backup, reason);
                 }
             }

@@ -1,0 +1,70 @@
+//! How a live test begins, and how often something is measured.
+
+use std::any::type_name;
+use std::io::{Write, stderr};
+use std::process::Command;
+
+use crate::clock::Moment;
+use crate::common::{Need, full, live_guard, require, tool};
+use crate::lan::Lab;
+
+/// What every lab is made with.
+const ALWAYS: [Need; 4] = [Need::Namespaces, Need::Tool("ip"), Need::Tool("nft"), Need::Tool("setpriv")];
+const INSIDE: &str = "LOCUM_LAB_INSIDE";
+
+/// Runs a test when its turn has come: as root right here, else as a child that is root of a user namespace.
+pub fn live<F: FnOnce()>(needs: &[Need], test: F) {
+    let inside = std::env::var_os(INSIDE).is_some();
+    if !inside && !require(&[&ALWAYS, needs].concat()) {
+        return;
+    }
+    if nix::unistd::geteuid().is_root() {
+        let _turn = live_guard();
+        return test();
+    }
+    // The closure's own path is that of the test, whatever the test runner calls this thread.
+    let path = type_name::<F>();
+    let name = path.split_once("::").map_or(path, |(_, rest)| rest).trim_end_matches("::{{closure}}");
+    // A process with threads cannot enter a user namespace, so a child begins inside one.
+    let program = std::env::current_exe().expect("this test's program");
+    let status = Command::new(tool("unshare").expect("unshare"))
+        .args(["--user", "--map-root-user", "--net"])
+        .arg(program)
+        .args([name, "--exact", "--nocapture", "--test-threads=1"])
+        .env(INSIDE, "1")
+        .status()
+        .expect("unshare");
+    assert!(status.success(), "{name} failed in its user namespace");
+}
+
+/// Measures until there are three undisturbed results, or twenty under `LOCUM_FULL=1`; `measure` gives `None` where the
+/// machine stood still at a moment that matters.
+pub fn samples<T>(what: &str, mut measure: impl FnMut() -> Option<T>) -> Vec<T> {
+    let wanted = if full() { 20 } else { 3 };
+    let mut results = Vec::new();
+    let mut aside = 0;
+    while results.len() < wanted {
+        match measure() {
+            Some(result) => results.push(result),
+            None => aside += 1,
+        }
+        assert!(aside <= 10 * wanted, "{what}: the machine stood still in {aside} of {} runs", aside + results.len());
+    }
+    if aside > 0 {
+        // Not eprintln!, which the test runner captures.
+        writeln!(stderr(), "{what}: {aside} runs set aside because the machine stood still").expect("standard error");
+    }
+    results
+}
+
+/// The middle of them.
+pub fn median<T: Copy + Ord>(results: &[T]) -> T {
+    let mut sorted = results.to_vec();
+    sorted.sort_unstable();
+    sorted[sorted.len() / 2]
+}
+
+/// A result, unless the machine stood still in one of these times.
+pub fn unless_disturbed<T>(lab: &Lab, times: &[(Moment, Moment)], result: T) -> Option<T> {
+    times.iter().all(|(from, to)| lab.undisturbed(*from, *to)).then_some(result)
+}

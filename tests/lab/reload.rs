@@ -1,0 +1,131 @@
+//! SIGHUP changes what differs, and nothing else.
+
+use std::net::Ipv4Addr;
+
+use crate::agents::{Agent, Router, toml};
+use crate::clock::{SECOND, now};
+use crate::lan::Lab;
+use crate::live::{live, median, samples, unless_disturbed};
+use crate::power_loss::VIP;
+use crate::probe::Probe;
+
+const OLD: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 101);
+const NEW: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 102);
+
+fn config(addresses: &[&str]) -> String {
+    toml(&[Router::new(100).every(500).holding(addresses)])
+}
+
+#[test]
+fn an_address_that_stays_answers_every_echo() {
+    live(&[], || {
+        let lab = Lab::new(1);
+        let agent = Agent::locum(&lab, 1, &config(&["192.0.2.101/24", "192.0.2.100/24"]));
+        lab.holders.wait(VIP, &[1]);
+        lab.holders.wait(OLD, &[1]);
+        let probe = Probe::start(&lab.client, VIP);
+        probe.wait_answer(now());
+        let from = now();
+        agent.reload(&config(&["192.0.2.100/24", "192.0.2.102/24"]));
+        lab.holders.wait(NEW, &[1]);
+        lab.holders.wait(OLD, &[]);
+        probe.wait_answer(now());
+        lab.wire.wait("an advert of the new list", from, |seen| {
+            seen.advert().is_some_and(|advert| advert.addresses == [VIP, NEW])
+        });
+        assert_eq!(probe.stop().lost(), 0, "echoes lost");
+        assert_eq!(lab.holders.changes(VIP, from), [], "the address that stays");
+        let resigned = lab.wire.since(from).into_iter().find(|seen| seen.advert().is_some_and(|a| a.priority == 0));
+        assert_eq!(resigned, None, "nobody resigns for a reload");
+        agent.state("web", "active");
+        agent.logged("configuration reloaded");
+    });
+}
+
+/// The host has no address in the subnet of its two virtual ones, so the first of them is the kernel's primary, and the
+/// second goes with it unless promote_secondaries is set.
+fn the_second_of_two_answers_while_the_first_goes(promote_secondaries: &str) {
+    const SECOND_OF_TWO: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 11);
+    let lab = Lab::new(1);
+    lab.host(1).sysctl("ipv4/conf/eth0/promote_secondaries", promote_secondaries);
+    lab.host(1).sysctl("ipv4/conf/all/promote_secondaries", promote_secondaries);
+    lab.client.ip("addr add 198.51.100.250/24 dev eth0");
+    let both = config(&["198.51.100.10/24", "198.51.100.11/24"]);
+    let agent = Agent::locum(&lab, 1, &both);
+    let losses = samples("echoes lost by the second of two addresses", || {
+        lab.holders.wait(Ipv4Addr::new(198, 51, 100, 10), &[1]);
+        lab.holders.wait(SECOND_OF_TWO, &[1]);
+        let probe = Probe::start(&lab.client, SECOND_OF_TWO);
+        probe.wait_answer(now());
+        let from = now();
+        agent.reload(&config(&["198.51.100.11/24"]));
+        lab.holders.wait(Ipv4Addr::new(198, 51, 100, 10), &[]);
+        probe.wait_answer(now());
+        agent.reload(&both);
+        lab.holders.wait(Ipv4Addr::new(198, 51, 100, 10), &[1]);
+        probe.wait_answer(now());
+        let lost = probe.stop().lost();
+        assert_eq!(lab.holders.of(SECOND_OF_TWO), [1]);
+        // Primary and secondary change places, or one of both runs would have nothing to show.
+        agent.reload(&config(&["198.51.100.10/24"]));
+        lab.holders.wait(SECOND_OF_TWO, &[]);
+        agent.reload(&both);
+        unless_disturbed(&lab, &[(from, now())], lost)
+    });
+    assert_eq!(median(&losses), 0, "{losses:?}");
+}
+
+#[test]
+fn the_second_of_two_addresses_answers_while_the_first_goes() {
+    live(&[], || the_second_of_two_answers_while_the_first_goes("0"));
+}
+
+#[test]
+fn the_second_of_two_addresses_answers_while_the_first_goes_and_the_kernel_promotes_it() {
+    live(&[], || the_second_of_two_answers_while_the_first_goes("1"));
+}
+
+#[test]
+fn a_broken_file_changes_nothing() {
+    live(&[], || {
+        let lab = Lab::new(1);
+        let good = config(&["192.0.2.100/24"]);
+        let agent = Agent::locum(&lab, 1, &good);
+        lab.holders.wait(VIP, &[1]);
+        let before = agent.state("web", "active");
+        let from = now();
+        agent.reload(&good.replace("vrid = 51", "vrid = 510\nprioritty = 3"));
+        agent.logged("configuration refused");
+        lab.stays(VIP, 1, 2 * SECOND);
+        assert_eq!(lab.holders.changes(VIP, from), []);
+        let after = agent.state("web", "active");
+        for part in ["since", "vrid", "priority", "addresses"] {
+            assert_eq!(before[part], after[part], "{part}");
+        }
+        agent.reload(&config(&["192.0.2.100/24", "192.0.2.102/24"]));
+        lab.holders.wait(NEW, &[1]);
+        assert_eq!(lab.holders.changes(VIP, from), []);
+    });
+}
+
+#[test]
+fn routers_come_and_go_without_the_others_noticing() {
+    live(&[], || {
+        let lab = Lab::new(1);
+        let web = Router::new(100).every(500);
+        let other = |name, vrid, address| Router::new(100).every(500).named(name, vrid).holding(&[address]);
+        let agent = Agent::locum(&lab, 1, &toml(&[web.clone(), other("old", 52, "192.0.2.101/24")]));
+        lab.holders.wait(VIP, &[1]);
+        lab.holders.wait(OLD, &[1]);
+        let from = now();
+        agent.reload(&toml(&[web, other("new", 53, "192.0.2.102/24")]));
+        lab.wire.wait("the removed router's resignation", from, |seen| {
+            seen.advert().is_some_and(|advert| advert.vrid == 52 && advert.priority == 0)
+        });
+        lab.holders.wait(OLD, &[]);
+        lab.holders.wait(NEW, &[1]);
+        assert_eq!(lab.holders.changes(VIP, from), []);
+        let routers = agent.status().expect("a status")["routers"].as_object().expect("routers").clone();
+        assert_eq!(routers.keys().collect::<Vec<_>>(), ["new", "web"]);
+    });
+}
