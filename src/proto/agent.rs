@@ -4,12 +4,13 @@ use std::net::IpAddr;
 use super::effect::Effect;
 use super::eligibility::{Checks, RETRY};
 use super::input::Input;
-use super::interfaces::{Interfaces, same_subnet};
+use super::interfaces::Interfaces;
 use super::peers::Discards;
 use super::router::{Router, World};
-use crate::config::Config;
+use super::settle;
+use crate::config::{Config, RouterConfig};
 use crate::report::{Event, Reason, WallClock, status};
-use crate::types::{CheckName, CheckResult, Discard, Instant, InterfaceFacts, InterfaceName, IpNet, RouterName, Vrid};
+use crate::types::{CheckName, CheckResult, Discard, Instant, InterfaceFacts, InterfaceName, RouterName, Vrid};
 use crate::wire::{arp, ipv4, vrrp};
 
 /// What one host decides: all its virtual routers and what they share.
@@ -36,7 +37,7 @@ pub struct Agent {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// No input yet.
+    /// Not ticked yet: it is still being told what there is.
     New,
     Running,
     /// Told to stop; lingers.
@@ -45,7 +46,7 @@ enum Stage {
 }
 
 impl Agent {
-    /// Nothing happens until the first `handle`.
+    /// Hand it the facts of the interfaces that exist, then a first tick, which begins everything.
     pub fn new(config: Config, now: Instant) -> Self {
         let mut agent = Agent {
             node: String::new(),
@@ -84,24 +85,17 @@ impl Agent {
 
     /// Takes one input in and appends what is to be done, in order, to `effects`.
     ///
+    /// Deadlines are judged on [`Input::Tick`] alone: who was late reads everything that is queued first, so that
+    /// its own absence is not taken for a peer's.
+    ///
     /// **Every input is followed by performing all its effects** before the next one is handed in, except for
     /// inputs that report the failure of an effect, which come when the failure does.
     pub fn handle(&mut self, now: Instant, input: Input<'_>, effects: &mut Vec<Effect>) {
         let first = effects.len();
-        if self.stage == Stage::New {
-            self.stage = Stage::Running;
-            let event = Event::Started {
-                node: self.node.clone(),
-                version: env!("CARGO_PKG_VERSION"),
-                routers: self.routers.len(),
-            };
-            effects.push(Effect::Tell(event));
-            self.review(now, effects, |_| true);
-        }
         self.take_in(now, input, effects);
-        self.tick(now, effects);
         self.drop_the_departed();
-        self.restore_what_the_kernel_takes_along(effects, first);
+        let fresh = effects.split_off(first);
+        effects.extend(settle::settle(fresh, &mut self.routers, &self.interfaces));
         if self.stage == Stage::Stopping && self.routers.iter().all(Router::is_over) {
             self.stage = Stage::Stopped;
             effects.extend([Effect::Tell(Event::Stopped), Effect::Stopped]);
@@ -146,7 +140,8 @@ impl Agent {
 
     fn take_in(&mut self, now: Instant, input: Input<'_>, effects: &mut Vec<Effect>) {
         match input {
-            Input::Tick => {}
+            Input::Tick if self.stage == Stage::New => self.begin(now, effects),
+            Input::Tick => self.tick(now, effects),
             Input::Packet { interface, received, bytes } => self.packet(now, interface, received, bytes, effects),
             Input::Frame { interface, bytes } => self.frame(now, interface, bytes, effects),
             Input::Interface { name, facts } => self.interface(now, name, facts, effects),
@@ -170,6 +165,15 @@ impl Agent {
             Input::Stop => self.stop(now, effects, |router, world| router.end(world, Reason::Stopping)),
             Input::StopAtOnce => self.stop(now, effects, Router::end_at_once),
         }
+    }
+
+    /// What was told before is what there is: facts of interfaces that exist came ahead of the first tick.
+    fn begin(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        self.stage = Stage::Running;
+        let (node, routers) = (self.node.clone(), self.routers.len());
+        let event = Event::Started { node, version: env!("CARGO_PKG_VERSION"), routers };
+        effects.push(Effect::Tell(event));
+        self.review(now, effects, |_| true);
     }
 
     fn packet(
@@ -261,6 +265,7 @@ impl Agent {
         let held = self.routers.iter().flat_map(|router| router.holding().present());
         let addresses = addresses.map(|address| address.net.addr()).chain(held.map(|(_, net)| net.addr())).collect();
         self.interfaces.set_virtual(addresses);
+        self.rename(&wanted);
         let [mut changed, mut removed] = [0, 0];
         let mut world = World { now, interfaces: &self.interfaces, checks: &self.checks, effects };
         for router in self.routers.iter_mut().filter(|router| !router.is_ended()) {
@@ -291,6 +296,21 @@ impl Agent {
         [added, changed, removed]
     }
 
+    /// A router whose name is gone while another name has its interface and VRID is the same one, renamed.
+    fn rename(&mut self, wanted: &BTreeMap<RouterName, RouterConfig>) {
+        let names: BTreeSet<RouterName> = self.routers.iter().map(|router| router.name().clone()).collect();
+        for router in self.routers.iter_mut().filter(|router| !router.is_ended() && !wanted.contains_key(router.name()))
+        {
+            let same = |config: &RouterConfig| {
+                config.interface == router.config().interface && config.vrid == router.config().vrid
+            };
+            let new_name = wanted.iter().find(|(name, config)| !names.contains(*name) && same(config));
+            if let Some((name, _)) = new_name {
+                router.rename(name.clone());
+            }
+        }
+    }
+
     fn stop(&mut self, now: Instant, effects: &mut Vec<Effect>, end: impl FnMut(&mut Router, &mut World<'_>)) {
         if self.stage == Stage::Running {
             self.stage = Stage::Stopping;
@@ -314,7 +334,6 @@ impl Agent {
     }
 
     fn tick(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        // A router whose deadline does not move would be ticked for ever; once an input is enough.
         let due: Vec<usize> = self.deadlines.range(..=(now, usize::MAX)).map(|(_, number)| *number).collect();
         for number in due {
             self.at(now, effects, number, |router, world| router.tick(world));
@@ -331,6 +350,9 @@ impl Agent {
     }
 
     fn review(&mut self, now: Instant, effects: &mut Vec<Effect>, chosen: impl Fn(&Router) -> bool) {
+        if self.stage == Stage::New {
+            return;
+        }
         self.each(now, effects, chosen, |router, world| router.review(world));
     }
 
@@ -372,12 +394,10 @@ impl Agent {
         let mut world = World { now, interfaces: &self.interfaces, checks: &self.checks, effects };
         step(router, &mut world);
         let deadline = router.deadline();
-        if let Some(before) = self.deadline_of.get_mut(number) {
-            if *before != deadline {
-                before.map(|at| self.deadlines.remove(&(at, number)));
-                deadline.map(|at| self.deadlines.insert((at, number)));
-                *before = deadline;
-            }
+        if let Some(before) = self.deadline_of.get_mut(number).filter(|before| **before != deadline) {
+            before.map(|at| self.deadlines.remove(&(at, number)));
+            deadline.map(|at| self.deadlines.insert((at, number)));
+            *before = deadline;
         }
     }
 
@@ -401,39 +421,4 @@ impl Agent {
             self.number_routers();
         }
     }
-
-    /// The kernel may remove the secondaries of a subnet with their primary. What of them is to stay is named in
-    /// the removal, to be put back in the same batch.
-    fn restore_what_the_kernel_takes_along(&self, effects: &mut [Effect], first: usize) {
-        for number in first..effects.len() {
-            let rest = effects.get_mut(number..).unwrap_or_default();
-            let Some((Effect::RemoveAddresses { interface, removals, restore, .. }, later)) = rest.split_first_mut()
-            else {
-                continue;
-            };
-            let tied = |net: &IpNet| removals.iter().any(|removed| same_subnet(*net, *removed) && net != removed);
-            let present = self.routers.iter().flat_map(|router| router.holding().present());
-            let ours = present.filter(|(on, _)| on == interface).map(|(_, net)| net);
-            let hosts = removals.iter().flat_map(|removed| self.interfaces.host_neighbours(*interface, *removed));
-            let stays: BTreeSet<IpNet> =
-                ours.filter(|net| !is_added_by(later, *interface, *net)).chain(hosts).collect();
-            *restore = stays.into_iter().filter(tied).collect();
-        }
-    }
-}
-
-/// Whether an address is added by one of these effects: put back before that, it would look like somebody else's.
-fn is_added_by(effects: &[Effect], on: InterfaceName, net: IpNet) -> bool {
-    effects.iter().any(|effect| match effect {
-        Effect::AddAddresses { interface, additions, .. } => {
-            *interface == on && additions.iter().any(|addition| addition.address.addr() == net.addr())
-        }
-        Effect::Listen { .. }
-        | Effect::Unlisten { .. }
-        | Effect::SendAdvert { .. }
-        | Effect::RemoveAddresses { .. }
-        | Effect::Announce { .. }
-        | Effect::Tell(_)
-        | Effect::Stopped => false,
-    })
 }

@@ -5,6 +5,8 @@
 //! a log, or randomness without a seed. `agent` holds what several virtual routers share, `router` wires one
 //! together from `election`, `holding`, `eligibility` and `peers`, which do not know each other.
 
+#![deny(clippy::wildcard_enum_match_arm, clippy::match_wildcard_for_single_variants)]
+
 mod agent;
 mod effect;
 mod election;
@@ -14,6 +16,7 @@ mod input;
 mod interfaces;
 mod peers;
 mod router;
+mod settle;
 
 pub use agent::Agent;
 pub use effect::{Addition, Effect};

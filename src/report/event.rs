@@ -34,6 +34,7 @@ pub enum Release {
 
 /// Everything the log can say. One variant, one kind of line.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields are named for what they are")]
 pub enum Event {
     /// The agent runs.
     Started { node: String, version: &'static str, routers: usize },
@@ -67,8 +68,12 @@ pub enum Event {
     Reloaded { added: usize, changed: usize, removed: usize },
     /// The configuration was read again and refused; everything stays as it was.
     ReloadRefused { why: String },
+    /// The configuration is valid, but hardly means what it says; place and problem.
+    ConfigWarning { what: String },
     /// The program that starts the checks is gone; every check fails until it is back.
     RunnerLost { why: String },
+    /// The system refused something that the agent can go on without, for now.
+    SystemRefused { router: Option<RouterName>, what: String, error: String },
     /// Log lines that were not written because the log could not take them.
     LogLost { lines: u64 },
 }
@@ -99,7 +104,9 @@ impl Event {
             Event::CheckChanged { .. } => "check-changed",
             Event::Reloaded { .. } => "reloaded",
             Event::ReloadRefused { .. } => "reload-refused",
+            Event::ConfigWarning { .. } => "config-warning",
             Event::RunnerLost { .. } => "runner-lost",
+            Event::SystemRefused { .. } => "system-refused",
             Event::LogLost { .. } => "log-lost",
         }
     }
@@ -135,7 +142,11 @@ impl Event {
             Event::ReasonChanged { reason: Reason::Degraded(_), .. } => Level::Error,
             Event::ReasonChanged { .. } | Event::PriorityChanged { .. } | Event::Released { .. } => Level::Info,
             Event::ForeignAddress { .. } | Event::ReloadRefused { .. } | Event::RunnerLost { .. } => Level::Error,
-            Event::Challenged { .. } | Event::Discarded { .. } | Event::LogLost { .. } => Level::Warning,
+            Event::SystemRefused { .. } => Level::Error,
+            Event::Challenged { .. }
+            | Event::Discarded { .. }
+            | Event::LogLost { .. }
+            | Event::ConfigWarning { .. } => Level::Warning,
             Event::CheckChanged { healthy: true, .. } => Level::Notice,
             Event::CheckChanged { healthy: false, .. } => Level::Warning,
             Event::Reloaded { .. } => Level::Notice,
@@ -151,13 +162,14 @@ impl Event {
             | Event::Released { router, .. }
             | Event::ForeignAddress { router, .. }
             | Event::Challenged { router, .. } => Some(router),
-            Event::Discarded { router, .. } => router.as_ref(),
+            Event::Discarded { router, .. } | Event::SystemRefused { router, .. } => router.as_ref(),
             Event::Started { .. }
             | Event::Stopping
             | Event::Stopped
             | Event::CheckChanged { .. }
             | Event::Reloaded { .. }
             | Event::ReloadRefused { .. }
+            | Event::ConfigWarning { .. }
             | Event::RunnerLost { .. }
             | Event::LogLost { .. } => None,
         }
@@ -202,7 +214,8 @@ impl Event {
             Event::Reloaded { added, changed, removed } => {
                 vec![field("added", added), field("changed", changed), field("removed", removed)]
             }
-            Event::ReloadRefused { .. } | Event::RunnerLost { .. } => Vec::new(),
+            Event::ReloadRefused { .. } | Event::ConfigWarning { .. } | Event::RunnerLost { .. } => Vec::new(),
+            Event::SystemRefused { what, error, .. } => vec![field("what", what), field("error", error)],
             Event::LogLost { lines } => vec![field("lines", lines)],
         }
     }
@@ -246,18 +259,12 @@ impl fmt::Display for Event {
             ),
             Event::Discarded { router, interface, reason, source, suppressed } => {
                 match router {
-                    Some(router) => write!(f, "{router}: packet")?,
-                    None => f.write_str("packet")?,
+                    Some(router) => write!(f, "{router}: packet on {interface}")?,
+                    None => write!(f, "packet on {interface}")?,
                 }
-                write!(f, " on {interface}")?;
-                if let Some(source) = source {
-                    write!(f, " from {source}")?;
-                }
-                write!(f, " discarded: {}", reason.words())?;
-                match suppressed {
-                    0 => Ok(()),
-                    n => write!(f, " ({n} more since the last such line)"),
-                }
+                let source = source.map(|source| format!(" from {source}")).unwrap_or_default();
+                let more = more_since(*suppressed);
+                write!(f, "{source} discarded: {}{more}", reason.words())
             }
             Event::CheckChanged { check, healthy, result, output } => {
                 write!(f, "check {check} is {}: {result}", if *healthy { "healthy" } else { "failing" })?;
@@ -267,10 +274,22 @@ impl fmt::Display for Event {
                 write!(f, "configuration reloaded: virtual routers added {added}, changed {changed}, removed {removed}")
             }
             Event::ReloadRefused { why } => write!(f, "configuration refused, nothing was changed: {why}"),
+            Event::ConfigWarning { what } => write!(f, "configuration: {what}"),
             Event::RunnerLost { why } => {
                 write!(f, "the runner of check programs is gone, every check fails until it is back: {why}")
             }
+            Event::SystemRefused { router: Some(router), what, error } => {
+                write!(f, "{router}: cannot {what}: {error}")
+            }
+            Event::SystemRefused { router: None, what, error } => write!(f, "cannot {what}: {error}"),
             Event::LogLost { lines } => write!(f, "{lines} log lines were lost because the log could not take them"),
         }
+    }
+}
+
+fn more_since(suppressed: u64) -> String {
+    match suppressed {
+        0 => String::new(),
+        n => format!(" ({n} more since the last such line)"),
     }
 }

@@ -3,6 +3,8 @@
 //! Belongs here: tokens, words and serializable shapes. Does not belong here: when to tell (`proto`)
 //! and where to (`service`, `ctl`).
 
+#![deny(clippy::wildcard_enum_match_arm, clippy::match_wildcard_for_single_variants)]
+
 mod event;
 mod reason;
 pub mod status;

@@ -40,6 +40,7 @@ impl fmt::Display for RouterState {
 
 /// Why a virtual router is in its state. The token is fixed; the words are for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields are named for what they are")]
 pub enum Reason {
     /// The agent has just started, or the router has just been configured.
     Startup,

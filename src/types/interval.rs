@@ -32,10 +32,10 @@ impl Interval {
     pub fn from_duration(span: Duration) -> Result<Self, IntervalError> {
         const CENTISECOND: u128 = 10_000_000;
         let nanos = span.as_nanos();
-        if nanos < CENTISECOND || nanos > 4095 * CENTISECOND {
+        if !(CENTISECOND..=4095 * CENTISECOND).contains(&nanos) {
             return Err(IntervalError::Range);
         }
-        if nanos % CENTISECOND != 0 {
+        if !nanos.is_multiple_of(CENTISECOND) {
             return Err(IntervalError::Grain);
         }
         u16::try_from(nanos / CENTISECOND).map_err(|_| IntervalError::Range).and_then(Self::from_centiseconds)

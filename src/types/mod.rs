@@ -3,9 +3,12 @@
 //! Belongs here: a value two rooms speak of, with its unit and range. Does not belong here: anything
 //! that decides (`proto`), touches the system (`io`) or knows a file format or packet (`config`, `wire`).
 
+#![deny(clippy::wildcard_enum_match_arm, clippy::match_wildcard_for_single_variants)]
+
 mod address;
 mod check;
 mod discard;
+mod exit;
 mod facts;
 mod instant;
 mod interval;
@@ -18,6 +21,7 @@ mod vrid;
 pub use address::VirtualAddress;
 pub use check::{CheckResult, CheckSpec};
 pub use discard::Discard;
+pub use exit::{Exit, Failure};
 pub use facts::{AddressOutcome, InterfaceFacts};
 pub use instant::Instant;
 pub use interval::{Interval, IntervalError};

@@ -28,7 +28,8 @@ pub struct InterfaceName {
 impl InterfaceName {
     /// The name as text.
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.bytes[..usize::from(self.len)]).unwrap_or_default()
+        let name = self.bytes.get(..usize::from(self.len)).unwrap_or_default();
+        std::str::from_utf8(name).unwrap_or_default()
     }
 }
 
@@ -50,7 +51,9 @@ impl FromStr for InterfaceName {
             return Err(NameError::Character(bad));
         }
         let mut bytes = [0; 15];
-        bytes[..name.len()].copy_from_slice(name.as_bytes());
+        for (byte, given) in bytes.iter_mut().zip(name.bytes()) {
+            *byte = given;
+        }
         Ok(InterfaceName { bytes, len: name.len() as u8 })
     }
 }

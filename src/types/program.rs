@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// Asks the runner to start one program. Sent as one JSON message.
@@ -9,6 +11,9 @@ pub struct ProgramRequest {
     pub argv: Vec<String>,
     /// Milliseconds until the whole process group is killed.
     pub timeout_ms: u64,
+    /// Variables for its environment, beside `PATH` and `LANG`; only names that begin with `LOCUM_` are passed on.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
 }
 
 /// Tells how a program ended. Sent as one JSON message.

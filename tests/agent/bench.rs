@@ -124,6 +124,7 @@ impl Bench {
     pub fn up(config: Config, facts: InterfaceFacts) -> Self {
         let mut bench = Bench::new(config);
         bench.interface(0.0, Some(facts));
+        bench.give(0.0, Input::Tick);
         bench
     }
 
@@ -134,9 +135,12 @@ impl Bench {
     }
 
     fn ticks(&mut self, until: Instant) {
+        let mut before = (Instant::default(), 0);
         while let Some(due) = self.agent.next_deadline().filter(|due| *due <= until) {
+            // What an effect is answered with may be due at once.
+            before = if before.0 == due { (due, before.1 + 1) } else { (due, 0) };
+            assert!(before.1 < 3, "the deadline {due} does not move");
             self.handle(due, Input::Tick);
-            assert!(self.agent.next_deadline().is_none_or(|next| next > due), "the deadline {due} does not move");
         }
     }
 

@@ -390,6 +390,8 @@ impl World {
         self.scene.hosts[host].boot(&self.scene.plan, now);
         self.judge.booted(&self.scene, host);
         self.tell_facts(host);
+        // The first tick begins everything.
+        self.feed(host, Cause::Other, Input::Tick);
         if self.scene.plan.checks[host].is_some() {
             let life = self.scene.hosts[host].life;
             let at = now + self.rng.span(Duration::from_millis(1), Duration::from_millis(500));

@@ -203,6 +203,26 @@ impl Holding {
         failure
     }
 
+    /// Lets go of an address without touching it: another virtual router of this host has it from now on. The
+    /// prefix length it is there with, if it was ours.
+    pub(crate) fn hand_over(&mut self, interface: InterfaceName, address: IpAddr) -> Option<u8> {
+        let slot = self.slots.iter_mut().find(|slot| slot.is(interface, address))?;
+        match slot.presence {
+            Presence::Adding(prefix) | Presence::Ours(prefix) => {
+                slot.presence = Presence::Absent;
+                Some(prefix)
+            }
+            Presence::Absent | Presence::Foreign => None,
+        }
+    }
+
+    /// Takes over an address that is here and was another virtual router's of this host.
+    pub(crate) fn take_over(&mut self, interface: InterfaceName, address: IpAddr, prefix: u8) {
+        if let Some(slot) = self.slots.iter_mut().find(|slot| slot.is(interface, address)) {
+            slot.presence = Presence::Ours(prefix);
+        }
+    }
+
     /// The interface is gone, and with it what was on it.
     pub(crate) fn interface_gone(&mut self, interface: InterfaceName) {
         for slot in self.slots.iter_mut().filter(|slot| slot.address.interface == interface) {
@@ -377,6 +397,10 @@ impl Holding {
 }
 
 impl Slot {
+    fn is(&self, interface: InterfaceName, address: IpAddr) -> bool {
+        self.address.interface == interface && self.address.net.addr() == address
+    }
+
     fn is_here(&self) -> bool {
         match self.presence {
             Presence::Absent => false,

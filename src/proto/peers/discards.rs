@@ -111,9 +111,9 @@ mod tests {
     fn a_flood_of_every_reason_makes_ten_lines_in_any_minute_and_loses_no_count() {
         let mut discards = Discards::new(at(0));
         let mut told: Vec<(u64, u64)> = Vec::new();
-        let mut count_told = |second: u64, event: Event| match event {
-            Event::Discarded { suppressed, .. } => told.push((second, suppressed + 1)),
-            other => panic!("{other:?}"),
+        let mut count_told = |second: u64, event: Event| {
+            let Event::Discarded { suppressed, .. } = event else { panic!("{event:?}") };
+            told.push((second, suppressed + 1));
         };
         let mut sent = 0;
         for second in 0..180 {

@@ -3,6 +3,7 @@
 //! Belongs here: what follows in one of them from what happened in another. Does not belong here: their own
 //! rules, and anything that concerns several routers (`agent`).
 
+mod follow;
 mod snapshot;
 
 use std::collections::VecDeque;
@@ -10,7 +11,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use super::effect::Effect;
-use super::election::{self, Claim, Election, Outcome, Params, State};
+use super::election::{self, Election, Outcome, Params, State};
 use super::eligibility::{self, Checks, Troubles, Verdict};
 use super::holding::{Departure, Ground, Holding, Linger, Say};
 use super::interfaces::Interfaces;
@@ -21,12 +22,8 @@ use crate::types::{
     AddressOutcome, Advertised, CheckName, CheckResult, Discard, Instant, InterfaceName, IpNet, Priority, RouterName,
 };
 use crate::wire::arp::Announcement;
-use crate::wire::ipv4;
-use crate::wire::vrrp::{self, Advertisement, ChecksumForm, Received};
+use crate::wire::vrrp::{Advertisement, Received};
 
-/// An unhealthy router that nobody relieved resigns anew this often, so that a backup that does not preempt
-/// gets its turn.
-const RESIGN_AGAIN: Duration = Duration::from_secs(30);
 /// Changes of state that are remembered for the status.
 const REMEMBERED: usize = 20;
 
@@ -60,6 +57,8 @@ pub(crate) struct Router {
     /// When an unhealthy Active router resigns anew.
     resign_again_at: Option<Instant>,
     answered_at: Option<Instant>,
+    /// When the log last heard of a challenger, so that a lasting conflict is told once a minute.
+    challenge_told_at: Option<Instant>,
 }
 
 /// Whether it takes part in its election, and if not, what it is in instead.
@@ -111,6 +110,7 @@ impl Router {
             counters: Counters::default(),
             resign_again_at: None,
             answered_at: None,
+            challenge_told_at: None,
             name,
             config,
         }
@@ -177,7 +177,8 @@ impl Router {
         match (self.holding.say(world.now), self.election.state()) {
             (Say::Resign, _) => self.resign(world),
             (Say::Challenge, State::Backup(_)) => self.advertise(world),
-            (Say::Challenge, State::Initialize | State::Active { .. }) | (Say::Nothing, _) => {}
+            (Say::Challenge, State::Initialize) => self.resign(world),
+            (Say::Challenge, State::Active { .. }) | (Say::Nothing, _) => {}
         }
         self.hold(world, |holding, ground| holding.tick(ground));
         let about = (Some(&self.name), self.config.interface);
@@ -260,6 +261,21 @@ impl Router {
         self.config = config;
         let addresses = self.config.addresses.clone();
         self.hold(world, |holding, ground| holding.reconfigure(ground, &addresses));
+    }
+
+    /// The configuration calls it otherwise.
+    pub(crate) fn rename(&mut self, name: RouterName) {
+        self.name = name;
+    }
+
+    /// See [`Holding::hand_over`].
+    pub(crate) fn hand_over(&mut self, interface: InterfaceName, address: IpAddr) -> Option<u8> {
+        self.holding.hand_over(interface, address)
+    }
+
+    /// See [`Holding::take_over`].
+    pub(crate) fn take_over(&mut self, interface: InterfaceName, address: IpAddr, prefix: u8) {
+        self.holding.take_over(interface, address, prefix);
     }
 
     /// Leaves the election for good: resigns, if Active, and lingers.
@@ -400,114 +416,6 @@ impl Router {
             patience: election::active_down_interval(Priority::LOWEST, interval),
         };
         self.hold(world, |holding, ground| holding.leave(ground, Departure::Linger(linger)));
-    }
-
-    /// Does what the election decided.
-    fn follow(&mut self, world: &mut World<'_>, outcome: Outcome, heard: Option<(Ipv4Addr, Advertised)>) {
-        match outcome {
-            Outcome::Nothing => {}
-            Outcome::Advertise => self.advertise(world),
-            Outcome::Claim(why) => {
-                self.advertise(world);
-                self.hold(world, |holding, ground| holding.claim(ground));
-                self.counters.became_active += 1;
-                let reason = self.claim_reason(world.now, why);
-                self.enter(world, RouterState::Active, reason);
-            }
-            Outcome::Yield => self.yield_to(world, heard),
-            Outcome::Assert => self.assert(world, heard),
-        }
-    }
-
-    fn claim_reason(&mut self, now: Instant, why: Claim) -> Reason {
-        if let Mode::Unhealthy(failing) = &self.mode {
-            self.resign_again_at = Some(now + RESIGN_AGAIN);
-            return Reason::Degraded(failing.clone());
-        }
-        match (why, self.peers.active()) {
-            (Claim::Owner, _) => Reason::Owner,
-            // Its adverts keep coming: it was overruled, not lost.
-            (Claim::Silence(_), Some((peer, heard))) if now.since(heard.heard_at) < heard.interval.duration() * 2 => {
-                match heard.advertised {
-                    Advertised::Active(priority) => Reason::Preempting { peer, priority },
-                    Advertised::Resigned => Reason::ActiveResigned(peer),
-                }
-            }
-            (Claim::Silence(_), Some((peer, heard))) => {
-                Reason::ActiveSilent { peer: Some(peer), silence: now.since(heard.heard_at) }
-            }
-            (Claim::Silence(silence), None) => Reason::ActiveSilent { peer: None, silence },
-            (Claim::Resigned, Some((peer, _))) => Reason::ActiveResigned(peer),
-            (Claim::Resigned | Claim::NoSuccessor, _) => {
-                Reason::ActiveSilent { peer: None, silence: now.since(self.since) }
-            }
-        }
-    }
-
-    fn yield_to(&mut self, world: &mut World<'_>, heard: Option<(Ipv4Addr, Advertised)>) {
-        self.resign_again_at = None;
-        let interval = match self.election.state() {
-            State::Backup(backup) => backup.active_adver_interval,
-            State::Initialize | State::Active { .. } => self.config.advert_interval,
-        };
-        self.hold(world, |holding, ground| holding.leave(ground, Departure::Yield(interval.duration())));
-        if let Some((source, Advertised::Active(priority))) = heard {
-            let peer = IpAddr::V4(source);
-            let reason = if priority > self.election.params().priority {
-                Reason::HigherPriority { peer, priority }
-            } else {
-                Reason::TieBreak { peer, priority }
-            };
-            self.enter(world, RouterState::Backup, reason);
-        }
-    }
-
-    /// Answers a router with less right; a host that sends such adverts without end is not answered without end.
-    fn assert(&mut self, world: &mut World<'_>, heard: Option<(Ipv4Addr, Advertised)>) {
-        let gap = self.config.advert_interval.duration() / 4;
-        if self.answered_at.is_some_and(|at| world.now < at + gap) {
-            return;
-        }
-        self.answered_at = Some(world.now);
-        self.advertise(world);
-        self.holding.announce_again(world.now);
-        if let Some((source, Advertised::Active(priority))) = heard {
-            let event = Event::Challenged { router: self.name.clone(), peer: IpAddr::V4(source), priority };
-            world.effects.push(Effect::Tell(event));
-        }
-    }
-
-    fn advertise(&mut self, world: &mut World<'_>) {
-        let priority = self.election.params().priority;
-        self.send(world, Advertised::Active(priority));
-    }
-
-    fn resign(&mut self, world: &mut World<'_>) {
-        self.counters.resignations_sent += 1;
-        self.send(world, Advertised::Resigned);
-    }
-
-    /// Built from the values of this moment, never kept.
-    fn send(&mut self, world: &mut World<'_>, advertised: Advertised) {
-        let ipv4 = |net: &IpNet| match net {
-            IpNet::V4(net) => Some(net.addr()),
-            IpNet::V6(_) => None,
-        };
-        let advertisement = Advertisement {
-            vrid: self.config.vrid,
-            advertised,
-            interval: self.config.advert_interval,
-            addresses: self.config.addresses.iter().filter_map(|address| ipv4(&address.net)).collect(),
-        };
-        self.troubles.sending();
-        self.counters.adverts_sent += 1;
-        let source = self.election.params().source;
-        world.effects.push(Effect::SendAdvert {
-            router: self.name.clone(),
-            interface: self.config.interface,
-            destination: ipv4::VRRP_GROUP,
-            packet: vrrp::emit(&advertisement, source, ChecksumForm::PseudoHeader),
-        });
     }
 
     fn hold<R>(&mut self, world: &mut World<'_>, step: impl FnOnce(&mut Holding, &mut Ground<'_>) -> R) -> R {

@@ -1,0 +1,78 @@
+//! The command line: what can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Failover agent: two or more hosts elect, over VRRP, the one that holds a floating IP address.
+#[derive(Debug, Parser)]
+#[command(name = "locum", version, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the agent, in the foreground
+    #[command(after_help = "SIGHUP reads the configuration again. SIGTERM and SIGINT resign, wait for the successor \
+                            and stop; a second one stops at once.")]
+    Run {
+        /// The configuration
+        #[arg(long, value_name = "FILE", default_value = "/etc/locum/locum.toml")]
+        config: PathBuf,
+        /// Where the agent keeps its lock and its socket
+        #[command(flatten)]
+        runtime: RuntimeDir,
+    },
+    /// Check a configuration, with the parser of `run`
+    Check {
+        /// The configuration
+        #[arg(value_name = "FILE", default_value = "/etc/locum/locum.toml")]
+        file: PathBuf,
+    },
+    /// Show how things stand: who is Active, and why
+    Status {
+        /// Print the status document as JSON
+        #[arg(long)]
+        json: bool,
+        /// Which agent to ask
+        #[command(flatten)]
+        runtime: RuntimeDir,
+    },
+    /// Start programs for the agent; it does that by itself
+    #[command(hide = true)]
+    Runner,
+}
+
+/// Which agent of this host is meant.
+#[derive(Debug, Args)]
+pub struct RuntimeDir {
+    /// Runtime directory of the agent
+    #[arg(long = "runtime-dir", value_name = "DIR", default_value = "/run/locum")]
+    pub path: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn names_and_defaults_are_those_that_are_promised() {
+        let cli = Cli::try_parse_from(["locum", "run"]).expect("valid");
+        assert!(matches!(cli.command, Command::Run { config, runtime }
+            if config.as_os_str() == "/etc/locum/locum.toml" && runtime.path.as_os_str() == "/run/locum"));
+        let cli = Cli::try_parse_from(["locum", "status", "--json", "--runtime-dir", "/tmp/x"]).expect("valid");
+        assert!(matches!(cli.command, Command::Status { json: true, runtime } if runtime.path.as_os_str() == "/tmp/x"));
+        assert!(Cli::try_parse_from(["locum", "stats"]).is_err());
+    }
+}

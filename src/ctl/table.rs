@@ -1,0 +1,172 @@
+use super::span;
+use crate::report::RouterState;
+use crate::report::status::{AddressState, Check, Priority, Router, Status};
+
+/// Changes of state that are shown; the document has twenty.
+const TRANSITIONS: usize = 5;
+
+/// The status document as a person reads it.
+pub(super) fn table(status: &Status) -> String {
+    let mut text = format!("{}  locum {}  up {}", status.node, status.program, span::words(status.uptime));
+    if status.stopping {
+        text.push_str("  STOPPING");
+    }
+    text.push('\n');
+    if let Some(hint) = &status.hint {
+        text.push_str(&format!("\n{hint}\n"));
+    }
+    for (name, router) in &status.routers {
+        text.push('\n');
+        text.push_str(&head(name, router, &status.now));
+        text.push_str(&rows(&router_rows(router, &status.now)));
+    }
+    let checks: Vec<(String, String)> =
+        status.checks.iter().map(|(name, check)| (name.clone(), check_words(check))).collect();
+    if !checks.is_empty() {
+        text.push_str("\nchecks\n");
+        text.push_str(&rows(&checks));
+    }
+    let discards: Vec<(String, String)> =
+        status.discards.iter().map(|(name, counts)| (name.clone(), counted(counts))).collect();
+    if discards.iter().any(|(_, counts)| !counts.is_empty()) {
+        text.push_str("\npackets of no virtual router, discarded\n");
+        text.push_str(&rows(&discards));
+    }
+    // Whatever answered, it does not steer this terminal.
+    text.retain(|c| c == '\n' || !c.is_control());
+    text
+}
+
+fn head(name: &str, router: &Router, now: &str) -> String {
+    let state = match (router.state, router.degraded) {
+        (RouterState::Active, true) => "ACTIVE, DEGRADED",
+        (RouterState::Active, false) => "ACTIVE",
+        (RouterState::Backup, _) => "BACKUP",
+        (RouterState::Fault, _) => "FAULT",
+        (RouterState::Initialize, _) => "INITIALIZE",
+    };
+    let since =
+        span::between(&router.since, now).map_or_else(String::new, |seconds| format!(" for {}", span::words(seconds)));
+    format!("{name}  {state}{since}: {}\n", router.words)
+}
+
+fn router_rows(router: &Router, now: &str) -> Vec<(String, String)> {
+    let mut rows = Vec::new();
+    let every = span_of_millis(router.advert_interval_ms);
+    rows.push(("interface".to_owned(), format!("{}, VRID {}, adverts every {every}", router.interface, router.vrid)));
+    rows.push(("priority".to_owned(), priority(&router.priority)));
+    let active = match (&router.active, router.state) {
+        (Some(address), RouterState::Active) => format!("{address} (this host)"),
+        (Some(address), RouterState::Backup | RouterState::Fault | RouterState::Initialize) => address.clone(),
+        (None, _) => "nobody that is known".to_owned(),
+    };
+    rows.push(("active".to_owned(), active));
+    let addresses = router.addresses.iter().map(|address| {
+        let on =
+            if address.interface == router.interface { String::new() } else { format!(" on {}", address.interface) };
+        (format!("{}{on}", address.address), address_words(address.state).to_owned())
+    });
+    push(&mut rows, "addresses", &columns(addresses.collect()));
+    let peers = router.peers.iter().map(|peer| {
+        let said = match peer.priority {
+            0 => "resigned".to_owned(),
+            priority => format!("priority {priority}"),
+        };
+        let heard = span::words(peer.heard_ms_ago as f64 / 1000.0);
+        (peer.address.clone(), format!("{said}, heard {heard} ago, adverts {}, {}", peer.adverts, peer.checksum))
+    });
+    push(&mut rows, "peers", &columns(peers.collect()));
+    let discards = counted(&router.counters.discards);
+    if !discards.is_empty() {
+        rows.push(("discarded".to_owned(), discards));
+    }
+    let skipped = router.last_transitions.len().saturating_sub(TRANSITIONS);
+    let changes = router.last_transitions.iter().skip(skipped).map(|change| {
+        let when = span::clock(&change.at, now);
+        (format!("{when}  {} -> {}", change.from, change.to), change.words.clone())
+    });
+    push(&mut rows, "changes", &columns(changes.collect()));
+    rows
+}
+
+/// The first line gets the label, the others stand below it.
+fn push(rows: &mut Vec<(String, String)>, label: &str, lines: &[String]) {
+    for (number, line) in lines.iter().enumerate() {
+        rows.push((if number == 0 { label.to_owned() } else { String::new() }, line.clone()));
+    }
+}
+
+fn priority(priority: &Priority) -> String {
+    let parts: Vec<String> = priority
+        .contributions
+        .iter()
+        .filter(|part| part.weight != 0)
+        .map(|part| format!("{:+} {}", part.weight, part.check))
+        .collect();
+    match (parts.is_empty(), priority.base == priority.effective) {
+        (true, true) => priority.effective.to_string(),
+        (true, false) => format!("{} (base {})", priority.effective, priority.base),
+        (false, _) => format!("{} (base {}, {})", priority.effective, priority.base, parts.join(", ")),
+    }
+}
+
+fn address_words(state: AddressState) -> &'static str {
+    match state {
+        AddressState::Absent => "not here",
+        AddressState::Adding => "being added",
+        AddressState::Held => "held",
+        AddressState::Lingering => "held until the successor has it",
+        AddressState::Foreign => "here, but set by somebody else: left alone",
+    }
+}
+
+fn check_words(check: &Check) -> String {
+    let verdict = match check.healthy {
+        Some(true) => "healthy",
+        Some(false) => "FAILING",
+        None => "no result yet",
+    };
+    let mut words = verdict.to_owned();
+    if let Some(result) = check.last_result {
+        words.push_str(&format!(", {result}"));
+    }
+    if let Some(ago) = check.result_ms_ago {
+        words.push_str(&format!(" {} ago", span::words(ago as f64 / 1000.0)));
+    }
+    if check.runs > 0 {
+        words.push_str(&format!(", {} of {} runs failed", check.failures, check.runs));
+    }
+    if !check.output.is_empty() {
+        words.push_str(&format!(": {}", check.output));
+    }
+    words
+}
+
+fn counted(counts: &std::collections::BTreeMap<String, u64>) -> String {
+    let counted: Vec<String> =
+        counts.iter().filter(|(_, count)| **count > 0).map(|(reason, count)| format!("{reason} {count}")).collect();
+    counted.join(", ")
+}
+
+fn span_of_millis(millis: u64) -> String {
+    match (millis / 1000, millis % 1000) {
+        (0, _) => format!("{millis}ms"),
+        (seconds, 0) => format!("{seconds}s"),
+        (_, _) => format!("{}s", millis as f64 / 1000.0),
+    }
+}
+
+/// Labels in one column, what they stand for in the next.
+fn rows(rows: &[(String, String)]) -> String {
+    let width = rows.iter().map(|(label, _)| label.chars().count()).max().unwrap_or(0);
+    rows.iter().map(|(label, text)| format!("  {label:width$}  {text}\n")).collect()
+}
+
+/// The same within a line.
+fn columns(pairs: Vec<(String, String)>) -> Vec<String> {
+    let width = pairs.iter().map(|(left, _)| left.chars().count()).max().unwrap_or(0);
+    pairs.into_iter().map(|(left, right)| format!("{left:width$}  {right}")).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,190 @@
+use std::collections::VecDeque;
+use std::io;
+
+use tokio::sync::mpsc;
+
+use super::listening::Listening;
+use crate::io::netlink::{Job, Monitor, Netlink, NewAddress, Report, Worker};
+use crate::io::poller::Poller;
+use crate::io::timer::Timer;
+use crate::proto::{Effect, Input};
+use crate::report::Event;
+use crate::types::{AddressOutcome, Instant};
+
+/// The monitor's token; those of the sockets count up from 0.
+pub(super) const MONITOR: u64 = u64::MAX;
+/// Room for the kernel's news of a few thousand addresses.
+const MONITOR_BUFFER: usize = 4 << 20;
+/// How long after a listing that failed the next one is tried.
+const RELIST: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// Everything outside the agent that the protocol thread holds.
+#[derive(Debug)]
+pub(super) struct Hands {
+    pub(super) poller: Poller,
+    pub(super) timer: Timer,
+    pub(super) monitor: Monitor,
+    pub(super) listening: Listening,
+    pub(super) reports: mpsc::Receiver<Report>,
+    pub(super) log: Log,
+    pub(super) stopped: bool,
+    /// When to ask for a listing again, after one that failed or could not be asked for.
+    pub(super) relist: Option<Instant>,
+    worker: Worker,
+}
+
+impl Hands {
+    /// Opens what is always open, and takes the first listing.
+    pub(super) fn new(events: mpsc::Sender<Event>) -> io::Result<Self> {
+        let mut monitor = Monitor::open(MONITOR_BUFFER)?;
+        let mut netlink = Netlink::open()?;
+        monitor.replace(netlink.snapshot()?);
+        let poller = Poller::new()?;
+        poller.add(&monitor, MONITOR)?;
+        let timer = Timer::new()?;
+        let (worker, reports) = Worker::start(netlink)?;
+        let log = Log { events, held: Vec::new(), lost: 0 };
+        let listening = Listening::default();
+        Ok(Hands { poller, timer, monitor, listening, reports, log, stopped: false, relist: None, worker })
+    }
+
+    /// Performs one effect; what fails at once is an input for the agent.
+    pub(super) fn perform(&mut self, effect: Effect, failures: &mut VecDeque<Input<'static>>) {
+        match effect {
+            Effect::Listen { interface, index } => {
+                if let Err(error) = self.listening.open(&self.poller, interface, index) {
+                    failures.push_back(Input::ListenFailed { interface, error: error.to_string() });
+                }
+            }
+            Effect::Unlisten { interface } => self.listening.close(&interface),
+            Effect::SendAdvert { router, interface, destination, packet } => {
+                let sent = match self.listening.get(&interface) {
+                    Some(sockets) => sockets.vrrp.send(&packet, destination),
+                    None => Err(io::Error::other("not listening on this interface")),
+                };
+                if let Err(error) = sent {
+                    failures.push_back(Input::SendFailed { router, error: error.to_string() });
+                }
+            }
+            Effect::AddAddresses { router, interface, index, additions } => {
+                let new = |addition: crate::proto::Addition| NewAddress {
+                    address: addition.address,
+                    prefix: addition.prefix,
+                    announcement: addition.announcement,
+                };
+                let additions = additions.into_iter().map(new).collect();
+                let socket = self.listening.arp(&interface);
+                self.hand(Job::Add { router, interface, index, additions, socket }, failures);
+            }
+            Effect::RemoveAddresses { router, interface, index, removals, restore } => {
+                self.hand(Job::Remove { router, interface, index, removals, restore }, failures);
+            }
+            Effect::Announce { router, interface, frames } => {
+                let socket = self.listening.arp(&interface);
+                self.hand(Job::Announce { router, interface, frames, socket }, failures);
+            }
+            Effect::Tell(event) => self.log.hold(event),
+            Effect::Stopped => self.stopped = true,
+        }
+    }
+
+    /// Asks for a listing of all links and addresses.
+    pub(super) fn list(&mut self, now: Instant) {
+        self.relist = match self.worker.hand(Job::List) {
+            Ok(()) => None,
+            Err(_) => Some(now + RELIST),
+        };
+    }
+
+    /// Takes in a listing that was asked for.
+    pub(super) fn listed(&mut self, now: Instant, listing: io::Result<crate::io::netlink::Snapshot>) {
+        match listing {
+            Ok(snapshot) => {
+                self.monitor.replace(snapshot);
+                self.watch_monitor(true);
+            }
+            Err(error) => {
+                self.relist = Some(now + RELIST);
+                self.log.refused("list links and addresses".to_owned(), error.to_string());
+            }
+        }
+    }
+
+    /// While a listing is under way the monitor is not read, and what it has queued must not wake us.
+    pub(super) fn watch_monitor(&mut self, watched: bool) {
+        let changed = if watched { self.poller.add(&self.monitor, MONITOR) } else { self.poller.remove(&self.monitor) };
+        if let Err(error) = changed {
+            self.log.refused("wait for news of links and addresses".to_owned(), error.to_string());
+        }
+    }
+
+    fn hand(&mut self, job: Job, failures: &mut VecDeque<Input<'static>>) {
+        const FULL: &str = "1,024 changes wait for the kernel already";
+        let Err(job) = self.worker.hand(job) else { return };
+        match *job {
+            Job::Add { router, additions, .. } => {
+                let failed = |new: NewAddress| (new.address, AddressOutcome::Failed(FULL.to_owned()));
+                let outcomes = additions.into_iter().map(failed).collect();
+                failures.push_back(Input::AddressesAdded { router, outcomes });
+            }
+            Job::Remove { router, interface, .. } => {
+                self.log.failed(router, format!("remove addresses from {interface}"), FULL.to_owned());
+            }
+            Job::Announce { router, interface, .. } => {
+                self.log.failed(router, format!("announce its addresses on {interface}"), FULL.to_owned());
+            }
+            Job::List => {}
+        }
+    }
+
+    /// Lets the worker finish what it was handed, and tells what failed of it.
+    pub(super) async fn finish(mut self) {
+        let thread = self.worker.close();
+        while let Some(report) = self.reports.recv().await {
+            match report {
+                Report::Failed { router, what, error } => self.log.failed(router, what, error),
+                Report::Added { .. } | Report::Listed(_) => {}
+            }
+        }
+        self.log.flush();
+        // It has dropped its end of the reports, so it is over or about to be.
+        if let Err(panic) = thread.join() {
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+/// Log lines on their way to the service side.
+#[derive(Debug)]
+pub(super) struct Log {
+    events: mpsc::Sender<Event>,
+    /// Those of this wake-up: waking whoever writes them must not delay an advert.
+    held: Vec<Event>,
+    lost: u64,
+}
+
+impl Log {
+    pub(super) fn hold(&mut self, event: Event) {
+        self.held.push(event);
+    }
+
+    pub(super) fn failed(&mut self, router: crate::types::RouterName, what: String, error: String) {
+        self.hold(Event::SystemRefused { router: Some(router), what, error });
+    }
+
+    pub(super) fn refused(&mut self, what: String, error: String) {
+        self.hold(Event::SystemRefused { router: None, what, error });
+    }
+
+    /// Sends them off; what does not fit is counted, and the count told as soon as there is room.
+    pub(super) fn flush(&mut self) {
+        if self.lost > 0 && self.events.try_send(Event::LogLost { lines: self.lost }).is_ok() {
+            self.lost = 0;
+        }
+        for event in self.held.drain(..) {
+            if self.events.try_send(event).is_err() {
+                self.lost += 1;
+            }
+        }
+    }
+}

@@ -1,0 +1,305 @@
+use std::collections::{BTreeSet, VecDeque};
+use std::io;
+
+use tokio::sync::mpsc;
+
+use super::hands::{Hands, MONITOR};
+use super::listening::Which;
+use super::protocol::Command;
+use crate::io::arp::ArpSocket;
+use crate::io::clock::{self, ClockPair};
+use crate::io::netlink::{MonitorState, Report};
+use crate::proto::{Agent, Effect, Input};
+use crate::report::WallClock;
+use crate::types::{Instant, InterfaceName};
+
+/// What is read from one socket, and taken from one channel, at one wake-up.
+const READS: usize = 256;
+/// Turns by which a tick that is due waits for sockets that had more than [`READS`]: what was heard while we were
+/// not scheduled decides before time does, but no flood holds an advert up for long.
+const PATIENCE: u32 = 3;
+/// Rounds of failures and answers to them within one wake-up; what is left waits for the next one.
+const FAILURES: usize = 8;
+
+/// What ended a wait.
+#[derive(Debug)]
+enum Wake {
+    /// A socket or the timer; which, is seen by looking.
+    Ready,
+    Report(Report),
+    Command(Command),
+    /// Nobody can send a command any more.
+    Deserted,
+}
+
+/// The protocol thread's loop.
+#[derive(Debug)]
+pub(super) struct Loop {
+    agent: Agent,
+    hands: Hands,
+    commands: mpsc::Receiver<Command>,
+    deserted: bool,
+    wanted: BTreeSet<InterfaceName>,
+    effects: Vec<Effect>,
+    performing: Vec<Effect>,
+    failures: VecDeque<Input<'static>>,
+    ready: Vec<u64>,
+    /// Something is left to do without waiting.
+    again: bool,
+    postponed: u32,
+}
+
+impl Loop {
+    pub(super) fn new(agent: Agent, hands: Hands, commands: mpsc::Receiver<Command>) -> Self {
+        Loop {
+            agent,
+            hands,
+            commands,
+            deserted: false,
+            wanted: BTreeSet::new(),
+            effects: Vec::new(),
+            performing: Vec::new(),
+            failures: VecDeque::new(),
+            ready: Vec::new(),
+            again: false,
+            postponed: 0,
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        self.wanted = self.agent.interfaces();
+        let now = clock::now();
+        self.tell_news(now);
+        self.feed(now, Input::Tick);
+        self.rest(now);
+        while !self.hands.stopped {
+            let wake = if self.again { Wake::Ready } else { self.wait().await };
+            self.turn(wake);
+        }
+        self.hands.finish().await;
+    }
+
+    async fn wait(&mut self) -> Wake {
+        tokio::select! {
+            biased;
+            expired = self.hands.timer.expired() => self.woken(expired, "wait for the timer"),
+            readable = self.hands.poller.readable() => self.woken(readable, "wait for sockets"),
+            Some(report) = self.hands.reports.recv() => Wake::Report(report),
+            command = self.commands.recv(), if !self.deserted => command.map_or(Wake::Deserted, Wake::Command),
+        }
+    }
+
+    fn woken(&mut self, result: io::Result<()>, what: &str) -> Wake {
+        if let Err(error) = result {
+            self.hands.log.refused(what.to_owned(), error.to_string());
+        }
+        Wake::Ready
+    }
+
+    /// One wake-up: all that is known by now, then time itself.
+    fn turn(&mut self, wake: Wake) {
+        let clocks = clock::pair();
+        let now = clocks.boot;
+        self.again = false;
+        if let Err(error) = self.look() {
+            self.hands.log.refused("ask which sockets can be read".to_owned(), error.to_string());
+        }
+        self.perform(now);
+        // Links and addresses first: a packet may be judged by them.
+        if self.ready.contains(&MONITOR) {
+            self.read_monitor(now);
+        }
+        self.tell_news(now);
+        let more = self.read_sockets(&clocks);
+        self.take_in(&clocks, wake);
+        if self.agent.next_deadline().is_some_and(|deadline| deadline <= now) {
+            if more && self.postponed < PATIENCE {
+                self.postponed += 1;
+            } else {
+                self.postponed = 0;
+                self.feed(now, Input::Tick);
+            }
+        }
+        if self.hands.relist.is_some_and(|at| at <= now) {
+            self.hands.list(now);
+        }
+        self.rest(now);
+    }
+
+    fn look(&mut self) -> io::Result<()> {
+        self.hands.poller.clear();
+        self.hands.poller.ready(&mut self.ready)?;
+        // Those that were not named come next, without another edge to wake us.
+        self.again |= self.ready.len() == crate::io::poller::Poller::BATCH;
+        Ok(())
+    }
+
+    /// Log and timer, when all else is done.
+    fn rest(&mut self, now: Instant) {
+        self.hands.log.flush();
+        self.again |= !self.effects.is_empty() || !self.failures.is_empty();
+        let deadline = [self.agent.next_deadline(), self.hands.relist].into_iter().flatten().min();
+        if let Err(error) = self.hands.timer.set(deadline) {
+            self.hands.log.refused("set the timer".to_owned(), error.to_string());
+        }
+        self.again |= self.postponed > 0 && deadline.is_some_and(|deadline| deadline <= now);
+    }
+
+    /// Hands the agent one input and performs what it wants done.
+    fn feed(&mut self, now: Instant, input: Input<'_>) {
+        self.agent.handle(now, input, &mut self.effects);
+        self.perform(now);
+    }
+
+    fn perform(&mut self, now: Instant) {
+        for _ in 0..FAILURES {
+            if self.effects.is_empty() && self.failures.is_empty() {
+                return;
+            }
+            std::mem::swap(&mut self.effects, &mut self.performing);
+            for effect in self.performing.drain(..) {
+                self.hands.perform(effect, &mut self.failures);
+            }
+            for failure in self.failures.drain(..) {
+                self.agent.handle(now, failure, &mut self.effects);
+            }
+        }
+    }
+
+    fn read_monitor(&mut self, now: Instant) {
+        match self.hands.monitor.read(READS) {
+            Ok(MonitorState::Current) => {}
+            Ok(MonitorState::More) => self.again = true,
+            Ok(MonitorState::Lost) => self.relist(now),
+            Err(error) => {
+                self.hands.log.refused("read the news of links and addresses".to_owned(), error.to_string());
+                self.relist(now);
+            }
+        }
+    }
+
+    fn relist(&mut self, now: Instant) {
+        self.hands.watch_monitor(false);
+        self.hands.list(now);
+    }
+
+    fn tell_news(&mut self, now: Instant) {
+        for (name, facts) in self.hands.monitor.news(&self.wanted) {
+            self.feed(now, Input::Interface { name, facts });
+        }
+    }
+
+    /// Whether a socket has more than was read.
+    fn read_sockets(&mut self, clocks: &ClockPair) -> bool {
+        let mut more = false;
+        for position in 0..self.ready.len() {
+            let Some(token) = self.ready.get(position).copied() else { break };
+            // A token may have become stale by an effect of this turn.
+            more |= match self.hands.listening.which(token) {
+                Some((interface, Which::Vrrp)) => self.read_vrrp(clocks, token, interface),
+                Some((interface, Which::Arp)) => self.read_arp(clocks.boot, token, interface),
+                None => false,
+            };
+        }
+        self.again |= more;
+        more
+    }
+
+    fn read_vrrp(&mut self, clocks: &ClockPair, token: u64, interface: InterfaceName) -> bool {
+        for _ in 0..READS {
+            if self.hands.listening.which(token).is_none() {
+                return false;
+            }
+            let Some(sockets) = self.hands.listening.get_mut(&interface) else { return false };
+            match sockets.vrrp.receive(clocks) {
+                Ok(Some((received, bytes))) => {
+                    let input = Input::Packet { interface, received, bytes };
+                    self.agent.handle(clocks.boot, input, &mut self.effects);
+                }
+                Ok(None) => return false,
+                Err(error) => return self.socket_failed(clocks.boot, interface, &error),
+            }
+            self.perform(clocks.boot);
+        }
+        true
+    }
+
+    fn read_arp(&mut self, now: Instant, token: u64, interface: InterfaceName) -> bool {
+        let mut buffer = [0; ArpSocket::LARGEST];
+        for _ in 0..READS {
+            if self.hands.listening.which(token).is_none() {
+                return false;
+            }
+            let Some(sockets) = self.hands.listening.get(&interface) else { return false };
+            match sockets.arp.receive(&mut buffer) {
+                Ok(Some(bytes)) => self.agent.handle(now, Input::Frame { interface, bytes }, &mut self.effects),
+                Ok(None) => return false,
+                Err(error) => return self.socket_failed(now, interface, &error),
+            }
+            self.perform(now);
+        }
+        true
+    }
+
+    /// A socket hears of its interface going down once, and works again when that comes back; anything else closes
+    /// it, since what is always ready and never read would keep us busy for ever.
+    fn socket_failed(&mut self, now: Instant, interface: InterfaceName, error: &io::Error) -> bool {
+        if error.raw_os_error() == Some(libc::ENETDOWN) {
+            return true;
+        }
+        self.hands.listening.close(&interface);
+        self.feed(now, Input::ListenFailed { interface, error: error.to_string() });
+        false
+    }
+
+    /// What came over channels.
+    fn take_in(&mut self, clocks: &ClockPair, wake: Wake) {
+        match wake {
+            Wake::Ready => {}
+            Wake::Report(report) => self.report(clocks.boot, report),
+            Wake::Command(command) => self.command(clocks, command),
+            Wake::Deserted => {
+                self.deserted = true;
+                self.feed(clocks.boot, Input::Stop);
+            }
+        }
+        for _ in 0..READS {
+            let Ok(report) = self.hands.reports.try_recv() else { break };
+            self.report(clocks.boot, report);
+        }
+        for _ in 0..READS {
+            let Ok(command) = self.commands.try_recv() else { break };
+            self.command(clocks, command);
+        }
+    }
+
+    fn report(&mut self, now: Instant, report: Report) {
+        match report {
+            Report::Added { router, outcomes } => self.feed(now, Input::AddressesAdded { router, outcomes }),
+            Report::Failed { router, what, error } => self.hands.log.failed(router, what, error),
+            Report::Listed(listing) => {
+                self.hands.listed(now, listing);
+                self.tell_news(now);
+            }
+        }
+    }
+
+    fn command(&mut self, clocks: &ClockPair, command: Command) {
+        let now = clocks.boot;
+        match command {
+            Command::Check { name, result, output } => self.feed(now, Input::Check { name, result, output }),
+            Command::Reload(config) => {
+                self.feed(now, Input::Reload(config));
+                self.wanted = self.agent.interfaces();
+                self.tell_news(now);
+            }
+            Command::Stop => self.feed(now, Input::Stop),
+            Command::StopAtOnce => self.feed(now, Input::StopAtOnce),
+            Command::Snapshot(reply) => {
+                let status = self.agent.snapshot(WallClock { at: now, unix_nanos: clocks.unix_nanos });
+                // Whoever asked may have gone away since.
+                drop(reply.send(status));
+            }
+        }
+    }
+}

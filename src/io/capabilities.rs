@@ -1,0 +1,86 @@
+//! What the agent is allowed to do, asked before it starts rather than learned from its first failure.
+
+use std::io;
+
+use super::{arp, vrrp};
+
+/// CAP_NET_ADMIN's bit, from linux/capability.h.
+const NET_ADMIN: u32 = 12;
+
+/// A right that is missing.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// Adverts and ARP need raw sockets.
+    #[error(
+        "no permission to open {0}: CAP_NET_RAW is missing; run as root, or with AmbientCapabilities=CAP_NET_RAW CAP_NET_ADMIN"
+    )]
+    NetRaw(&'static str),
+    /// Addresses cannot be added or removed.
+    #[error(
+        "no permission to change addresses: CAP_NET_ADMIN is missing; run as root, or with AmbientCapabilities=CAP_NET_RAW CAP_NET_ADMIN"
+    )]
+    NetAdmin,
+    /// Allowed, but the system cannot.
+    #[error("cannot open {0}: {1}")]
+    System(&'static str, io::Error),
+}
+
+impl ProbeError {
+    /// Whether a right is missing (exit code 77), rather than something in the system.
+    pub fn is_permission(&self) -> bool {
+        match self {
+            ProbeError::NetRaw(_) | ProbeError::NetAdmin => true,
+            ProbeError::System(..) => false,
+        }
+    }
+}
+
+/// Tries what the agent will need: a raw socket for VRRP, a packet socket for ARP, the right to change addresses.
+///
+/// # Errors
+/// The first right that is missing, by name.
+pub fn probe() -> Result<(), ProbeError> {
+    opened("a raw socket for VRRP", vrrp::open_raw().map(drop))?;
+    opened("a packet socket for ARP", arp::open_packet().map(drop))?;
+    let status = super::files::read_text(std::path::Path::new("/proc/self/status"), 64 * 1024)
+        .map_err(|error| ProbeError::System("/proc/self/status", io::Error::other(error)))?;
+    match effective(&status) {
+        // A kernel that does not tell is left to refuse by itself.
+        Some(set) if set & (1 << NET_ADMIN) == 0 => Err(ProbeError::NetAdmin),
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn opened(what: &'static str, result: io::Result<()>) -> Result<(), ProbeError> {
+    result.map_err(|error| match error.kind() {
+        io::ErrorKind::PermissionDenied => ProbeError::NetRaw(what),
+        _ => ProbeError::System(what, error),
+    })
+}
+
+/// The effective capabilities of a `/proc/PID/status`.
+fn effective(status: &str) -> Option<u64> {
+    let digits = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
+    u64::from_str_radix(digits.trim(), 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn effective_capabilities_are_read_from_the_status() {
+        let status = "Name:\tcat\nCapPrm:\t0000000000000000\nCapEff:\t0000000000003000\nCapBnd:\t000001ffffffffff\n";
+        assert_eq!(effective(status), Some(0x3000));
+        assert_eq!(effective("CapEff:\tnonsense\n"), None);
+        assert_eq!(effective(""), None);
+    }
+
+    #[test]
+    fn a_missing_right_is_named() {
+        let denied = || Err(io::Error::from_raw_os_error(libc::EPERM));
+        let error = opened("a raw socket for VRRP", denied());
+        assert!(matches!(&error, Err(error) if error.is_permission() && error.to_string().contains("CAP_NET_RAW")));
+        assert!(ProbeError::NetAdmin.to_string().contains("CAP_NET_ADMIN"));
+    }
+}

@@ -1,0 +1,132 @@
+//! Hears of every change of a link or an IPv4 address.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use nix::sys::socket::MsgFlags;
+
+use super::message::{self, Answer, Answers};
+use super::request::receive;
+use super::table::{Snapshot, Table};
+use crate::types::{InterfaceFacts, InterfaceName};
+
+const GROUP_LINK: u32 = 1;
+const GROUP_IPV4_ADDRESS: u32 = 5;
+/// The kernel sends one change a datagram, none near this size.
+const BUFFER: usize = 32 * 1024;
+
+/// What [`Monitor::read`] left behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MonitorState {
+    /// Nothing is queued.
+    Current,
+    /// More is queued than was to be read at once.
+    More,
+    /// Changes were lost: nothing is read until [`Monitor::replace`] brings a whole listing that was begun after
+    /// this was said.
+    Lost,
+}
+
+/// The kernel's news of links and IPv4 addresses, and what follows from them. Routes are not among them.
+#[derive(Debug)]
+pub struct Monitor {
+    socket: Socket,
+    buffer: Vec<u8>,
+    table: Table,
+    lost: bool,
+}
+
+impl Monitor {
+    /// Begins to listen, in the network namespace of this thread, with a receive buffer of about `receive_buffer`
+    /// bytes. Nothing is known until [`Monitor::replace`].
+    ///
+    /// # Errors
+    /// The system's; no right is needed to listen.
+    pub fn open(receive_buffer: usize) -> io::Result<Self> {
+        let mut socket = Socket::new(NETLINK_ROUTE)?;
+        socket.bind(&SocketAddr::new(0, 0))?;
+        socket.set_non_blocking(true)?;
+        crate::io::raise_receive_buffer(&socket, receive_buffer)?;
+        socket.add_membership(GROUP_LINK)?;
+        socket.add_membership(GROUP_IPV4_ADDRESS)?;
+        Ok(Monitor { socket, buffer: vec![0; BUFFER], table: Table::default(), lost: true })
+    }
+
+    /// Takes over a listing that was begun after the last [`MonitorState::Lost`], or after opening.
+    ///
+    /// Messages that are queued by now are read on top of it: each says how a thing is, not how it changed, so the
+    /// last one about it is right even where the listing had it already.
+    pub fn replace(&mut self, snapshot: Snapshot) {
+        self.table.replace(snapshot);
+        self.lost = false;
+    }
+
+    /// Reads what is queued, at most `limit` messages.
+    ///
+    /// # Errors
+    /// The socket's own; none is expected.
+    pub fn read(&mut self, limit: usize) -> io::Result<MonitorState> {
+        for _ in 0..limit {
+            if self.lost {
+                return Ok(MonitorState::Lost);
+            }
+            match receive(&self.socket, &mut self.buffer, MsgFlags::MSG_DONTWAIT) {
+                Ok(length) => self.apply(length),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(MonitorState::Current),
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => return self.lose(),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(MonitorState::More)
+    }
+
+    fn apply(&mut self, length: usize) {
+        for answer in Answers(self.buffer.get(..length).unwrap_or_default()) {
+            match answer {
+                Answer::Message { kind, payload, .. } => {
+                    if let Some(change) = message::change(kind, payload) {
+                        self.table.apply(change);
+                    }
+                }
+                Answer::Overrun => self.lost = true,
+                Answer::Status { .. } | Answer::Done { .. } => {}
+            }
+        }
+    }
+
+    /// Empties the queue: what it holds is older than what was lost and would bring back what is gone. Only an
+    /// empty queue makes the kernel queue again, and it holds no more than the receive buffer.
+    fn lose(&mut self) -> io::Result<MonitorState> {
+        self.lost = true;
+        loop {
+            match receive(&self.socket, &mut self.buffer, MsgFlags::MSG_DONTWAIT) {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(MonitorState::Lost),
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// What is new of the `wanted` interfaces since this was last asked. Nothing while changes are lost.
+    pub fn news(&mut self, wanted: &BTreeSet<InterfaceName>) -> Vec<(InterfaceName, Option<InterfaceFacts>)> {
+        if self.lost { Vec::new() } else { self.table.news(wanted, promotes_secondaries) }
+    }
+}
+
+impl AsFd for Monitor {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// Whether the kernel keeps the secondaries of a primary that is removed: either switch is enough. Where neither
+/// can be read it is taken not to, which is the kernel's default and costs a restoration at most.
+fn promotes_secondaries(name: &InterfaceName) -> bool {
+    ["all", name.as_str()].iter().any(|conf| {
+        let path = format!("/proc/sys/net/ipv4/conf/{conf}/promote_secondaries");
+        std::fs::read(path).is_ok_and(|value| value.first().is_some_and(|digit| *digit != b'0'))
+    })
+}

@@ -1,0 +1,302 @@
+//! What is known of links and their addresses, kept current message by message. No socket.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ipnet::IpNet;
+use netlink_packet_route::address::AddressMessage;
+
+use super::message::{self, Change, Link};
+use crate::types::{InterfaceFacts, InterfaceName};
+
+/// Everything at one moment, as the kernel listed it.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// All links.
+    pub links: Vec<Link>,
+    /// All IPv4 addresses, those of one interface in the kernel's order.
+    pub addresses: Vec<AddressMessage>,
+}
+
+/// Links and addresses, and which of them somebody has yet to be told of.
+#[derive(Debug, Default)]
+pub struct Table {
+    interfaces: BTreeMap<u32, Interface>,
+    by_name: BTreeMap<InterfaceName, u32>,
+    /// Names whose facts may differ from those told last.
+    touched: BTreeSet<InterfaceName>,
+    told: BTreeMap<InterfaceName, Option<InterfaceFacts>>,
+}
+
+#[derive(Debug, Default)]
+struct Interface {
+    link: Option<Link>,
+    addresses: Vec<Address>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Address {
+    net: IpNet,
+    secondary: bool,
+    scope: u8,
+}
+
+impl Table {
+    /// Takes a whole listing over in place of what was known.
+    pub fn replace(&mut self, snapshot: Snapshot) {
+        self.touched.extend(self.by_name.keys().copied());
+        self.interfaces.clear();
+        self.by_name.clear();
+        for link in snapshot.links {
+            self.apply(Change::Link(link));
+        }
+        for message in snapshot.addresses {
+            // Listed in the kernel's order: nothing to work out.
+            if let Some(address) = Address::of(&message) {
+                self.interfaces.entry(message.header.index).or_default().addresses.push(address);
+            }
+        }
+    }
+
+    /// Takes one change over. Doing so twice, or after a listing that has it already, changes nothing more.
+    pub fn apply(&mut self, change: Change) {
+        match change {
+            Change::Link(link) => self.link(link),
+            Change::LinkGone(index) => {
+                self.forget_name(index);
+                self.interfaces.remove(&index);
+            }
+            Change::Address(message) => {
+                let Some(address) = Address::of(&message) else { return };
+                let interface = self.interfaces.entry(message.header.index).or_default();
+                interface.insert(address);
+                self.touched.extend(interface.name());
+            }
+            Change::AddressGone(message) => {
+                let (Some(net), Some(interface)) =
+                    (message::address_of(&message), self.interfaces.get_mut(&message.header.index))
+                else {
+                    return;
+                };
+                interface.addresses.retain(|address| address.net != net);
+                self.touched.extend(interface.name());
+            }
+        }
+    }
+
+    fn link(&mut self, link: Link) {
+        let index = link.index;
+        let before = self.interfaces.get(&index).and_then(Interface::name);
+        if before != link.name {
+            self.forget_name(index);
+        }
+        if let Some(name) = link.name {
+            self.by_name.insert(name, index);
+            self.touched.insert(name);
+        }
+        self.interfaces.entry(index).or_default().link = Some(link);
+    }
+
+    /// The interface of this index no longer goes by its name; another one may already.
+    fn forget_name(&mut self, index: u32) {
+        if let Some(name) = self.interfaces.get(&index).and_then(Interface::name) {
+            if self.by_name.get(&name) == Some(&index) {
+                self.by_name.remove(&name);
+            }
+            self.touched.insert(name);
+        }
+    }
+
+    /// The newest facts of those `wanted` interfaces whose facts differ from those told last, `None` for one that
+    /// does not exist. `promotes` says how the kernel treats the secondaries of an interface.
+    pub fn news(
+        &mut self,
+        wanted: &BTreeSet<InterfaceName>,
+        promotes: impl Fn(&InterfaceName) -> bool,
+    ) -> Vec<(InterfaceName, Option<InterfaceFacts>)> {
+        let mut news = Vec::new();
+        for name in wanted {
+            if !self.touched.contains(name) && self.told.contains_key(name) {
+                continue;
+            }
+            let facts = self.facts(name, &promotes);
+            if self.told.get(name) != Some(&facts) {
+                self.told.insert(*name, facts.clone());
+                news.push((*name, facts));
+            }
+        }
+        self.touched.clear();
+        // What nobody asks for now is told anew when it is asked for again.
+        self.told.retain(|name, _| wanted.contains(name));
+        news
+    }
+
+    fn facts(&self, name: &InterfaceName, promotes: impl Fn(&InterfaceName) -> bool) -> Option<InterfaceFacts> {
+        let interface = self.interfaces.get(self.by_name.get(name)?)?;
+        let link = interface.link.as_ref()?;
+        Some(InterfaceFacts {
+            index: link.index,
+            up: link.up,
+            running: link.running,
+            mac: link.mac,
+            addresses: interface.addresses.iter().map(|address| address.net).collect(),
+            promote_secondaries: promotes(name),
+            mtu: link.mtu,
+        })
+    }
+}
+
+impl Interface {
+    fn name(&self) -> Option<InterfaceName> {
+        self.link.as_ref().and_then(|link| link.name)
+    }
+
+    /// Puts an address where the kernel puts it: a secondary last of all, a primary behind the last primary of
+    /// its scope or a wider one.
+    fn insert(&mut self, address: Address) {
+        if let Some(known) = self.addresses.iter().position(|known| known.net == address.net) {
+            if self.addresses.get(known) == Some(&address) {
+                return;
+            }
+            // A secondary that became primary moves.
+            self.addresses.remove(known);
+        }
+        let place = if address.secondary {
+            self.addresses.len()
+        } else {
+            let before = |known: &Address| !known.secondary && address.scope <= known.scope;
+            self.addresses.iter().rposition(before).map_or(0, |last| last + 1)
+        };
+        self.addresses.insert(place, address);
+    }
+}
+
+impl Address {
+    fn of(message: &AddressMessage) -> Option<Self> {
+        Some(Address {
+            net: message::address_of(message)?,
+            secondary: message::is_secondary(message),
+            scope: message.header.scope.into(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::literals::{self, bytes};
+    use super::super::message::{Answer, Answers, change};
+    use super::*;
+
+    fn name(name: &str) -> InterfaceName {
+        name.parse().expect("a name")
+    }
+
+    fn read(hex: &str) -> Change {
+        let datagram = bytes(hex);
+        match Answers(&datagram).next() {
+            Some(Answer::Message { kind, payload, .. }) => change(kind, payload).expect("a change"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The literal address message with another last byte and another place in its subnet.
+    fn address(last: u8, secondary: bool) -> Change {
+        let mut datagram = bytes(literals::SECONDARY);
+        let host = [192, 0, 2, 10];
+        for at in 0..datagram.len() - 4 {
+            if datagram[at..at + 4] == host {
+                datagram[at + 3] = last;
+            }
+        }
+        datagram[18] = u8::from(secondary);
+        change(libc::RTM_NEWADDR, &datagram[16..]).expect("an address")
+    }
+
+    fn news(table: &mut Table, names: &[&str]) -> Vec<(InterfaceName, Option<InterfaceFacts>)> {
+        table.news(&names.iter().map(|given| name(given)).collect(), |_| true)
+    }
+
+    fn addresses(table: &mut Table) -> Vec<String> {
+        table.told.clear();
+        let news = news(table, &["iocap0"]);
+        let facts = news.into_iter().next().and_then(|(_, facts)| facts).expect("facts");
+        facts.addresses.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn each_change_is_told_once() {
+        let mut table = Table::default();
+        assert_eq!(news(&mut table, &["iocap0"]), [(name("iocap0"), None)]);
+        assert_eq!(news(&mut table, &["iocap0"]), []);
+        table.apply(read(literals::LINK_UP));
+        table.apply(read(literals::PRIMARY));
+        let told = news(&mut table, &["iocap0"]);
+        let facts = InterfaceFacts {
+            index: 3,
+            up: true,
+            running: true,
+            mac: Some(crate::types::MacAddr([2, 0, 0, 0, 0, 1])),
+            addresses: vec!["192.0.2.2/24".parse().expect("an address")],
+            promote_secondaries: true,
+            mtu: 1500,
+        };
+        assert_eq!(told, [(name("iocap0"), Some(facts.clone()))]);
+        // The same again, and what nobody asked for.
+        table.apply(read(literals::LINK_UP));
+        table.apply(read(literals::PRIMARY));
+        table.apply(read(literals::LINK_RENAMED));
+        assert_eq!(news(&mut table, &["iocap0"]), []);
+        table.apply(read(literals::LINK_NO_CARRIER));
+        assert_eq!(news(&mut table, &["iocap0"]), [(name("iocap0"), Some(InterfaceFacts { running: false, ..facts }))]);
+        table.apply(read(literals::LINK_GONE));
+        assert_eq!(news(&mut table, &["iocap0"]), [(name("iocap0"), None)]);
+        // Asked for from now on: told although nothing happened.
+        assert_eq!(news(&mut table, &["iocap0", "iocap2"]).len(), 1);
+    }
+
+    #[test]
+    fn a_renamed_interface_leaves_its_old_name() {
+        let mut table = Table::default();
+        let mut old = bytes(literals::LINK_RENAMED);
+        let at = old.windows(6).position(|window| window == b"iocap2").expect("its name");
+        old[at + 5] = b'1';
+        table.apply(change(libc::RTM_NEWLINK, &old[16..]).expect("a link"));
+        assert!(matches!(news(&mut table, &["iocap1", "iocap2"]).as_slice(), [(_, Some(_)), (_, None)]));
+        table.apply(read(literals::LINK_RENAMED));
+        let told = news(&mut table, &["iocap1", "iocap2"]);
+        assert!(matches!(told.as_slice(), [(_, None), (_, Some(facts))] if facts.index == 2), "{told:?}");
+    }
+
+    #[test]
+    fn secondaries_come_last_and_a_promoted_one_moves() {
+        let mut table = Table::default();
+        table.apply(read(literals::LINK_UP));
+        table.apply(read(literals::PRIMARY));
+        table.apply(address(10, true));
+        table.apply(address(11, true));
+        table.apply(read(literals::PEER));
+        let expected = ["192.0.2.2/24", "198.51.100.1/32", "192.0.2.10/24", "192.0.2.11/24"];
+        assert_eq!(addresses(&mut table), expected);
+        let Change::Address(gone) = read(literals::PRIMARY) else { panic!("an address") };
+        table.apply(Change::AddressGone(gone));
+        table.apply(address(10, false));
+        assert_eq!(addresses(&mut table), ["198.51.100.1/32", "192.0.2.10/24", "192.0.2.11/24"]);
+    }
+
+    #[test]
+    fn a_listing_replaces_all_and_tells_what_went() {
+        let mut table = Table::default();
+        table.apply(read(literals::LINK_UP));
+        table.apply(read(literals::PRIMARY));
+        assert_eq!(news(&mut table, &["iocap0"]).len(), 1);
+        let (Change::Link(link), Change::Address(first), Change::Address(second)) =
+            (read(literals::LINK_UP), address(10, true), read(literals::PEER))
+        else {
+            panic!("a link and two addresses")
+        };
+        table.replace(Snapshot { links: vec![link], addresses: vec![first, second] });
+        // The listing's order stands, whatever the flags say.
+        assert_eq!(addresses(&mut table), ["192.0.2.10/24", "198.51.100.1/32"]);
+        table.replace(Snapshot::default());
+        assert_eq!(news(&mut table, &["iocap0"]), [(name("iocap0"), None)]);
+    }
+}

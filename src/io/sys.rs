@@ -1,0 +1,96 @@
+//! The system calls and types that no safe wrapper offers. The only `unsafe` of the project.
+
+#![allow(unsafe_code, reason = "the one place for it")]
+
+use std::io;
+use std::mem;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use socket2::{SockAddr, SockAddrStorage};
+use tokio::io::unix::AsyncFd;
+
+/// Registers a file descriptor with the tokio runtime of this thread, for reading.
+pub(super) fn readiness(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an OwnedFd is open for as long as it lives, always names the same description, and the AsyncFd
+    // owns it from here on without handing it out by value or `&mut`.
+    unsafe { AsyncFd::register_with_interest(fd, tokio::io::Interest::READABLE) }.map_err(io::Error::from)
+}
+
+/// Keeps a packet socket from hearing what this host sends (PACKET_IGNORE_OUTGOING, Linux 4.20).
+pub(super) fn ignore_outgoing(socket: BorrowedFd<'_>) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    // SAFETY: the pointer and the length describe `on`, which outlives the call; the kernel only reads it.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_PACKET,
+            libc::PACKET_IGNORE_OUTGOING,
+            (&raw const on).cast(),
+            mem::size_of_val(&on) as libc::socklen_t,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// The address that binds a packet socket to one protocol (host byte order) on one interface.
+pub(super) fn packet_address(index: u32, protocol: u16) -> io::Result<SockAddr> {
+    let index = i32::try_from(index).map_err(|_| io::Error::from_raw_os_error(libc::ENODEV))?;
+    let mut storage = SockAddrStorage::zeroed();
+    // SAFETY: sockaddr_ll is one of the address types that a sockaddr_storage is made to hold, so size and
+    // alignment fit, and all-zero bytes are a valid sockaddr_ll.
+    let address = unsafe { storage.view_as::<libc::sockaddr_ll>() };
+    address.sll_family = libc::AF_PACKET as libc::sa_family_t;
+    address.sll_protocol = protocol.to_be();
+    address.sll_ifindex = index;
+    // SAFETY: the storage holds a whole sockaddr_ll of that length, its family set above.
+    Ok(unsafe { SockAddr::new(storage, mem::size_of::<libc::sockaddr_ll>() as libc::socklen_t) })
+}
+
+/// Has the kernel kill the child of `command` when the thread that starts it ends (PR_SET_PDEATHSIG), and gives it
+/// an empty signal mask, whatever that thread blocks.
+pub(super) fn prepare_child(command: &mut Command) {
+    let prepare = || {
+        nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;
+        Ok(nix::sys::signal::SigSet::empty().thread_set_mask()?)
+    };
+    // SAFETY: between fork and exec the closure makes two system calls and neither allocates nor takes a lock.
+    unsafe { command.pre_exec(prepare) };
+}
+
+/// Keeps every descriptor from `first` on from the programs that this process starts (Linux 5.11).
+pub(super) fn close_on_exec_from(first: libc::c_uint) -> io::Result<()> {
+    // SAFETY: no pointer is passed, and no descriptor is closed: only their close-on-exec flag is set.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// A child that has ended: its process id, `CLD_EXITED` or another code of its end, and exit code or signal.
+pub(super) struct Ended {
+    pub pid: libc::pid_t,
+    pub code: libc::c_int,
+    pub status: libc::c_int,
+}
+
+/// The next child that has ended, any (`None`) or a certain one, without waiting for it; `reap` makes the kernel
+/// forget it. nix's wrapper fails for a child that a real-time signal ended, and would never get past it.
+pub(super) fn wait_for(pid: Option<libc::pid_t>, reap: bool) -> io::Result<Option<Ended>> {
+    let (kind, id) = match pid {
+        Some(pid) => (libc::P_PID, libc::id_t::try_from(pid).map_err(io::Error::other)?),
+        None => (libc::P_ALL, 0),
+    };
+    let options = libc::WEXITED | libc::WNOHANG | if reap { 0 } else { libc::WNOWAIT };
+    // SAFETY: siginfo_t is plain data for which all-zero bytes are a valid value.
+    let mut info: libc::siginfo_t = unsafe { mem::zeroed() };
+    // SAFETY: `info` outlives the call, which writes a whole siginfo_t to it or leaves it alone.
+    if unsafe { libc::waitid(kind, id, &raw mut info, options) } != 0 {
+        let error = io::Error::last_os_error();
+        return if error.raw_os_error() == Some(libc::ECHILD) { Ok(None) } else { Err(error) };
+    }
+    // SAFETY: after waitid the union holds what SIGCHLD carries, or the zeroes from above.
+    let pid = unsafe { info.si_pid() };
+    // SAFETY: as above.
+    let status = unsafe { info.si_status() };
+    Ok((pid != 0).then_some(Ended { pid, code: info.si_code, status }))
+}

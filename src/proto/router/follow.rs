@@ -1,0 +1,129 @@
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use super::{Mode, Router, World};
+use crate::proto::effect::Effect;
+use crate::proto::election::{Claim, Outcome, State};
+use crate::proto::holding::Departure;
+use crate::report::{Event, Reason, RouterState};
+use crate::types::{Advertised, Instant, IpNet};
+use crate::wire::ipv4;
+use crate::wire::vrrp::{self, Advertisement, ChecksumForm};
+
+/// An unhealthy router that nobody relieved resigns anew this often, so that a backup that does not preempt
+/// gets its turn.
+const RESIGN_AGAIN: Duration = Duration::from_secs(30);
+/// A lasting conflict is told this often.
+const CHALLENGE_TOLD_AGAIN: Duration = Duration::from_secs(60);
+
+impl Router {
+    /// Does what the election decided.
+    pub(super) fn follow(&mut self, world: &mut World<'_>, outcome: Outcome, heard: Option<(Ipv4Addr, Advertised)>) {
+        match outcome {
+            Outcome::Nothing => {}
+            Outcome::Advertise => self.advertise(world),
+            Outcome::Claim(why) => {
+                self.advertise(world);
+                self.hold(world, |holding, ground| holding.claim(ground));
+                self.counters.became_active += 1;
+                let reason = self.claim_reason(world.now, why);
+                self.enter(world, RouterState::Active, reason);
+            }
+            Outcome::Yield => self.yield_to(world, heard),
+            Outcome::Assert => self.assert(world, heard),
+        }
+    }
+
+    fn claim_reason(&mut self, now: Instant, why: Claim) -> Reason {
+        if let Mode::Unhealthy(failing) = &self.mode {
+            self.resign_again_at = Some(now + RESIGN_AGAIN);
+            return Reason::Degraded(failing.clone());
+        }
+        match (why, self.peers.active()) {
+            (Claim::Owner, _) => Reason::Owner,
+            // Its adverts keep coming: it was overruled, not lost.
+            (Claim::Silence(_), Some((peer, heard))) if now.since(heard.heard_at) < heard.interval.duration() * 2 => {
+                match heard.advertised {
+                    Advertised::Active(priority) => Reason::Preempting { peer, priority },
+                    Advertised::Resigned => Reason::ActiveResigned(peer),
+                }
+            }
+            (Claim::Silence(_), Some((peer, heard))) => {
+                Reason::ActiveSilent { peer: Some(peer), silence: now.since(heard.heard_at) }
+            }
+            (Claim::Silence(silence), None) => Reason::ActiveSilent { peer: None, silence },
+            (Claim::Resigned, Some((peer, _))) => Reason::ActiveResigned(peer),
+            (Claim::Resigned | Claim::NoSuccessor, _) => {
+                Reason::ActiveSilent { peer: None, silence: now.since(self.since) }
+            }
+        }
+    }
+
+    fn yield_to(&mut self, world: &mut World<'_>, heard: Option<(Ipv4Addr, Advertised)>) {
+        self.resign_again_at = None;
+        let interval = match self.election.state() {
+            State::Backup(backup) => backup.active_adver_interval,
+            State::Initialize | State::Active { .. } => self.config.advert_interval,
+        };
+        self.hold(world, |holding, ground| holding.leave(ground, Departure::Yield(interval.duration())));
+        if let Some((source, Advertised::Active(priority))) = heard {
+            let peer = IpAddr::V4(source);
+            let reason = if priority > self.election.params().priority {
+                Reason::HigherPriority { peer, priority }
+            } else {
+                Reason::TieBreak { peer, priority }
+            };
+            self.enter(world, RouterState::Backup, reason);
+        }
+    }
+
+    /// Answers a router with less right; a host that sends such adverts without end is not answered without end.
+    fn assert(&mut self, world: &mut World<'_>, heard: Option<(Ipv4Addr, Advertised)>) {
+        let gap = self.config.advert_interval.duration() / 4;
+        if self.answered_at.is_some_and(|at| world.now < at + gap) {
+            return;
+        }
+        self.answered_at = Some(world.now);
+        self.advertise(world);
+        self.holding.announce_again(world.now);
+        let told = self.challenge_told_at.is_some_and(|at| world.now < at + CHALLENGE_TOLD_AGAIN);
+        if let (false, Some((source, Advertised::Active(priority)))) = (told, heard) {
+            self.challenge_told_at = Some(world.now);
+            let event = Event::Challenged { router: self.name.clone(), peer: IpAddr::V4(source), priority };
+            world.effects.push(Effect::Tell(event));
+        }
+    }
+
+    pub(super) fn advertise(&mut self, world: &mut World<'_>) {
+        let priority = self.election.params().priority;
+        self.send(world, Advertised::Active(priority));
+    }
+
+    pub(super) fn resign(&mut self, world: &mut World<'_>) {
+        self.counters.resignations_sent += 1;
+        self.send(world, Advertised::Resigned);
+    }
+
+    /// Built from the values of this moment, never kept.
+    fn send(&mut self, world: &mut World<'_>, advertised: Advertised) {
+        let ipv4 = |net: &IpNet| match net {
+            IpNet::V4(net) => Some(net.addr()),
+            IpNet::V6(_) => None,
+        };
+        let advertisement = Advertisement {
+            vrid: self.config.vrid,
+            advertised,
+            interval: self.config.advert_interval,
+            addresses: self.config.addresses.iter().filter_map(|address| ipv4(&address.net)).collect(),
+        };
+        self.troubles.sending();
+        self.counters.adverts_sent += 1;
+        let source = self.election.params().source;
+        world.effects.push(Effect::SendAdvert {
+            router: self.name.clone(),
+            interface: self.config.interface,
+            destination: ipv4::VRRP_GROUP,
+            packet: vrrp::emit(&advertisement, source, ChecksumForm::PseudoHeader),
+        });
+    }
+}

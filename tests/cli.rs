@@ -1,0 +1,324 @@
+//! The commands as typed: what they print, and what they end with.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+
+mod common;
+
+const VALID: &str = "\
+[node]
+name = \"lb1\"
+
+[virtual_router.web]
+interface = \"locum-none\"
+vrid = 51
+addresses = [\"192.0.2.10/24\"]
+";
+
+/// A folder of this test's own.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("locum-cli-{}-{name}", std::process::id()));
+        fs::create_dir_all(&path).expect("a folder");
+        Folder(path)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
+    }
+
+    fn write(&self, name: &str, text: &str) -> String {
+        fs::write(self.path(name), text).expect("written");
+        self.path(name)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0).expect("the folder can be removed");
+    }
+}
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_locum"));
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+fn locum(arguments: &[&str]) -> (i32, String, String) {
+    told(&command(arguments).output().expect("locum runs"))
+}
+
+fn told(output: &Output) -> (i32, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
+    (output.status.code().expect("an exit code"), text(&output.stdout), text(&output.stderr))
+}
+
+/// As an ordinary user where this is root, who may read and do everything.
+fn as_nobody(arguments: &[&str]) -> Option<(i32, String, String)> {
+    if !nix::unistd::geteuid().is_root() {
+        return Some(locum(arguments));
+    }
+    if !common::require(&[common::Need::Tool("setpriv")]) {
+        return None;
+    }
+    // The build folder may be out of reach for that user, so the program is handed over as an open file.
+    let program = fs::File::open(env!("CARGO_BIN_EXE_locum")).expect("there");
+    let output = Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all", "/proc/self/fd/0"])
+        .args(arguments)
+        .stdin(program)
+        .output();
+    Some(told(&output.expect("setpriv runs")))
+}
+
+#[test]
+fn what_is_typed_wrong_ends_with_64_and_help_with_0() {
+    for wrong in [&["stats"][..], &[], &["run", "--confg", "x"], &["check", "a", "b"], &["status", "--json=3"]] {
+        let (code, out, err) = locum(wrong);
+        assert_eq!((code, out.as_str()), (64, ""), "{wrong:?}");
+        assert!(err.contains("Usage:"), "{err}");
+    }
+    let (code, out, _) = locum(&["--help"]);
+    assert!(code == 0 && out.contains("status") && !out.contains("runner"), "{out}");
+    assert_eq!(locum(&["--version"]), (0, "locum 0.1.0\n".to_owned(), String::new()));
+}
+
+#[test]
+fn check_tells_fine_from_broken_missing_and_unreadable() {
+    let folder = Folder::new("check");
+    let valid = folder.write("valid.toml", VALID);
+    let (code, out, _) = locum(&["check", &valid]);
+    assert_eq!((code, out), (0, format!("{valid}: fine, 1 virtual router\n")));
+    let empty = folder.write("empty.toml", "");
+    assert_eq!(locum(&["check", &empty]), (0, format!("{empty}: fine, 0 virtual routers\n"), String::new()));
+
+    let broken = folder.write("broken.toml", &VALID.replace("vrid", "vrrid"));
+    let (code, out, err) = locum(&["check", &broken]);
+    assert_eq!((code, out.as_str()), (78, ""));
+    assert!(err.contains(&format!("{broken}:6:1")) && err.contains("did you mean `vrid`?"), "{err}");
+
+    let missing = folder.path("missing.toml");
+    assert_eq!(locum(&["check", &missing]), (66, String::new(), format!("locum: {missing}: no such file\n")));
+    let (code, _, err) = locum(&["check", &folder.path("")]);
+    assert!(code == 77 && err.contains("cannot be read"), "{err}");
+    fs::set_permissions(&valid, fs::Permissions::from_mode(0o000)).expect("set");
+    if let Some((code, _, err)) = as_nobody(&["check", &valid]) {
+        assert!(code == 77 && err.contains("Permission denied"), "{code} {err}");
+    }
+}
+
+#[test]
+fn check_warns_of_what_this_host_lacks() {
+    let folder = Folder::new("lacks");
+    let program = folder.write("program", "#!/bin/sh\n");
+    let text = format!("{VALID}checks = [\"a\", \"b\"]\n[check.a]\nscript = [\"{program}\"]\n");
+    let file = folder.write("a.toml", &format!("{text}[check.b]\nscript = [\"/nonexistent/b\", \"x\"]\n"));
+    let (code, out, err) = locum(&["check", &file]);
+    assert_eq!((code, out), (0, format!("{file}: fine, 1 virtual router\n")));
+    for expected in [
+        "this host has no interface `locum-none`",
+        "a.toml:5:13",
+        "check `a` cannot run here",
+        "is not executable",
+        "check `b` cannot run here: /nonexistent/b: No such file or directory",
+    ] {
+        assert!(err.contains(expected), "{expected} is missing in: {err}");
+    }
+}
+
+#[test]
+fn run_refuses_what_it_cannot_use_before_it_does_anything() {
+    let folder = Folder::new("run");
+    let runtime = folder.path("runtime");
+    let run = |file: &str| locum(&["run", "--config", file, "--runtime-dir", &runtime]);
+    let missing = folder.path("missing.toml");
+    assert_eq!(run(&missing), (66, String::new(), format!("locum: {missing}: no such file\n")));
+    let (code, _, err) = run(&folder.write("broken.toml", "[virtual_router.web]\nvrid = 300\n"));
+    assert!(code == 78 && err.contains("broken.toml:2:8"), "{err}");
+    assert!(!PathBuf::from(&runtime).exists(), "nothing was made");
+
+    let valid = folder.write("valid.toml", VALID);
+    let (code, _, err) = locum(&["run", "--config", &valid, "--runtime-dir", "/proc/locum"]);
+    assert!(code == 77 && err.contains("runtime directory /proc/locum"), "{code} {err}");
+
+    fs::create_dir(&runtime).expect("made");
+    fs::set_permissions(&folder.0, fs::Permissions::from_mode(0o777)).expect("set");
+    fs::set_permissions(&runtime, fs::Permissions::from_mode(0o777)).expect("set");
+    if let Some((code, _, err)) = as_nobody(&["run", "--config", &valid, "--runtime-dir", &runtime]) {
+        assert!(code == 77 && err.contains("CAP_NET_RAW"), "{code} {err}");
+    }
+    let lock = fs::File::create(folder.path("runtime/lock")).expect("made");
+    let lock = nix::fcntl::Flock::lock(lock, nix::fcntl::FlockArg::LockExclusiveNonblock).expect("locked");
+    let (code, _, err) = run(&valid);
+    assert!(code == 75 && err.contains("in use by another agent"), "{code} {err}");
+    drop(lock);
+}
+
+#[test]
+fn status_without_an_agent_says_what_to_do() {
+    let folder = Folder::new("status");
+    let runtime = folder.path("");
+    let ask = || locum(&["status", "--runtime-dir", &runtime]);
+    let (code, out, err) = ask();
+    assert_eq!((code, out.as_str()), (69, ""));
+    assert!(err.contains("no agent runs there") && err.contains("locum run"), "{err}");
+    // As a crash leaves it: a socket file that nobody listens on.
+    drop(UnixListener::bind(folder.path("locum.sock")).expect("bound"));
+    assert_eq!(ask().0, 69);
+
+    fs::set_permissions(&folder.0, fs::Permissions::from_mode(0o700)).expect("set");
+    if nix::unistd::geteuid().is_root()
+        && let Some((code, _, err)) = as_nobody(&["status", "--runtime-dir", &runtime])
+    {
+        assert!(code == 77 && err.contains("permission denied"), "{code} {err}");
+    }
+}
+
+#[test]
+fn status_shows_refusals_nonsense_and_silence_for_what_they_are() {
+    let folder = Folder::new("answers");
+    let listener = UnixListener::bind(folder.path("locum.sock")).expect("bound");
+    for (answer, expected) in [
+        ("{\"error\":\"the agent is stopping\"}\n", "the agent answers: the agent is stopping"),
+        ("{\"version\":\"?\"}\n", "not an answer of this version"),
+        ("", "closed the connection"),
+    ] {
+        let child = command(&["status", "--runtime-dir", &folder.path("")])
+            .stderr(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("runs");
+        let (mut client, _) = listener.accept().expect("a client");
+        let mut line = String::new();
+        BufReader::new(&client).read_line(&mut line).expect("a line");
+        assert_eq!(line, "{\"command\":\"status\"}\n");
+        client.write_all(answer.as_bytes()).expect("sent");
+        drop(client);
+        let (code, out, err) = told(&child.wait_with_output().expect("ends"));
+        assert_eq!((code, out.as_str()), (69, ""));
+        assert!(err.contains(expected), "{err}");
+    }
+}
+
+/// An agent in a network namespace of its own.
+struct Agent {
+    child: Child,
+    log: BufReader<std::process::ChildStderr>,
+    folder: Folder,
+}
+
+impl Agent {
+    fn start(name: &str, config: &str) -> Option<Self> {
+        use common::Need;
+        if !common::require(&[Need::Namespaces, Need::Tool("unshare")]) {
+            return None;
+        }
+        let folder = Folder::new(name);
+        let config = folder.write("locum.toml", config);
+        let mut command = Command::new("unshare");
+        if !nix::unistd::geteuid().is_root() {
+            command.args(["--user", "--map-root-user"]);
+        }
+        let runtime = folder.path("run");
+        command.args(["--net", env!("CARGO_BIN_EXE_locum"), "run", "--config", &config, "--runtime-dir", &runtime]);
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("unshare runs");
+        let log = BufReader::new(child.stderr.take().expect("piped"));
+        Some(Agent { child, log, folder })
+    }
+
+    /// Reads the log up to a line with this text.
+    fn until(&mut self, text: &str) -> String {
+        let mut all = String::new();
+        loop {
+            let mut line = String::new();
+            assert!(self.log.read_line(&mut line).expect("text") > 0, "the log ended before `{text}`:\n{all}");
+            if line.contains(text) {
+                return line;
+            }
+            all.push_str(&line);
+        }
+    }
+
+    fn signal(&self, signal: nix::sys::signal::Signal) {
+        let pid = nix::unistd::Pid::from_raw(self.child.id().try_into().expect("a process id"));
+        nix::sys::signal::kill(pid, signal).expect("sent");
+    }
+
+    fn status(&self, arguments: &[&str]) -> (i32, String, String) {
+        locum(&[&["status", "--runtime-dir", &self.folder.path("run")], arguments].concat())
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        // It has ended where the test went well.
+        self.child.kill().ok();
+        self.child.wait().expect("it ends");
+    }
+}
+
+#[test]
+fn an_agent_answers_reloads_and_stops_with_0() {
+    use nix::sys::signal::Signal;
+    let config =
+        format!("{VALID}checks = [\"disk\"]\n[check.disk]\nscript = [\"/bin/sh\", \"-c\", \"echo full; exit 1\"]\n");
+    let Some(mut agent) = Agent::start("agent", &config) else { return };
+    agent.until("check disk is failing: failed: full");
+    let (code, table, _) = agent.status(&[]);
+    assert!(code == 0 && table.starts_with("lb1  locum 0.1.0  up "), "{table}");
+    assert!(table.contains("web  FAULT") && table.contains("VRID 51") && table.contains("disk  FAILING"), "{table}");
+    let (code, json, _) = agent.status(&["--json"]);
+    assert!(code == 0 && json.starts_with("{\"version\":1,\"node\":\"lb1\"") && json.ends_with("}\n"), "{json}");
+    // A reader that goes away is no failure.
+    let pipe = command(&["status", "--runtime-dir", &agent.folder.path("run")]).stdout(Stdio::piped()).spawn();
+    let mut pipe = pipe.expect("runs");
+    drop(pipe.stdout.take());
+    assert!(pipe.wait().expect("ends").success());
+
+    agent.folder.write("locum.toml", &config.replace("vrid = 51", "vrid = 0"));
+    agent.signal(Signal::SIGHUP);
+    let line = agent.until("refused");
+    assert!(line.contains(" error ") && line.contains("locum.toml:6:8: "), "{line}");
+    agent.folder.write("locum.toml", &config.replace("exit 1", "exit 0"));
+    agent.signal(Signal::SIGHUP);
+    agent.until("check disk is healthy: ok: full");
+    assert!(agent.status(&[]).1.contains("disk  healthy"));
+
+    agent.signal(Signal::SIGTERM);
+    agent.until("notice stopped");
+    let mut rest = String::new();
+    agent.log.read_to_string(&mut rest).expect("the runner has closed it too");
+    assert_eq!(agent.child.wait().expect("it ends").code(), Some(0));
+    assert!(!PathBuf::from(agent.folder.path("run/locum.sock")).exists());
+}
+
+#[test]
+fn a_runner_that_is_killed_fails_its_checks_and_is_replaced() {
+    use nix::sys::signal::{Signal, kill};
+    let slow = "[check.slow]\nscript = [\"/bin/sleep\", \"1000\"]\ninterval = \"900s\"\ntimeout = \"900s\"\n";
+    let quick = "[check.quick]\nscript = [\"/bin/true\"]\ninterval = \"100ms\"\ntimeout = \"10s\"\n";
+    let Some(mut agent) = Agent::start("lost", &format!("{VALID}checks = [\"slow\", \"quick\"]\n{slow}{quick}")) else {
+        return;
+    };
+    agent.until("check quick is healthy");
+    let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", agent.child.id())).expect("it lives");
+    let runner: i32 = children.trim().parse().expect("one child, the runner");
+    kill(nix::unistd::Pid::from_raw(runner), Signal::SIGKILL).expect("killed");
+    agent.until("runner of check programs is gone");
+    agent.until("check slow is failing: could not run");
+    // By its successor; with one failure or none in between, as it fell.
+    let begun = std::time::Instant::now();
+    while !agent.status(&[]).1.contains("quick  healthy, ok") {
+        assert!(begun.elapsed().as_secs() < 30, "{}", agent.status(&[]).1);
+    }
+    agent.signal(Signal::SIGTERM);
+    agent.until("notice stopped");
+    assert_eq!(agent.child.wait().expect("it ends").code(), Some(0));
+}

@@ -1,0 +1,89 @@
+//! What tests share that need more than the compiler: asking for it, and taking turns.
+
+#![allow(dead_code, reason = "each test target uses another part of it")]
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use nix::fcntl::{Flock, FlockArg};
+
+/// What a test needs that not every machine has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// A program, by name.
+    Tool(&'static str),
+    /// To be root of this machine.
+    Root,
+    /// To make network namespaces, as root or in a user namespace.
+    Namespaces,
+}
+
+/// Whether all needs are met. If not, the test is skipped, and a line on standard error says so even where the test
+/// runner keeps output back; with `LOCUM_REQUIRE_ALL=1` it fails instead.
+#[must_use]
+pub fn require(needs: &[Need]) -> bool {
+    let missing: Vec<String> = needs.iter().filter_map(|need| need.missing()).collect();
+    if missing.is_empty() {
+        return true;
+    }
+    let missing = missing.join(", ");
+    assert!(!is_set("LOCUM_REQUIRE_ALL"), "LOCUM_REQUIRE_ALL=1 is set, but {missing}");
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    // Not eprintln!, which the test runner captures.
+    writeln!(io::stderr(), "SKIPPED {test}: {missing}").expect("standard error can be written to");
+    false
+}
+
+impl Need {
+    /// What to say if it is not there.
+    fn missing(self) -> Option<String> {
+        let (met, text) = match self {
+            Need::Tool(name) => (tool(name).is_some(), format!("{name} is not installed")),
+            Need::Root => (nix::unistd::geteuid().is_root(), "this is not root".to_owned()),
+            Need::Namespaces => (can_make_namespaces(), "no network namespace can be made here".to_owned()),
+        };
+        (!met).then_some(text)
+    }
+}
+
+/// Where a program is; the folders of system programs count although a user's PATH lacks them.
+pub fn tool(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let system = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
+    std::env::split_paths(&path).chain(system).map(|folder| folder.join(name)).find(|file| file.is_file())
+}
+
+/// In a process of its own: a user namespace cannot be entered from a process with several threads.
+fn can_make_namespaces() -> bool {
+    let Some(unshare) = tool("unshare") else { return false };
+    let as_user: &[&str] = if nix::unistd::geteuid().is_root() { &[] } else { &["--user", "--map-root-user"] };
+    let status = Command::new(unshare).args(as_user).args(["--net", "true"]).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
+}
+
+/// Whether the long runs were asked for (`tests/run --full`).
+pub fn full() -> bool {
+    is_set("LOCUM_FULL")
+}
+
+fn is_set(variable: &str) -> bool {
+    std::env::var_os(variable).is_some_and(|value| value == "1")
+}
+
+/// Held by a live test while it runs, so that one at a time does on this machine, whichever process or user it is of:
+/// two at once disturb each other's times.
+pub struct LiveGuard(Flock<File>);
+
+/// Waits for its turn. Locks a folder that everybody can open, so that no file is left and none has a wrong owner.
+pub fn live_guard() -> LiveGuard {
+    let mut folder = File::open("/tmp").expect("/tmp can be opened");
+    loop {
+        match Flock::lock(folder, FlockArg::LockExclusive) {
+            Ok(lock) => return LiveGuard(lock),
+            Err((again, nix::errno::Errno::EINTR)) => folder = again,
+            Err((_, error)) => panic!("cannot lock /tmp: {error}"),
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! `locum runner` as the agent sees it: a process that is handed programs and tells how they ended.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use locum::io::program::message_channel;
+use locum::types::{ProgramOutcome, ProgramReport, ProgramRequest};
+
+/// For what ends by itself: only a test that fails waits for so long.
+const LONG: Duration = Duration::from_secs(30);
+
+struct Runner {
+    child: Child,
+    channel: Option<UnixDatagram>,
+    next_id: u64,
+    folder: PathBuf,
+}
+
+impl Runner {
+    fn start(name: &str) -> Self {
+        let (channel, theirs) = message_channel().expect("a channel");
+        channel.set_nonblocking(false).expect("set");
+        channel.set_read_timeout(Some(LONG)).expect("set");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_locum"));
+        command.arg("runner").stdin(theirs).stdout(Stdio::null()).env("LOCUM_TEST", "not passed on").env("HOME", "/");
+        let child = command.spawn().expect("the runner starts");
+        let folder = std::env::temp_dir().join(format!("locum-runner-{}-{name}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder");
+        Runner { child, channel: Some(channel), next_id: 0, folder }
+    }
+
+    fn ask(&mut self, argv: &[&str], timeout_ms: u64) -> u64 {
+        let id = self.next_id;
+        self.next_id += 1;
+        let argv = argv.iter().map(|&word| word.to_owned()).collect();
+        let environment = [("LOCUM_CHECK", "web"), ("LD_PRELOAD", "evil.so")];
+        let environment: BTreeMap<String, String> =
+            environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let request = ProgramRequest { id, argv, timeout_ms, environment };
+        let message = serde_json::to_vec(&request).expect("json");
+        self.channel.as_ref().expect("open").send(&message).expect("sent");
+        id
+    }
+
+    fn report(&self) -> ProgramReport {
+        let mut buffer = vec![0; 65_536];
+        let count = self.channel.as_ref().expect("open").recv(&mut buffer).expect("a report");
+        serde_json::from_slice(&buffer[..count]).expect("a report")
+    }
+
+    fn run(&mut self, argv: &[&str], timeout_ms: u64) -> ProgramReport {
+        let id = self.ask(argv, timeout_ms);
+        let report = self.report();
+        assert_eq!(report.id, id);
+        report
+    }
+
+    fn shell(&mut self, script: &str, timeout_ms: u64) -> ProgramReport {
+        self.run(&["/bin/sh", "-c", script], timeout_ms)
+    }
+
+    fn write(&self, name: &str, text: &str, mode: u32) -> String {
+        let path = self.folder.join(name);
+        fs::write(&path, text).expect("written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("set");
+        path.display().to_string()
+    }
+
+    /// A pipe with a name: whoever opens it for writing is gone when [`Lives::end`] returns.
+    fn lives(&self, name: &str) -> Lives {
+        let path = self.folder.join(name);
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+        let reader = fs::OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK).open(&path).expect("opened");
+        Lives { path: path.display().to_string(), reader }
+    }
+
+    /// Waits until the runner has no child left, dead or alive.
+    fn is_alone(&self) {
+        let pid = self.child.id();
+        until("the runner has no child", || {
+            fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).is_ok_and(|text| text.trim().is_empty())
+        });
+    }
+}
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        self.channel = None;
+        if self.child.wait().is_err() {
+            eprintln!("the runner could not be waited for");
+        }
+        fs::remove_dir_all(&self.folder).expect("the folder can be removed");
+    }
+}
+
+struct Lives {
+    path: String,
+    reader: File,
+}
+
+impl Lives {
+    /// Waits until somebody has said that he holds the pipe.
+    fn begin(&mut self) {
+        until("somebody writes", || matches!(self.reader.read(&mut [0; 64]), Ok(count) if count > 0));
+    }
+
+    /// Waits until nobody holds the pipe any more.
+    fn end(&mut self) {
+        until("all who held the pipe are gone", || matches!(self.reader.read(&mut [0; 64]), Ok(0)));
+    }
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < LONG, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn could_not_run(report: &ProgramReport) -> &str {
+    match &report.outcome {
+        ProgramOutcome::CouldNotRun(why) => why,
+        ProgramOutcome::Exited(_) | ProgramOutcome::Signalled(_) | ProgramOutcome::TimedOut => {
+            panic!("it ran: {report:?}")
+        }
+    }
+}
+
+#[test]
+fn exit_codes_and_signals_come_back() {
+    let mut runner = Runner::start("codes");
+    for code in [0, 1, 255] {
+        assert_eq!(runner.shell(&format!("exit {code}"), 10_000).outcome, ProgramOutcome::Exited(code));
+    }
+    for signal in [9, 15, 34, 64] {
+        // 34 and up are real-time signals, which many a library stumbles over.
+        let report = runner.shell(&format!("kill -{signal} $$"), 10_000);
+        assert_eq!(report.outcome, ProgramOutcome::Signalled(signal));
+    }
+    runner.is_alone();
+}
+
+#[test]
+fn what_cannot_run_is_told_in_words_with_its_path() {
+    let mut runner = Runner::start("words");
+    let (folder, plain) = (runner.folder.display().to_string(), runner.write("plain", "#!/bin/sh\n", 0o644));
+    let interpreter = runner.write("interpreter", "#!/nonexistent/sh\n", 0o755);
+    for (program, word) in [
+        ("/nonexistent/program", "No such file"),
+        (plain.as_str(), "not executable"),
+        (interpreter.as_str(), "interpreter in its first line does not exist"),
+        (folder.as_str(), "it is a directory"),
+    ] {
+        let report = runner.run(&[program], 10_000);
+        let why = could_not_run(&report);
+        assert!(why.starts_with(&format!("{program}: ")) && why.contains(word), "{why}");
+    }
+    assert!(could_not_run(&runner.run(&[], 10_000)).contains("invalid"), "nothing to start");
+    assert_eq!(runner.shell("exit 3", 10_000).outcome, ProgramOutcome::Exited(3), "and it goes on");
+    runner.is_alone();
+}
+
+#[test]
+fn at_the_timeout_the_whole_group_is_killed_even_if_it_ignores_to_be_terminated() {
+    let mut runner = Runner::start("timeout");
+    let mut lives = runner.lives("lives");
+    let script = format!("trap '' TERM INT HUP; exec 3>{}; echo x >&3; sleep 1000 & sleep 1000", lives.path);
+    let begun = Instant::now();
+    let report = runner.shell(&script, 300);
+    assert_eq!(report.outcome, ProgramOutcome::TimedOut);
+    assert!(begun.elapsed() >= Duration::from_millis(300));
+    lives.begin();
+    lives.end();
+    runner.is_alone();
+}
+
+#[test]
+fn a_child_in_the_background_neither_delays_the_report_nor_outlives_the_run() {
+    let mut runner = Runner::start("background");
+    let mut lives = runner.lives("lives");
+    // It holds standard output and error open.
+    let report = runner.shell(&format!("exec 3>{}; echo x >&3; sleep 1000 & echo done", lives.path), 20_000);
+    assert_eq!((report.outcome, report.output.as_str()), (ProgramOutcome::Exited(0), "done"));
+    lives.begin();
+    lives.end();
+    runner.is_alone();
+}
+
+#[test]
+fn an_orphan_that_went_its_own_way_is_reaped_when_it_ends() {
+    let mut runner = Runner::start("orphan");
+    let mut lives = runner.lives("lives");
+    let script = format!("exec 3>{}; echo x >&3; setsid sh -c 'sh -c \"sleep 0.2\" & ' & exit 0", lives.path);
+    assert_eq!(runner.shell(&script, 20_000).outcome, ProgramOutcome::Exited(0));
+    lives.begin();
+    lives.end();
+    runner.is_alone();
+}
+
+#[test]
+fn of_all_that_is_printed_the_last_line_remains() {
+    let mut runner = Runner::start("output");
+    let report = runner.shell("head -c 3000000 /dev/zero | tr '\\0' 'x'; echo; echo the end; echo; exit 1", 20_000);
+    assert_eq!((report.outcome, report.output.as_str()), (ProgramOutcome::Exited(1), "the end"));
+    assert_eq!(runner.shell("echo one; printf '\\033[31mred\\007\\t!' >&2", 20_000).output, "[31mred!");
+    assert_eq!(runner.shell("head -c 1000 /dev/zero | tr '\\0' 'y'", 20_000).output, "y".repeat(256));
+    // One that never stops printing is ended in time, and others are served meanwhile.
+    let noisy = runner.ask(&["/usr/bin/yes"], 1500);
+    assert_eq!(runner.shell("echo quick", 20_000).output, "quick");
+    let report = runner.report();
+    assert_eq!((report.id, report.outcome, report.output.as_str()), (noisy, ProgramOutcome::TimedOut, "y"));
+    let resident = fs::read_to_string(format!("/proc/{}/status", runner.child.id())).expect("it lives");
+    let resident = resident.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a line");
+    let kib: u64 = resident.trim().trim_end_matches(" kB").trim().parse().expect("a number");
+    assert!(kib < 64 * 1024, "{kib} KiB");
+    runner.is_alone();
+}
+
+#[test]
+fn a_program_gets_nothing_of_ours() {
+    let mut runner = Runner::start("clean");
+    let script = runner.write(
+        "look",
+        "#!/bin/sh\ncd -P . && echo \"$(env | grep -v ^PWD= | grep -v ^_= | grep -v ^OLDPWD= | grep -v ^SHLVL= \
+         | cut -d= -f1 | sort | tr '\\n' ' ')\" \"$LOCUM_CHECK\" \"$(pwd)\" \"$(readlink /proc/self/fd/0)\"\n",
+        0o755,
+    );
+    let report = runner.run(&[&script], 20_000);
+    let words: Vec<&str> = report.output.split_whitespace().filter(|word| *word != "LANG").collect();
+    assert_eq!(words, ["LOCUM_CHECK", "PATH", "web", "/", "/dev/null"], "{report:?}");
+    // Standard input, output and error, and the folder that `ls` itself opens.
+    assert_eq!(runner.run(&["/bin/sh", "-c", "echo $(ls /proc/self/fd)"], 20_000).output, "0 1 2 3");
+    let report = runner.shell("grep -E '^Sig(Blk|Ign)' /proc/self/status | cut -f2 | tr '\\n' ' '", 20_000);
+    let masks: Vec<u64> = report.output.split(' ').map(|mask| u64::from_str_radix(mask, 16).expect("hex")).collect();
+    // Signals from 32 on are the C library's own affair.
+    assert_eq!(masks.iter().map(|mask| mask & 0x7fff_ffff).collect::<Vec<_>>(), [0, 0], "blocked, ignored");
+}
+
+#[test]
+fn it_goes_on_when_told_to_terminate_and_ends_when_the_agent_is_gone() {
+    let mut runner = Runner::start("end");
+    let mut lives = runner.lives("lives");
+    runner.ask(&["/bin/sh", "-c", &format!("exec 3>{}; echo x >&3; sleep 1000 & sleep 1000", lives.path)], 900_000);
+    lives.begin();
+    let pid = nix::unistd::Pid::from_raw(runner.child.id().try_into().expect("a process id"));
+    for signal in [nix::sys::signal::Signal::SIGTERM, nix::sys::signal::Signal::SIGINT] {
+        nix::sys::signal::kill(pid, signal).expect("sent");
+    }
+    assert_eq!(runner.shell("exit 7", 20_000).outcome, ProgramOutcome::Exited(7));
+    runner.channel = None;
+    lives.end();
+    assert!(runner.child.wait().expect("it ends").success());
+}
+
+#[test]
+fn programs_die_with_a_runner_that_is_killed() {
+    let mut runner = Runner::start("killed");
+    let mut lives = runner.lives("lives");
+    let path = lives.path.clone();
+    runner.ask(&["/bin/sh", "-c", &format!("exec 3>{path}; echo x >&3; exec sleep 1000")], 900_000);
+    lives.begin();
+    runner.child.kill().expect("killed");
+    lives.end();
+}
+
+#[test]
+fn many_run_at_once_and_no_more_than_the_limit() {
+    let mut runner = Runner::start("many");
+    let mut reports = BTreeMap::new();
+    for _ in 0..locum::runner::MAX_RUNS + 3 {
+        runner.ask(&["/bin/sleep", "1000"], 8_000);
+    }
+    for _ in 0..locum::runner::MAX_RUNS + 3 {
+        let report = runner.report();
+        let what = match report.outcome {
+            ProgramOutcome::TimedOut => "timed out",
+            ProgramOutcome::CouldNotRun(why) if why == "512 programs run already" => "refused",
+            ProgramOutcome::CouldNotRun(_) | ProgramOutcome::Exited(_) | ProgramOutcome::Signalled(_) => "other",
+        };
+        *reports.entry(what).or_insert(0) += 1;
+    }
+    assert_eq!(reports, BTreeMap::from([("refused", 3), ("timed out", 512)]));
+    runner.is_alone();
+}
+
+#[test]
+fn by_hand_it_says_what_it_is_for() {
+    let output = Command::new(env!("CARGO_BIN_EXE_locum")).arg("runner").stdin(Stdio::null()).output().expect("runs");
+    assert_eq!(output.status.code(), Some(64));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("started by `locum run`"));
+}
