@@ -42,6 +42,8 @@ pub enum Command {
         #[command(flatten)]
         runtime: RuntimeDir,
     },
+    /// Show failovers on this machine: two agents and a client that counts its losses, in namespaces
+    Demo,
     /// Start programs for the agent; it does that by itself
     #[command(hide = true)]
     Runner,

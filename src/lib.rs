@@ -41,6 +41,7 @@ pub mod cli;
 pub mod config;
 pub mod ctl;
 pub mod daemon;
+pub mod demo;
 pub mod io;
 pub mod proto;
 pub mod report;

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use locum::cli::{Cli, Command};
 use locum::types::{Exit, Failure};
-use locum::{ctl, daemon, runner};
+use locum::{ctl, daemon, demo, runner};
 
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(end_by_our_own_fault));
@@ -18,7 +18,7 @@ fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     match result {
-        Ok(()) => ExitCode::from(Exit::Fine.code()),
+        Ok(code) => ExitCode::from(code),
         Err(Failure { exit, text }) => {
             if !text.is_empty() {
                 say(&text);
@@ -28,13 +28,16 @@ fn main() -> ExitCode {
     }
 }
 
-fn perform(command: Command) -> Result<(), Failure> {
+/// What was asked for; the exit code, or why it was not done.
+fn perform(command: Command) -> Result<u8, Failure> {
     match command {
+        Command::Demo => return Ok(demo::run()),
         Command::Run { config, runtime } => daemon::run(&daemon::Options { config, runtime_dir: runtime.path }),
         Command::Check { file } => ctl::check(&file),
         Command::Status { json, runtime } => ctl::status(&runtime.path, json),
         Command::Runner => runner::run(),
-    }
+    }?;
+    Ok(Exit::Fine.code())
 }
 
 /// Help and version were asked for; anything else that ends here is a mistake in what was typed.

@@ -7,10 +7,15 @@
 
 pub mod arp;
 pub mod capabilities;
+pub mod capture;
 pub mod clock;
+pub mod echo;
 pub mod files;
+pub mod lan;
+pub mod namespace;
 pub mod netlink;
 pub mod poller;
+pub mod process;
 pub mod program;
 mod sys;
 pub mod system;

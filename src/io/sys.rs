@@ -34,6 +34,24 @@ pub(super) fn ignore_outgoing(socket: BorrowedFd<'_>) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Frames a packet socket lost since the last call (PACKET_STATISTICS).
+pub(super) fn packet_losses(socket: BorrowedFd<'_>) -> io::Result<u32> {
+    let mut statistics = libc::tpacket_stats { tp_packets: 0, tp_drops: 0 };
+    let mut length = mem::size_of_val(&statistics) as libc::socklen_t;
+    // SAFETY: the pointer and the length describe `statistics`, a struct of two integers that any bytes fit, and
+    // `length` is writable; both outlive the call.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_PACKET,
+            libc::PACKET_STATISTICS,
+            (&raw mut statistics).cast(),
+            &raw mut length,
+        )
+    };
+    if result == 0 { Ok(statistics.tp_drops) } else { Err(io::Error::last_os_error()) }
+}
+
 /// The address that binds a packet socket to one protocol (host byte order) on one interface.
 pub(super) fn packet_address(index: u32, protocol: u16) -> io::Result<SockAddr> {
     let index = i32::try_from(index).map_err(|_| io::Error::from_raw_os_error(libc::ENODEV))?;

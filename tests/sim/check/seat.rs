@@ -150,6 +150,11 @@ impl Seat {
     pub fn look(&self, scene: &Scene, host: usize, router: usize) -> Result<(), String> {
         let (terms, now) = (terms(scene, host, router), scene.now);
         let late = scene.plan.late + Duration::from_micros(10);
+        // A changed priority can put a deadline into the past; the tick that follows any input sees to it.
+        let agent = scene.hosts[host].agent.as_ref();
+        if agent.and_then(|agent| agent.next_deadline()).is_some_and(|due| due <= now) {
+            return Ok(());
+        }
         let overdue = |what: &str| Err(format!("h{host} r{router}: {what}: {self:?}"));
         match self.state {
             State::Out => {}
