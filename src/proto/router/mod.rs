@@ -177,7 +177,8 @@ impl Router {
         match (self.holding.say(world.now), self.election.state()) {
             (Say::Resign, _) => self.resign(world),
             (Say::Challenge, State::Backup(_)) => self.advertise(world),
-            (Say::Challenge, State::Initialize | State::Active { .. }) | (Say::Nothing, _) => {}
+            (Say::Challenge, State::Initialize) => self.resign(world),
+            (Say::Challenge, State::Active { .. }) | (Say::Nothing, _) => {}
         }
         self.hold(world, |holding, ground| holding.tick(ground));
         let about = (Some(&self.name), self.config.interface);
