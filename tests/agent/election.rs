@@ -50,7 +50,7 @@ fn a_successor_that_is_heard_but_never_announces_gets_100_ms_and_is_told_once_mo
 }
 
 #[test]
-fn without_a_successor_it_resigns_once_more_after_an_interval_and_waits_for_the_slowest_backup() {
+fn without_a_successor_it_resigns_once_more_after_everybodys_turn_and_waits_for_the_slowest_backup() {
     let mut bench = active_node();
     bench.give(4_100.0, Input::Stop);
     assert_eq!(
@@ -58,7 +58,7 @@ fn without_a_successor_it_resigns_once_more_after_an_interval_and_waits_for_the_
         [
             "4120.000 advert 0",
             "4140.000 advert 0",
-            "5100.000 advert 0",
+            "5370.000 advert 0",
             // 3 s and 255 / 256 s, the Active_Down_Interval of priority 1.
             "8096.094 remove 198.51.100.10/24",
             "8096.094 released: no successor",

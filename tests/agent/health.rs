@@ -19,7 +19,6 @@ fn hold_offers_its_place_and_goes_on_degraded_if_nobody_takes_it() {
         [
             "4120.000 advert 0",
             "4140.000 advert 0",
-            "5100.000 advert 0",
             "5370.000 advert 1",
             "5370.000 backup -> active: degraded",
             "5370.000 announce 198.51.100.10",

@@ -24,6 +24,8 @@ use crate::types::{
 use crate::wire::arp::Announcement;
 use crate::wire::vrrp::{Advertisement, Received};
 
+/// Nobody is waited for longer, however slow the adverts.
+const LONGEST_LINGER: Duration = Duration::from_secs(10);
 /// Changes of state that are remembered for the status.
 const REMEMBERED: usize = 20;
 
@@ -357,10 +359,11 @@ impl Router {
         };
         let reason = Reason::Unhealthy(failing.clone());
         self.resign(world);
-        let interval = self.config.advert_interval.duration();
-        // A backup follows within its Skew_Time, which is shorter than the interval; the rest is for a slow one.
-        self.election.step_back(world.now, interval + interval / 4 + Duration::from_millis(20));
-        self.linger(world);
+        let chance = self.chance();
+        self.election.step_back(world.now, chance);
+        // The address stays until the election is decided, one way or the other.
+        let linger = Linger { skew: self.skew(), resign_again: None, patience: chance * 2 };
+        self.hold(world, |holding, ground| holding.leave(ground, Departure::Linger(linger)));
         self.enter(world, RouterState::Backup, reason);
     }
 
@@ -389,14 +392,24 @@ impl Router {
         self.enter(world, state, reason);
     }
 
+    /// Holds on after a resignation until somebody follows, for as long as somebody may.
     fn linger(&mut self, world: &mut World<'_>) {
-        let interval = self.config.advert_interval;
-        let linger = Linger {
-            interval: interval.duration(),
-            skew: election::skew_time(self.config.priority, interval),
-            patience: election::active_down_interval(Priority::LOWEST, interval),
-        };
+        // Who has heard none of the resignations follows within the longest Active_Down_Interval there can be.
+        let patience = election::active_down_interval(Priority::LOWEST, self.config.advert_interval);
+        let resign_again = Some(self.chance());
+        let linger = Linger { skew: self.skew(), resign_again, patience: patience.min(LONGEST_LINGER) };
         self.hold(world, |holding, ground| holding.leave(ground, Departure::Linger(linger)));
+    }
+
+    /// What a resigning router leaves others: a backup follows within its Skew_Time, which is shorter than the
+    /// interval, counted from the last of the first resignations; the rest is for a slow one.
+    fn chance(&self) -> Duration {
+        let interval = self.config.advert_interval.duration();
+        interval + interval / 4 + Duration::from_millis(20)
+    }
+
+    fn skew(&self) -> Duration {
+        election::skew_time(self.config.priority, self.config.advert_interval)
     }
 
     fn hold<R>(&mut self, world: &mut World<'_>, step: impl FnOnce(&mut Holding, &mut Ground<'_>) -> R) -> R {
