@@ -228,10 +228,14 @@ impl Agent {
     ) {
         let index_before = self.interfaces.get(name).map(|facts| facts.index);
         let index = facts.as_ref().map(|facts| facts.index);
+        if index.is_some() && index_before.is_some() && index_before != index {
+            // Made anew between two readings: the old one is gone with all that was on it, as if that had been told.
+            self.interface(now, name, None, effects);
+        }
         if !self.interfaces.learn(name, facts) {
             return;
         }
-        if index_before.is_some() && index_before != index {
+        if index_before.is_some() && index.is_none() {
             self.each(now, effects, |_| true, |router, _| router.interface_gone(name));
         }
         self.listen(effects);

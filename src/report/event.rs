@@ -3,7 +3,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::reason::seconds;
-use super::{Reason, RouterState};
+use super::{Reason, RouterState, Trouble};
 use crate::types::{CheckName, CheckResult, Discard, InterfaceName, MacAddr, Priority, RouterName, VirtualAddress};
 
 /// How much a log line matters; maps to journald's priorities of the same names.
@@ -115,27 +115,10 @@ impl Event {
     pub fn level(&self) -> Level {
         match self {
             Event::Transition { to: RouterState::Fault, reason, .. }
-            | Event::ReasonChanged { state: RouterState::Fault, reason, .. } => match reason {
-                Reason::WaitingForChecks(_) => Level::Info,
-                Reason::AddressFailed(..) | Reason::SendFailed(..) | Reason::SocketFailed(..) => Level::Error,
-                Reason::Startup
-                | Reason::InterfaceMissing(_)
-                | Reason::InterfaceDown(_)
-                | Reason::NoCarrier(_)
-                | Reason::NoSourceAddress(_)
-                | Reason::NoHardwareAddress(_)
-                | Reason::TrackedInterface(_)
-                | Reason::Unhealthy(_)
-                | Reason::Degraded(_)
-                | Reason::Owner
-                | Reason::ActiveSilent { .. }
-                | Reason::ActiveResigned(_)
-                | Reason::Preempting { .. }
-                | Reason::HigherPriority { .. }
-                | Reason::TieBreak { .. }
-                | Reason::Recovered
-                | Reason::Stopping
-                | Reason::Reconfigured => Level::Warning,
+            | Event::ReasonChanged { state: RouterState::Fault, reason, .. } => match reason.trouble() {
+                Trouble::Waiting => Level::Info,
+                Trouble::Refused => Level::Error,
+                Trouble::Link | Trouble::Unfit | Trouble::None => Level::Warning,
             },
             Event::Transition { reason: Reason::Degraded(_), .. } => Level::Error,
             Event::Transition { .. } | Event::Started { .. } | Event::Stopping | Event::Stopped => Level::Notice,

@@ -11,5 +11,5 @@ pub mod status;
 mod walltime;
 
 pub use event::{Event, Field, Level, Release};
-pub use reason::{Reason, RouterState};
+pub use reason::{Reason, RouterState, Trouble};
 pub use walltime::WallClock;

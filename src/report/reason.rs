@@ -88,7 +88,46 @@ pub enum Reason {
     Reconfigured,
 }
 
+/// What kind of trouble a reason tells of, if any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// None: the course of an election.
+    None,
+    /// Something is awaited that comes by itself.
+    Waiting,
+    /// An interface cannot carry adverts or addresses.
+    Link,
+    /// The system refused what we asked of it.
+    Refused,
+    /// This node had better not hold the addresses.
+    Unfit,
+}
+
 impl Reason {
+    /// What kind of trouble it tells of.
+    pub fn trouble(&self) -> Trouble {
+        match self {
+            Reason::WaitingForChecks(_) => Trouble::Waiting,
+            Reason::InterfaceMissing(_)
+            | Reason::InterfaceDown(_)
+            | Reason::NoCarrier(_)
+            | Reason::NoSourceAddress(_)
+            | Reason::NoHardwareAddress(_) => Trouble::Link,
+            Reason::SocketFailed(..) | Reason::AddressFailed(..) | Reason::SendFailed(..) => Trouble::Refused,
+            Reason::TrackedInterface(_) | Reason::Unhealthy(_) | Reason::Degraded(_) => Trouble::Unfit,
+            Reason::Startup
+            | Reason::Owner
+            | Reason::ActiveSilent { .. }
+            | Reason::ActiveResigned(_)
+            | Reason::Preempting { .. }
+            | Reason::HigherPriority { .. }
+            | Reason::TieBreak { .. }
+            | Reason::Recovered
+            | Reason::Stopping
+            | Reason::Reconfigured => Trouble::None,
+        }
+    }
+
     /// The fixed token of status, metrics and structured logs.
     pub fn token(&self) -> &'static str {
         match self {

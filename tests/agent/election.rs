@@ -50,7 +50,7 @@ fn a_successor_that_is_heard_but_never_announces_gets_100_ms_and_is_told_once_mo
 }
 
 #[test]
-fn without_a_successor_it_resigns_once_more_after_an_interval_and_waits_for_the_slowest_backup() {
+fn without_a_successor_it_resigns_once_more_after_everybodys_turn_and_waits_for_the_slowest_backup() {
     let mut bench = active_node();
     bench.give(4_100.0, Input::Stop);
     assert_eq!(
@@ -58,7 +58,7 @@ fn without_a_successor_it_resigns_once_more_after_an_interval_and_waits_for_the_
         [
             "4120.000 advert 0",
             "4140.000 advert 0",
-            "5100.000 advert 0",
+            "5370.000 advert 0",
             // 3 s and 255 / 256 s, the Active_Down_Interval of priority 1.
             "8096.094 remove 198.51.100.10/24",
             "8096.094 released: no successor",
@@ -100,6 +100,26 @@ fn a_winner_that_does_not_announce_within_50_ms_is_told_that_it_has_to() {
         bench.until(4_200.0),
         ["4150.000 advert 100", "4150.000 remove 198.51.100.10/24", "4150.000 released: heard"]
     );
+}
+
+#[test]
+fn who_has_yielded_and_may_not_take_part_any_more_resigns_instead() {
+    let mut bench = checked_node(None, |router| router.when_unhealthy = locum::config::WhenUnhealthy::Release);
+    bench.until(4_000.0);
+    bench.hear(4_100.0, PEER, 150);
+    assert_eq!(bench.check(4_120.0, locum::types::CheckResult::Failed), ["4120.000 backup -> fault: unhealthy"]);
+    assert_eq!(
+        bench.until(4_200.0),
+        ["4150.000 advert 0", "4150.000 remove 198.51.100.10/24", "4150.000 released: heard"]
+    );
+}
+
+#[test]
+fn an_active_router_answers_a_resignation_and_announces_again() {
+    let mut bench = active_node();
+    bench.until(8_700.0);
+    assert_eq!(bench.hear(8_800.0, PEER, 0), ["8800.000 advert 100"]);
+    assert_eq!(bench.until(9_700.0), ["9609.375 announce 198.51.100.10"]);
 }
 
 #[test]

@@ -19,7 +19,6 @@ fn hold_offers_its_place_and_goes_on_degraded_if_nobody_takes_it() {
         [
             "4120.000 advert 0",
             "4140.000 advert 0",
-            "5100.000 advert 0",
             "5370.000 advert 1",
             "5370.000 backup -> active: degraded",
             "5370.000 announce 198.51.100.10",
@@ -161,5 +160,14 @@ fn an_interface_that_lacks_something_is_a_fault_in_words_and_then_service() {
 fn an_interface_made_anew_has_lost_its_addresses() {
     let mut bench = active_node();
     let lines = bench.interface(4_100.0, Some(InterfaceFacts { index: 7, ..facts() }));
-    assert_eq!(lines, [""; 0]);
+    assert_eq!(
+        lines,
+        [
+            "4100.000 active -> fault: interface-missing",
+            "4100.000 released: at once",
+            "4100.000 fault -> backup: recovered",
+        ]
+    );
+    let lines = bench.until(7_800.0);
+    assert!(lines.contains(&"7709.375 add 198.51.100.10/24".to_owned()), "{lines:?}");
 }

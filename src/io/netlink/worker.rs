@@ -117,7 +117,7 @@ impl Worker {
         let (jobs, queue) = sync_channel(JOBS);
         let (reports, told) = tokio::sync::mpsc::channel(REPORTS);
         let thread = std::thread::Builder::new().name("locum-kernel".to_owned()).spawn(move || {
-            Working { netlink, reports }.run(&queue);
+            Working { netlink, reports, others: BTreeSet::new() }.run(&queue);
         })?;
         Ok((Worker { jobs, thread }, told))
     }
@@ -141,6 +141,9 @@ impl Worker {
 struct Working {
     netlink: Netlink,
     reports: tokio::sync::mpsc::Sender<Report>,
+    /// Addresses, by interface index, whose addition found them there already: whoever wanted them may ask for
+    /// their removal before it has heard so, and they are not ours to remove.
+    others: BTreeSet<(u32, IpNet)>,
 }
 
 impl Working {
@@ -190,6 +193,13 @@ impl Working {
                 Ok(results) => results.into_iter().map(outcome).collect(),
                 Err(error) => vec![AddressOutcome::Failed(error.to_string()); chunk.len()],
             };
+            for (new, outcome) in chunk.iter().zip(&outcomes) {
+                let key = (index, IpNet::new(new.address.addr(), new.prefix).unwrap_or(new.address));
+                match outcome {
+                    AddressOutcome::AlreadyThere => self.others.insert(key),
+                    AddressOutcome::Added | AddressOutcome::Failed(_) => self.others.remove(&key),
+                };
+            }
             let added = chunk.iter().zip(&outcomes).filter(|(_, outcome)| **outcome == AddressOutcome::Added);
             self.announce(router, interface, added.map(|(new, _)| new.announcement.as_slice()), socket);
             let outcomes = chunk.iter().map(|new| new.address).zip(outcomes).collect();
@@ -228,6 +238,8 @@ impl Working {
         removals: &[IpNet],
         restore: &[IpNet],
     ) {
+        let removals: Vec<IpNet> =
+            removals.iter().copied().filter(|address| !self.others.contains(&(index, *address))).collect();
         let mut requests: Vec<Request> =
             removals.iter().map(|address| message::delete_address(index, *address)).collect();
         if !restore.is_empty() {

@@ -11,7 +11,7 @@ pub(crate) use troubles::{RETRY, Troubles};
 
 use crate::config::{RouterConfig, WhenUnhealthy};
 use crate::proto::interfaces::Interfaces;
-use crate::report::Reason;
+use crate::report::{Reason, Trouble};
 use crate::types::{CheckName, CheckResult, Priority};
 
 /// What all facts together say of a virtual router.
@@ -80,28 +80,8 @@ fn has_link(interfaces: &Interfaces, name: crate::types::InterfaceName) -> bool 
 
 /// Whether a fault leaves nothing to linger with: adverts or answers cannot reach the LAN any more.
 pub(crate) fn is_cut_off(reason: &Reason) -> bool {
-    match reason {
-        Reason::InterfaceMissing(_)
-        | Reason::InterfaceDown(_)
-        | Reason::NoCarrier(_)
-        | Reason::NoSourceAddress(_)
-        | Reason::NoHardwareAddress(_)
-        | Reason::SocketFailed(..)
-        | Reason::SendFailed(..)
-        | Reason::AddressFailed(..) => true,
-        Reason::Startup
-        | Reason::WaitingForChecks(_)
-        | Reason::TrackedInterface(_)
-        | Reason::Unhealthy(_)
-        | Reason::Degraded(_)
-        | Reason::Owner
-        | Reason::ActiveSilent { .. }
-        | Reason::ActiveResigned(_)
-        | Reason::Preempting { .. }
-        | Reason::HigherPriority { .. }
-        | Reason::TieBreak { .. }
-        | Reason::Recovered
-        | Reason::Stopping
-        | Reason::Reconfigured => false,
+    match reason.trouble() {
+        Trouble::Link | Trouble::Refused => true,
+        Trouble::None | Trouble::Waiting | Trouble::Unfit => false,
     }
 }

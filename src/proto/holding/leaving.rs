@@ -4,8 +4,6 @@ use super::ANNOUNCE_PATIENCE;
 use crate::report::Release;
 use crate::types::Instant;
 
-/// Nobody is waited for longer, however slow the adverts.
-const LONGEST_LINGER: Duration = Duration::from_secs(10);
 /// A successor that is Active already announces within this.
 const LONGEST_YIELD: Duration = Duration::from_millis(50);
 /// Between the first resignations; they are repeated in case one is lost.
@@ -25,11 +23,12 @@ pub(crate) enum Departure {
 /// The times of a departure with resignation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Linger {
-    /// The own advert interval: a backup that hears the resignation follows within it.
-    pub(crate) interval: Duration,
     /// The own Skew_Time; the first resignations are repeated well within it.
     pub(crate) skew: Duration,
-    /// The longest Active_Down_Interval a backup can have: who has heard none of the resignations follows by then.
+    /// When to resign once more if nobody has followed. A backup may count its Skew_Time from the last
+    /// resignation, so this one comes after all that heard the first ones have had their turn.
+    pub(crate) resign_again: Option<Duration>,
+    /// How long a successor is waited for.
     pub(crate) patience: Duration,
 }
 
@@ -47,12 +46,12 @@ pub(crate) struct Leaving {
 #[derive(Debug)]
 enum Resignations {
     None,
-    /// Some more of the first ones, then one after an interval.
+    /// Some more of the first ones, then perhaps a last one.
     Early {
         next_at: Instant,
         left: u32,
         gap: Duration,
-        last_at: Instant,
+        last_at: Option<Instant>,
     },
     Last {
         at: Instant,
@@ -64,10 +63,11 @@ impl Leaving {
     pub(crate) fn new(now: Instant, departure: Departure) -> Self {
         let yields = matches!(departure, Departure::Yield(_));
         match departure {
-            Departure::Linger(Linger { interval, skew, patience }) => {
+            Departure::Linger(Linger { skew, resign_again, patience }) => {
                 let gap = RESIGN_GAP.min(skew / 4);
-                let resignations = Resignations::Early { next_at: now + gap, left: 2, gap, last_at: now + interval };
-                let give_up_at = now + patience.min(LONGEST_LINGER);
+                let last_at = resign_again.map(|after| now + after);
+                let resignations = Resignations::Early { next_at: now + gap, left: 2, gap, last_at };
+                let give_up_at = now + patience;
                 Leaving { began: now, give_up_at, successor_heard: false, yields, resignations }
             }
             Departure::Yield(interval) => Leaving {
@@ -125,7 +125,7 @@ impl Leaving {
         match self.resignations {
             Resignations::Early { next_at, left, gap, last_at } if next_at <= now => {
                 self.resignations = match left {
-                    0 | 1 => Resignations::Last { at: last_at },
+                    0 | 1 => last_at.map_or(Resignations::None, |at| Resignations::Last { at }),
                     _ => Resignations::Early { next_at: now + gap, left: left - 1, gap, last_at },
                 };
                 true

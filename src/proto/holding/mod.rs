@@ -183,10 +183,7 @@ impl Holding {
             slot.presence = match outcome {
                 AddressOutcome::Added => Presence::Ours(prefix),
                 AddressOutcome::AlreadyThere => {
-                    if !ground.owner {
-                        let event = Event::ForeignAddress { router: ground.router.clone(), address: slot.address };
-                        ground.effects.push(Effect::Tell(event));
-                    }
+                    tell_foreign(ground, slot.address);
                     foreign = true;
                     Presence::Foreign
                 }
@@ -414,6 +411,13 @@ impl Slot {
             Presence::Absent | Presence::Adding(_) => false,
             Presence::Ours(_) | Presence::Foreign => true,
         }
+    }
+}
+
+/// The owner's addresses are expected to be there; anybody else's stay on this host when another one takes over.
+fn tell_foreign(ground: &mut Ground<'_>, address: VirtualAddress) {
+    if !ground.owner {
+        ground.effects.push(Effect::Tell(Event::ForeignAddress { router: ground.router.clone(), address }));
     }
 }
 

@@ -24,6 +24,8 @@ use crate::types::{
 use crate::wire::arp::Announcement;
 use crate::wire::vrrp::{Advertisement, Received};
 
+/// Nobody is waited for longer, however slow the adverts.
+const LONGEST_LINGER: Duration = Duration::from_secs(10);
 /// Changes of state that are remembered for the status.
 const REMEMBERED: usize = 20;
 
@@ -177,7 +179,8 @@ impl Router {
         match (self.holding.say(world.now), self.election.state()) {
             (Say::Resign, _) => self.resign(world),
             (Say::Challenge, State::Backup(_)) => self.advertise(world),
-            (Say::Challenge, State::Initialize | State::Active { .. }) | (Say::Nothing, _) => {}
+            (Say::Challenge, State::Initialize) => self.resign(world),
+            (Say::Challenge, State::Active { .. }) | (Say::Nothing, _) => {}
         }
         self.hold(world, |holding, ground| holding.tick(ground));
         let about = (Some(&self.name), self.config.interface);
@@ -253,7 +256,7 @@ impl Router {
     pub(crate) fn reconfigure(&mut self, world: &mut World<'_>, config: RouterConfig) {
         if config.vrid != self.config.vrid {
             // Under the new VRID nobody knows us: a new election, while the addresses stay until it is decided.
-            self.quit(world, Reason::Reconfigured);
+            self.quit(world, RouterState::Initialize, Reason::Reconfigured);
             self.mode = Mode::New;
             self.peers = Peers::default();
         }
@@ -280,7 +283,7 @@ impl Router {
     /// Leaves the election for good: resigns, if Active, and lingers.
     pub(crate) fn end(&mut self, world: &mut World<'_>, reason: Reason) {
         if self.mode != Mode::Ended {
-            self.quit(world, reason);
+            self.quit(world, RouterState::Initialize, reason);
             self.mode = Mode::Ended;
         }
     }
@@ -356,10 +359,11 @@ impl Router {
         };
         let reason = Reason::Unhealthy(failing.clone());
         self.resign(world);
-        let interval = self.config.advert_interval.duration();
-        // A backup follows within its Skew_Time, which is shorter than the interval; the rest is for a slow one.
-        self.election.step_back(world.now, interval + interval / 4 + Duration::from_millis(20));
-        self.linger(world);
+        let chance = self.chance();
+        self.election.step_back(world.now, chance);
+        // The address stays until the election is decided, one way or the other.
+        let linger = Linger { skew: self.skew(), resign_again: None, patience: chance * 2 };
+        self.hold(world, |holding, ground| holding.leave(ground, Departure::Linger(linger)));
         self.enter(world, RouterState::Backup, reason);
     }
 
@@ -368,7 +372,7 @@ impl Router {
         if self.mode == Mode::Fault {
             self.explain(world, reason);
         } else {
-            self.quit(world, reason);
+            self.quit(world, RouterState::Fault, reason);
             self.mode = Mode::Fault;
         }
         if cut_off {
@@ -377,30 +381,7 @@ impl Router {
     }
 
     /// Leaves the election, by resignation if Active.
-    fn quit(&mut self, world: &mut World<'_>, reason: Reason) {
-        let state = match reason {
-            Reason::Stopping | Reason::Reconfigured => RouterState::Initialize,
-            Reason::Startup
-            | Reason::WaitingForChecks(_)
-            | Reason::InterfaceMissing(_)
-            | Reason::InterfaceDown(_)
-            | Reason::NoCarrier(_)
-            | Reason::NoSourceAddress(_)
-            | Reason::NoHardwareAddress(_)
-            | Reason::TrackedInterface(_)
-            | Reason::SocketFailed(..)
-            | Reason::AddressFailed(..)
-            | Reason::SendFailed(..)
-            | Reason::Unhealthy(_)
-            | Reason::Degraded(_)
-            | Reason::Owner
-            | Reason::ActiveSilent { .. }
-            | Reason::ActiveResigned(_)
-            | Reason::Preempting { .. }
-            | Reason::HigherPriority { .. }
-            | Reason::TieBreak { .. }
-            | Reason::Recovered => RouterState::Fault,
-        };
+    fn quit(&mut self, world: &mut World<'_>, state: RouterState, reason: Reason) {
         self.resign_again_at = None;
         if self.election.shut_down() {
             if !eligibility::is_cut_off(&reason) || matches!(reason, Reason::AddressFailed(..)) {
@@ -411,14 +392,24 @@ impl Router {
         self.enter(world, state, reason);
     }
 
+    /// Holds on after a resignation until somebody follows, for as long as somebody may.
     fn linger(&mut self, world: &mut World<'_>) {
-        let interval = self.config.advert_interval;
-        let linger = Linger {
-            interval: interval.duration(),
-            skew: election::skew_time(self.config.priority, interval),
-            patience: election::active_down_interval(Priority::LOWEST, interval),
-        };
+        // Who has heard none of the resignations follows within the longest Active_Down_Interval there can be.
+        let patience = election::active_down_interval(Priority::LOWEST, self.config.advert_interval);
+        let resign_again = Some(self.chance());
+        let linger = Linger { skew: self.skew(), resign_again, patience: patience.min(LONGEST_LINGER) };
         self.hold(world, |holding, ground| holding.leave(ground, Departure::Linger(linger)));
+    }
+
+    /// What a resigning router leaves others: a backup follows within its Skew_Time, which is shorter than the
+    /// interval, counted from the last of the first resignations; the rest is for a slow one.
+    fn chance(&self) -> Duration {
+        let interval = self.config.advert_interval.duration();
+        interval + interval / 4 + Duration::from_millis(20)
+    }
+
+    fn skew(&self) -> Duration {
+        election::skew_time(self.config.priority, self.config.advert_interval)
     }
 
     fn hold<R>(&mut self, world: &mut World<'_>, step: impl FnOnce(&mut Holding, &mut Ground<'_>) -> R) -> R {

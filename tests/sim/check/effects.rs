@@ -86,7 +86,9 @@ impl Claims {
             return wrong("added without its announcement");
         }
         let tied = !scene.plan.promote_secondaries && net.addr().octets()[..3] == here.source.octets()[..3];
-        if addition.prefix != if tied { 32 } else { 24 } {
+        // What is there already is asked for as it is there, so that the kernel refuses it.
+        let there = here.addresses.get(&net.addr()).map(|held| held.prefix);
+        if addition.prefix != there.unwrap_or(if tied { 32 } else { 24 }) {
             return wrong("added with the wrong prefix length");
         }
         match self.asked.insert(net.addr(), (router, addition.prefix)) {

@@ -254,6 +254,8 @@ impl Seat {
                 }
                 self.listen(now, terms, Patience::Chance);
             }
+            // RFC 9568 section 6.4.1.
+            (RouterState::Backup, State::Out) if terms.priority == 255 => return wrong("the owner waits", self),
             (RouterState::Backup, State::Out) => self.listen(now, terms, Patience::Full),
             (RouterState::Fault | RouterState::Initialize, _) => {
                 // Before its first facts an agent is out already.
