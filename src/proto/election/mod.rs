@@ -269,12 +269,12 @@ impl Election {
         Outcome::Claim(why)
     }
 
-    /// Counted from the deadline, not from now, so that lateness does not add up; a whole interval late or more,
-    /// the rhythm begins anew.
+    /// On the grid that the deadline stands on, so that lateness does not add up; points of it that lateness has
+    /// overtaken fall away.
     fn next_advert(&self, deadline: Instant, now: Instant) -> Instant {
         let interval = self.params.advert_interval.duration();
-        let next = deadline + interval;
-        if next > now { next } else { now + interval }
+        let missed = now.since(deadline).as_nanos() / interval.as_nanos();
+        deadline + interval * u32::try_from(missed + 1).unwrap_or(u32::MAX)
     }
 
     fn patience(&self, backup: &Backup) -> Duration {
