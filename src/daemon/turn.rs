@@ -76,6 +76,8 @@ impl Loop {
             let wake = if self.again { Wake::Ready } else { self.wait().await };
             self.turn(wake);
         }
+        // Whoever asks from now on learns that it is too late, however long the worker takes.
+        self.commands.close();
         self.hands.finish().await;
     }
 
