@@ -10,7 +10,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use super::failure::{Doing, Failure};
 use crate::io::lan::{End, Lan};
 use crate::io::namespace::NetNamespace;
-use crate::io::process;
+use crate::io::program;
 use crate::types::{InterfaceName, IpNet, MacAddr};
 
 /// The address that moves; from the block for documentation (RFC 5737), and on this LAN only anyway.
@@ -124,7 +124,7 @@ impl Network {
         let name = host.identity.name;
         let port = interface(name).doing("name a port")?;
         self.switch.unplug(&port).doing(&format!("cut {name} off"))?;
-        process::kill_group(&host.agent).doing(&format!("kill the agent of {name}"))?;
+        program::kill_group(host.agent.id().cast_signed()).doing(&format!("kill the agent of {name}"))?;
         host.agent.wait().doing(&format!("wait for the agent of {name}"))?;
         // Nothing of the machine is to be left when it is switched on again, its addresses least of all.
         self.switch.remove(&port).doing(&format!("remove the cable of {name}"))
@@ -154,7 +154,7 @@ impl Network {
 impl Host {
     /// Tells the agent to stop, as a service manager would.
     pub(super) fn stop_agent(&self) -> Result<(), Failure> {
-        process::terminate(&self.agent).doing(&format!("stop the agent of {}", self.identity.name))
+        program::terminate(self.agent.id()).doing(&format!("stop the agent of {}", self.identity.name))
     }
 
     /// How the agent ended, if it has.

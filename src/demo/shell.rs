@@ -8,8 +8,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 
 use super::failure::{Doing, Failure};
 use super::stage;
+use crate::io::interruption::Interruptions;
 use crate::io::namespace::{IsolateError, isolate};
-use crate::io::process::Interruptions;
 
 pub(super) fn run() -> u8 {
     perform().unwrap_or_else(|failure| {

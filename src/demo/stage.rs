@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use super::failure::{Doing, Failure};
 use super::story;
+use crate::io::interruption;
 use crate::io::namespace::{die_with_parent, mount_memory};
-use crate::io::process;
 
 /// The environment variable that tells the stage from the shell.
 pub(super) const MARK: &str = "LOCUM_DEMO_STAGE";
@@ -32,7 +32,7 @@ pub(super) fn run() -> u8 {
 fn perform() -> Result<u8, Failure> {
     die_with_parent().doing("ask for a signal at the end of the outer process")?;
     // The agents are to hear when they are told to stop.
-    process::unblock_interruptions().doing("unblock signals")?;
+    interruption::unblock_interruptions().doing("unblock signals")?;
     let folder = private_folder()?;
     let (watch, ended) = UnixStream::pair().doing("make a pair of sockets")?;
     let player = std::thread::Builder::new().name("story".to_owned()).spawn(move || {
@@ -42,7 +42,8 @@ fn perform() -> Result<u8, Failure> {
     });
     let player = player.doing("start a thread")?;
     // Had the shell ended before it was asked for, there would be no signal: its end of the socket tells.
-    let [shell_gone, _] = process::wait_readable([io::stdin().as_fd(), watch.as_fd()]).doing("wait for the end")?;
+    let [shell_gone, _] =
+        interruption::wait_readable([io::stdin().as_fd(), watch.as_fd()]).doing("wait for the end")?;
     if shell_gone {
         return Err(Failure::OutputClosed);
     }

@@ -164,8 +164,20 @@ pub fn standard_input_channel() -> io::Result<UnixDatagram> {
 /// # Errors
 /// Not permitted.
 pub fn kill(pid: u32) -> io::Result<()> {
+    send(pid, Signal::SIGKILL)
+}
+
+/// Asks one process to end (SIGTERM). That it is gone already is no failure.
+///
+/// # Errors
+/// Not permitted.
+pub fn terminate(pid: u32) -> io::Result<()> {
+    send(pid, Signal::SIGTERM)
+}
+
+fn send(pid: u32, signal: Signal) -> io::Result<()> {
     let pid = i32::try_from(pid).map_err(io::Error::other)?;
-    match nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGKILL) {
+    match nix::sys::signal::kill(Pid::from_raw(pid), signal) {
         Ok(()) | Err(nix::errno::Errno::ESRCH) => Ok(()),
         Err(error) => Err(error.into()),
     }

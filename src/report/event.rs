@@ -238,7 +238,7 @@ impl fmt::Display for Event {
             ),
             Event::Challenged { router, peer, priority } => write!(
                 f,
-                "{router}: {peer} was Active as well, with the lower priority {priority}: asserted and announced again"
+                "{router}: {peer} was Active as well, with less right (priority {priority}): asserted and announced again"
             ),
             Event::Discarded { router, interface, reason, source, suppressed } => {
                 match router {

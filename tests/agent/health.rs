@@ -171,3 +171,16 @@ fn an_interface_made_anew_has_lost_its_addresses() {
     let lines = bench.until(7_800.0);
     assert!(lines.contains(&"7709.375 add 198.51.100.10/24".to_owned()), "{lines:?}");
 }
+
+#[test]
+fn a_backup_says_that_it_is_unhealthy_and_that_it_has_recovered() {
+    let mut bench = checked_node(None, |_| ());
+    bench.hear(500.0, PEER, 200);
+    bench.check(1_000.0, CheckResult::TimedOut);
+    let status = bench.status();
+    assert_eq!((status.reason.as_str(), status.words.as_str()), ("unhealthy", "unhealthy: check app timed out"));
+    assert_eq!(status.priority.effective, 1);
+    bench.check(1_500.0, CheckResult::Ok);
+    assert_eq!(bench.status().reason, "recovered");
+    assert_eq!(bench.status().priority.effective, 100);
+}

@@ -332,22 +332,25 @@ impl Router {
         self.adapt_to_health(world, &was);
     }
 
-    /// An Active router that has become unhealthy offers its place; one that has recovered stops doing so.
+    /// An Active router that has become unhealthy offers its place, one that has recovered stops doing so, and a
+    /// Backup says how it is.
     fn adapt_to_health(&mut self, world: &mut World<'_>, was: &Mode) {
-        let State::Active { .. } = self.election.state() else {
-            return;
-        };
-        match (&self.mode, self.resign_again_at) {
-            (Mode::Unhealthy(_), None) => self.step_back(world),
-            (Mode::Unhealthy(failing), Some(_)) if self.mode != *was => {
+        match (self.election.state(), &self.mode, self.resign_again_at) {
+            (State::Active { .. }, Mode::Unhealthy(_), None) => self.step_back(world),
+            (State::Active { .. }, Mode::Unhealthy(failing), Some(_)) if self.mode != *was => {
                 self.explain(world, Reason::Degraded(failing.clone()));
             }
-            (Mode::Fit, Some(_)) => {
+            (State::Active { .. }, Mode::Fit, Some(_)) => {
                 self.resign_again_at = None;
                 self.explain(world, Reason::Recovered);
             }
-            (Mode::Unhealthy(_), Some(_)) | (Mode::Fit, None) => {}
-            (Mode::New | Mode::Fault | Mode::Ended, _) => {}
+            (State::Backup(_), Mode::Unhealthy(failing), _) if self.mode != *was => {
+                self.explain(world, Reason::Unhealthy(failing.clone()));
+            }
+            (State::Backup(_), Mode::Fit, _) if matches!(was, Mode::Unhealthy(_)) => {
+                self.explain(world, Reason::Recovered);
+            }
+            (State::Initialize | State::Backup(_) | State::Active { .. }, _, _) => {}
         }
     }
 

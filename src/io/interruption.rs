@@ -1,34 +1,12 @@
-//! Processes that this one started, and interruptions of this one.
+//! Interruptions of this process: signals that are waited for beside descriptors.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::process::Child;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, Signal, kill, killpg};
+use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::unistd::Pid;
-
-/// Asks a child to end (SIGTERM).
-///
-/// # Errors
-/// It has ended and was waited for.
-pub fn terminate(child: &Child) -> io::Result<()> {
-    Ok(kill(pid(child)?, Signal::SIGTERM)?)
-}
-
-/// Ends a child that leads a process group, and all others of that group, at once (SIGKILL).
-///
-/// # Errors
-/// It leads none, or it has ended and was waited for.
-pub fn kill_group(child: &Child) -> io::Result<()> {
-    Ok(killpg(pid(child)?, Signal::SIGKILL)?)
-}
-
-fn pid(child: &Child) -> io::Result<Pid> {
-    i32::try_from(child.id()).map(Pid::from_raw).map_err(|_| Errno::ESRCH.into())
-}
 
 /// SIGINT, SIGTERM and SIGHUP, kept from ending this process and waited for instead. Those that this process was
 /// started to ignore (a background job, `nohup`) are left ignored.
