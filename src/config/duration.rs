@@ -30,6 +30,14 @@ const SPELLINGS: [(&str, &str); 19] = [
 const NOTATION: &str =
     "write an integer and `ms`, `s`, `m` or `h`, such as \"500ms\", or decimal seconds, such as \"1.5s\"";
 
+/// What a number without a unit was probably meant in: nobody waits for minutes and counts them in seconds.
+pub(super) fn likely_unit(number: &str) -> (&'static str, &'static str) {
+    match number.parse::<u64>() {
+        Ok(100..) => ("milliseconds", "ms"),
+        Ok(..100) | Err(_) => ("seconds", "s"),
+    }
+}
+
 /// Reads an integer and `ms`, `s`, `m` or `h`, or decimal seconds ("40.95s"), in whole milliseconds.
 pub(super) fn parse(text: &str) -> Result<Duration, Mistake> {
     if text.trim_start().starts_with('-') {
@@ -41,10 +49,9 @@ pub(super) fn parse(text: &str) -> Result<Duration, Mistake> {
         return Err(Mistake::new("is not a duration", NOTATION));
     }
     if unit.is_empty() {
-        return Err(Mistake::new(
-            "has no unit",
-            format!("for seconds, write \"{}s\"", super::diagnostic::shown(number)),
-        ));
+        let (unit, short) = likely_unit(number);
+        let number = super::diagnostic::shown(number);
+        return Err(Mistake::new("has no unit", format!("for {unit}, write \"{number}{short}\"")));
     }
     let Some((_, factor)) = UNITS.iter().find(|(name, _)| *name == unit) else {
         let meant = unit.trim().to_lowercase();

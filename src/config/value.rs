@@ -118,7 +118,8 @@ pub(super) fn duration(key: &Key, value: Value<'_, '_>, problems: &mut Problems)
     let bare = |number: &str| {
         let plain = number.chars().all(|c| c.is_ascii_digit() || c == '.');
         let remedy = if plain {
-            format!("for seconds, write `{} = \"{}s\"`", key.name, shown(number))
+            let (unit, short) = duration::likely_unit(number);
+            format!("for {unit}, write `{} = \"{}{short}\"`", key.name, shown(number))
         } else {
             for_example(key)
         };
