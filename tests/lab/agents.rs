@@ -144,6 +144,8 @@ impl Agent {
     pub fn keepalived(lab: &Lab, host: usize, routers: &[Router]) -> Self {
         let (file, runtime) = (lab.file(&format!("{host}.conf")), lab.file(&format!("{host}.ka")));
         fs::write(&file, keepalived_conf(routers)).expect("a configuration file");
+        // A process id file of one that was killed stops the next one, if that process is not reaped yet.
+        fs::remove_dir_all(&runtime).ok();
         fs::create_dir_all(&runtime).expect("a folder");
         let program = path(&crate::common::tool("keepalived").expect("keepalived"));
         let mut words = vec![program, "-n".into(), "-l".into(), "-P".into(), "-f".into(), path(&file)];

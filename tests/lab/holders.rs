@@ -94,7 +94,11 @@ impl Holders {
                 return changes.iter().rfind(|change| change.address == address).map_or(0, |change| change.at);
             }
             let left = PATIENCE.checked_sub(begun.elapsed());
-            let left = left.unwrap_or_else(|| panic!("{address} should be at {hosts:?}, but is at {held:?}"));
+            let Some(left) = left else {
+                // What is told of a failed test reads the changes too.
+                drop(changes);
+                panic!("{address} should be at {hosts:?}, but is at {held:?}");
+            };
             changes = self.ledger.more.wait_timeout(changes, left).expect("nobody panicked over it").0;
         }
     }
