@@ -11,7 +11,7 @@ use super::settle;
 use crate::config::{Config, RouterConfig};
 use crate::report::{Event, Reason, WallClock, status};
 use crate::types::{CheckName, CheckResult, Discard, Instant, InterfaceFacts, InterfaceName, RouterName, Vrid};
-use crate::wire::{arp, ipv4, vrrp};
+use crate::wire::{announcement, ip, vrrp};
 
 /// What one host decides: all its virtual routers and what they share.
 #[derive(Debug)]
@@ -186,7 +186,7 @@ impl Agent {
     ) {
         let vrid = vrrp::vrid_of(bytes);
         let router = vrid.and_then(|vrid| self.by_vrid.get(&(interface, vrid)).copied());
-        let source = || ipv4::source_of(bytes).map(IpAddr::V4);
+        let source = || ip::source_of(bytes);
         match (vrrp::parse(bytes), router) {
             (Ok(packet), Some(number)) => {
                 self.at(now, effects, number, |router, world| router.hear(world, received.min(now), &packet));
@@ -213,7 +213,7 @@ impl Agent {
     }
 
     fn frame(&mut self, now: Instant, interface: InterfaceName, bytes: &[u8], effects: &mut Vec<Effect>) {
-        if let Some(heard) = arp::parse_gratuitous(bytes) {
+        if let Some(heard) = announcement::parse(bytes) {
             let leaving = |router: &Router| router.holding().is_leaving();
             self.each(now, effects, leaving, |router, world| router.hear_announcement(world, interface, heard));
         }

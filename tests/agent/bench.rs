@@ -8,11 +8,11 @@ use locum::config::{Config, RouterConfig, WhenUnhealthy};
 use locum::proto::{Agent, Effect, Input};
 use locum::report::{Event, Release, WallClock, status};
 use locum::types::{
-    AddressOutcome, Advertised, CheckResult, CheckSpec, Instant, InterfaceFacts, InterfaceName, Interval, IpNet,
-    MacAddr, Priority, RouterName, VirtualAddress, Vrid,
+    AddressOutcome, Advertised, CheckResult, CheckSpec, ChecksumForm, Family, Instant, InterfaceFacts, InterfaceName,
+    Interval, IpNet, MacAddr, Priority, RouterName, Version, VirtualAddress, Vrid,
 };
-use locum::wire::arp;
-use locum::wire::vrrp::{self, Advertisement, ChecksumForm};
+use locum::wire::vrrp::{self, Advertisement, Proof};
+use locum::wire::{announcement, arp, ip};
 
 pub const PEER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 3);
 pub const PEER_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 3]);
@@ -211,12 +211,14 @@ impl Bench {
 
 pub fn advert(source: Ipv4Addr, vrid: u8, priority: u8) -> Vec<u8> {
     let advertisement = Advertisement {
+        version: Version::V3,
         vrid: Vrid::new(vrid).unwrap(),
         advertised: Advertised::from_byte(priority),
         interval: Interval::from_centiseconds(100).unwrap(),
-        addresses: vec![Ipv4Addr::new(198, 51, 100, 10)],
+        addresses: vec![Ipv4Addr::new(198, 51, 100, 10).into()],
     };
-    vrrp::emit(&advertisement, source, ChecksumForm::PseudoHeader)
+    let group = ip::group(Family::Ipv4);
+    vrrp::emit(&advertisement, source.into(), group, ChecksumForm::PseudoHeader, Proof::None).unwrap()
 }
 
 /// Who it is about is said only where it is not `web`.
@@ -238,7 +240,7 @@ fn words(effect: &Effect) -> Option<String> {
         }
         Effect::AddAddresses { router, additions, .. } => {
             let nets = additions.iter().map(|addition| {
-                let heard = arp::parse_gratuitous(&addition.announcement).expect("an announcement");
+                let heard = announcement::parse(&addition.announcement).expect("an announcement");
                 assert_eq!(addition.address.addr(), heard.address);
                 IpNet::new(addition.address.addr(), addition.prefix).unwrap()
             });
@@ -252,7 +254,7 @@ fn words(effect: &Effect) -> Option<String> {
             Some(format!("{}remove {}{restore}", of(router), list(removals.iter().copied())))
         }
         Effect::Announce { router, frames, .. } => {
-            let address = |frame: &Vec<u8>| arp::parse_gratuitous(frame).expect("an announcement").address.to_string();
+            let address = |frame: &Vec<u8>| announcement::parse(frame).expect("an announcement").address.to_string();
             Some(format!("{}announce {}", of(router), frames.iter().map(address).collect::<Vec<_>>().join(" ")))
         }
         Effect::Stopped => Some("stopped".to_owned()),

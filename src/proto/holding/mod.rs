@@ -19,7 +19,7 @@ use super::interfaces::Interfaces;
 use crate::report::status::AddressState;
 use crate::report::{Event, Release};
 use crate::types::{AddressOutcome, Instant, InterfaceName, IpNet, MacAddr, RouterName, VirtualAddress};
-use crate::wire::arp::{self, Announcement};
+use crate::wire::announcement::{self, Announcement};
 
 /// What holding needs of its surroundings for one step.
 pub(crate) struct Ground<'a> {
@@ -156,8 +156,7 @@ impl Holding {
             Stage::Leaving(leaving) if own != Some(heard.mac) => leaving.began(),
             Stage::Leaving(_) | Stage::Nothing | Stage::Held => return,
         };
-        let claimed =
-            |slot: &Slot| slot.address.interface == interface && slot.address.net.addr() == IpAddr::V4(heard.address);
+        let claimed = |slot: &Slot| slot.address.interface == interface && slot.address.net.addr() == heard.address;
         let removed = self.remove(ground, claimed);
         if removed && !self.slots.iter().any(Slot::is_here) {
             self.finish(ground, Release::Announced(heard.mac), began);
@@ -422,11 +421,7 @@ fn tell_foreign(ground: &mut Ground<'_>, address: VirtualAddress) {
 }
 
 fn announcement(net: IpNet, mac: MacAddr) -> Vec<u8> {
-    match net {
-        IpNet::V4(net) => arp::gratuitous(net.addr(), mac),
-        // The configuration admits none.
-        IpNet::V6(_) => Vec::new(),
-    }
+    announcement::emit(Announcement { address: net.addr(), mac }, false)
 }
 
 fn with_prefix(net: IpNet, prefix: u8) -> IpNet {

@@ -6,12 +6,12 @@
 mod discards;
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 pub(crate) use discards::Discards;
 
-use crate::types::{Advertised, Instant, Interval};
-use crate::wire::vrrp::{ChecksumForm, Received};
+use crate::types::{Advertised, ChecksumForm, Instant, Interval};
+use crate::wire::vrrp::Received;
 
 /// More than any real group has; the one silent for longest makes room for a new one.
 const MAX_PEERS: usize = 32;
@@ -29,9 +29,9 @@ pub(crate) struct Peer {
 /// The peers of one virtual router.
 #[derive(Debug, Default)]
 pub(crate) struct Peers {
-    known: BTreeMap<Ipv4Addr, Peer>,
+    known: BTreeMap<IpAddr, Peer>,
     /// Whoever last advertised as Active.
-    active: Option<Ipv4Addr>,
+    active: Option<IpAddr>,
 }
 
 impl Peers {
@@ -60,10 +60,10 @@ impl Peers {
     /// Who was Active last, as far as was heard, with its last advert.
     pub(crate) fn active(&self) -> Option<(IpAddr, &Peer)> {
         let source = self.active?;
-        self.known.get(&source).map(|peer| (IpAddr::V4(source), peer))
+        self.known.get(&source).map(|peer| (source, peer))
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Ipv4Addr, &Peer)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&IpAddr, &Peer)> {
         self.known.iter()
     }
 }

@@ -6,9 +6,9 @@ use crate::proto::effect::Effect;
 use crate::proto::election::{Claim, Outcome, State};
 use crate::proto::holding::Departure;
 use crate::report::{Event, Reason, RouterState};
-use crate::types::{Advertised, Instant, IpNet};
+use crate::types::{Advertised, ChecksumForm, Instant, IpNet, Version};
 use crate::wire::ipv4;
-use crate::wire::vrrp::{self, Advertisement, ChecksumForm};
+use crate::wire::vrrp::{self, Advertisement, Proof};
 
 /// An unhealthy router that nobody relieved resigns anew this often, so that a backup that does not preempt
 /// gets its turn.
@@ -107,10 +107,11 @@ impl Router {
     /// Built from the values of this moment, never kept.
     fn send(&mut self, world: &mut World<'_>, advertised: Advertised) {
         let ipv4 = |net: &IpNet| match net {
-            IpNet::V4(net) => Some(net.addr()),
+            IpNet::V4(net) => Some(IpAddr::V4(net.addr())),
             IpNet::V6(_) => None,
         };
         let advertisement = Advertisement {
+            version: Version::V3,
             vrid: self.config.vrid,
             advertised,
             interval: self.config.advert_interval,
@@ -118,12 +119,16 @@ impl Router {
         };
         self.troubles.sending();
         self.counters.adverts_sent += 1;
-        let source = self.election.params().source;
-        world.effects.push(Effect::SendAdvert {
-            router: self.name.clone(),
-            interface: self.config.interface,
-            destination: ipv4::VRRP_GROUP,
-            packet: vrrp::emit(&advertisement, source, ChecksumForm::PseudoHeader),
-        });
+        let (source, destination) = (self.election.params().source, ipv4::VRRP_GROUP);
+        let form = ChecksumForm::PseudoHeader;
+        match vrrp::emit(&advertisement, source.into(), destination.into(), form, Proof::None) {
+            Ok(packet) => world.effects.push(Effect::SendAdvert {
+                router: self.name.clone(),
+                interface: self.config.interface,
+                destination,
+                packet,
+            }),
+            Err(unsendable) => self.note_unsent(world.now, unsendable.to_string()),
+        }
     }
 }

@@ -20,8 +20,9 @@ use crate::config::RouterConfig;
 use crate::report::{Event, Reason, RouterState};
 use crate::types::{
     AddressOutcome, Advertised, CheckName, CheckResult, Discard, Instant, InterfaceName, IpNet, Priority, RouterName,
+    Version,
 };
-use crate::wire::arp::Announcement;
+use crate::wire::announcement::Announcement;
 use crate::wire::vrrp::{Advertisement, Received};
 
 /// Nobody is waited for longer, however slow the adverts.
@@ -190,11 +191,10 @@ impl Router {
 
     /// A valid advert of this VRID.
     pub(crate) fn hear(&mut self, world: &mut World<'_>, received_at: Instant, received: &Received) {
-        let source = received.source;
-        if source == self.election.params().source {
-            self.discard(world, Discard::OwnPacket, Some(IpAddr::V4(source)));
-            return;
-        }
+        let source = match self.expected(received) {
+            Ok(source) => source,
+            Err(reason) => return self.discard(world, reason, Some(received.source)),
+        };
         self.peers.hear(received_at, received);
         let Advertisement { advertised, interval, .. } = received.advertisement;
         self.counters.adverts_received += 1;
@@ -208,6 +208,19 @@ impl Router {
         }
         let outcome = self.election.hear(world.now, received_at, source, advertised, interval);
         self.follow(world, outcome, Some((source, advertised)));
+    }
+
+    /// The source of an advert that came the way this router is set up.
+    fn expected(&self, received: &Received) -> Result<Ipv4Addr, Discard> {
+        let IpAddr::V4(source) = received.source else {
+            return Err(Discard::Destination);
+        };
+        match received.advertisement.version {
+            Version::V2 => Err(Discard::Version),
+            Version::V3 if !received.is_multicast() => Err(Discard::Destination),
+            Version::V3 if source == self.election.params().source => Err(Discard::OwnPacket),
+            Version::V3 => Ok(source),
+        }
     }
 
     /// A packet of this VRID that was thrown away.
@@ -232,10 +245,14 @@ impl Router {
 
     /// An advert did not leave.
     pub(crate) fn send_failed(&mut self, world: &mut World<'_>, error: String) {
+        self.note_unsent(world.now, error);
+        self.review(world);
+    }
+
+    fn note_unsent(&mut self, now: Instant, error: String) {
         self.counters.send_errors += 1;
         let patience = election::active_down_interval(self.config.priority, self.config.advert_interval);
-        self.troubles.send_failed(world.now, self.config.interface, error, patience);
-        self.review(world);
+        self.troubles.send_failed(now, self.config.interface, error, patience);
     }
 
     /// The sockets of its interface could not be opened.
