@@ -8,7 +8,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use locum::config::{Config, Diagnostic, Parsed, Related, Severity, WhenUnhealthy, keys, parse, render, summary};
+use locum::config::{
+    AuthMode, Config, Diagnostic, Parsed, Related, Severity, WhenUnhealthy, keys, parse, render, summary,
+};
 use locum::types::{CheckName, RouterName};
 use proptest::prelude::*;
 
@@ -244,6 +246,92 @@ fn the_table_of_keys_tells_the_truth() {
     }
 }
 
+/// The same for the tables that stand in others.
+#[test]
+fn the_tables_within_tables_tell_the_truth() {
+    let router = "[virtual_router.web]\ninterface = \"eth0\"\nvrid = 51\naddresses = [\"192.0.2.10/24\"]\n";
+    let auth = |without: &str| {
+        let lines = keys::VIRTUAL_ROUTER_AUTH.keys.iter().filter(|key| key.name != without);
+        let body: String = lines.map(|key| format!("{} = {}\n", key.name, key.example)).collect();
+        format!("{router}[virtual_router.web.auth]\n{body}")
+    };
+    assert!(valid(&auth("")).routers[&router_name()].auth.is_some());
+    for key in keys::VIRTUAL_ROUTER_AUTH.keys {
+        assert_eq!(key.default, keys::Default::Required);
+        let diagnostics = parse(&auth(key.name), "host").expect_err(key.name);
+        assert!(diagnostics.iter().any(|d| d.message.contains(&format!("`{}`", key.name))), "{}", key.name);
+    }
+    for key in keys::AUTH_KEY.keys {
+        assert_eq!(key.default, keys::Default::Required);
+        let element = keys::AUTH_KEY.keys.iter().filter(|other| other.name != key.name);
+        let element: Vec<String> = element.map(|key| format!("{} = {}", key.name, key.example)).collect();
+        let text = format!("{}keys = [{{ {} }}]\n", auth("keys"), element.join(", "));
+        let diagnostics = parse(&text, "host").expect_err(key.name);
+        assert!(diagnostics.iter().any(|d| d.message.contains(&format!("`{}`", key.name))), "{}", key.name);
+    }
+}
+
+fn router_name() -> RouterName {
+    router("web")
+}
+
+#[test]
+fn authentication_is_read_as_written() {
+    let config = valid(
+        r#"
+        [virtual_router.web]
+        interface = "eth0"
+        vrid = 51
+        addresses = ["192.0.2.10/24"]
+
+        [virtual_router.web.auth]
+        mode = "receive-only"
+        active_key = 255
+        keys = [{ id = 255, file = "/etc/locum/keys/new" }, { id = 1, file = "/etc/locum/keys/old" }]
+        "#,
+    );
+    let auth = config.routers[&router("web")].auth.as_ref().expect("it is there");
+    assert_eq!((auth.mode, auth.active_key.get()), (AuthMode::ReceiveOnly, 255));
+    let keys: Vec<(u8, &str)> = auth.keys.iter().map(|(id, file)| (id.get(), file.to_str().expect("ASCII"))).collect();
+    assert_eq!(keys, [(1, "/etc/locum/keys/old"), (255, "/etc/locum/keys/new")]);
+    let files: Vec<&Path> = config.key_files().into_iter().collect();
+    assert_eq!(files, [Path::new("/etc/locum/keys/new"), Path::new("/etc/locum/keys/old")]);
+    assert!(config.secrets.is_empty());
+}
+
+/// Whoever writes the key itself into the file, be it rightly quoted or not, does not find it in a log.
+#[test]
+fn no_message_repeats_what_may_be_a_key() {
+    const SECRET: &str = "5f3e-horse-battery-staple-correct-0a1b";
+    let head = "[virtual_router.web]\ninterface = \"eth0\"\nvrid = 51\naddresses = [\"192.0.2.10/24\"]\n";
+    let mut told = 0;
+    for line in [
+        "pass = \"KEY\"",
+        "auth_pass = KEY",
+        "auth = \"KEY\"",
+        "auth = { mode = \"enforce\", active_key = \"KEY\", keys = [] }",
+        "auth = { mode = \"enforce\", active_key = 1, keys = \"KEY\" }",
+        "auth = { mode = \"enforce\", active_key = 1, keys = [\"KEY\"] }",
+        "auth = { mode = \"enforce\", active_key = 1, keys = [{ id = 1, file = \"KEY\" }] }",
+        "auth = { mode = \"enforce\", active_key = 1, keys = [{ id = 1, file = \"hex:KEY\" }] }",
+        "auth = { mode = \"enforce\", active_key = 1, keys = [{ id = 1, key = \"KEY\" }] }",
+        "auth = { mode = \"enforce\", active_key = 1, keys = [{ id = 1, file = KEY }] }",
+        "[virtual_router.web.auth]\nkey = \"KEY\"",
+        "[virtual_router.web.auth]\nkeys = [{ id = \"KEY\", file = \"/etc/locum/keys/web\" }]",
+        "[virtual_router.web.auth]\nfile = KEY",
+        "secret = 'KEY",
+    ] {
+        let source = format!("{head}{}\n", line.replace("KEY", SECRET));
+        let diagnostics = parse(&source, "host").expect_err(line);
+        let text = render(&diagnostics, "locum.toml", &source, false) + &summary(&diagnostics, "locum.toml", &source);
+        for part in ["horse", "battery", "staple"] {
+            assert!(!text.contains(part), "{line}:\n{text}");
+        }
+        told += diagnostics.len();
+    }
+    assert!(told >= 14);
+}
+
 fn own_line(table: &keys::Table, key: &keys::Key, value: &str) -> String {
     let header = table.header.replace("NAME", "haproxy");
     match table.keys.contains(key) {
@@ -329,7 +417,11 @@ fn the_shipped_file_is_valid_and_does_nothing() {
     let config = valid(&uncommented(SHIPPED));
     assert_eq!((config.routers.len(), config.checks.len()), (1, 1));
     for key in keys::TABLES.iter().flat_map(|table| table.keys) {
-        assert!(SHIPPED.lines().any(|line| line.starts_with(&format!("#{} = ", key.name))), "{} is shown", key.name);
+        let shown = match key.kind {
+            keys::Kind::Table => format!("#[virtual_router.web.{}]", key.name),
+            _ => format!("#{} = ", key.name),
+        };
+        assert!(SHIPPED.lines().any(|line| line.starts_with(&shown)), "{} is shown", key.name);
     }
 }
 
@@ -472,6 +564,7 @@ proptest! {
             message: "m".to_owned(),
             remedy: None,
             related: Some(Related { span: other..other + other_length, label: "r".to_owned() }),
+            unquoted: false,
         };
         let told = render(std::slice::from_ref(&diagnostic), "locum.toml", &source, false);
         let (line, column) = diagnostic.position(&source);

@@ -37,6 +37,12 @@ pub enum Kind {
     Interfaces,
     /// An array of a program's absolute path and its arguments.
     Command,
+    /// A table of its own.
+    Table,
+    /// An array of tables, each with the id of a key and its file.
+    Keys,
+    /// The absolute path of a file.
+    File,
 }
 
 /// One key.
@@ -186,6 +192,60 @@ pub const WHEN_UNHEALTHY: Key = Key {
     doc: "What an unhealthy node does while no other node takes over: hold the addresses, or release them.",
 };
 
+/// `virtual_router.NAME.auth`
+pub const AUTH: Key = Key {
+    name: "auth",
+    kind: Kind::Table,
+    default: Default::Words("none: adverts are not authenticated"),
+    example: "{ mode = \"enforce\", active_key = 1, keys = [{ id = 1, file = \"/etc/locum/keys/web\" }] }",
+    doc: "How adverts are authenticated, in a table of its own.",
+};
+
+/// `virtual_router.NAME.auth.mode`
+pub const AUTH_MODE: Key = Key {
+    name: "mode",
+    kind: Kind::Choice(&["enforce", "permissive", "receive-only"]),
+    default: Default::Required,
+    example: "\"enforce\"",
+    doc: "Whether adverts must be authenticated; the other two are steps on the way there.",
+};
+
+/// `virtual_router.NAME.auth.active_key`
+pub const ACTIVE_KEY: Key = Key {
+    name: "active_key",
+    kind: Kind::Integer { min: 1, max: 255 },
+    default: Default::Required,
+    example: "1",
+    doc: "The id of the key that this node's own adverts are sent under.",
+};
+
+/// `virtual_router.NAME.auth.keys`
+pub const AUTH_KEYS: Key = Key {
+    name: "keys",
+    kind: Kind::Keys,
+    default: Default::Required,
+    example: "[{ id = 1, file = \"/etc/locum/keys/web\" }]",
+    doc: "The keys that adverts may come under, the same on all nodes.",
+};
+
+/// `virtual_router.NAME.auth.keys.id`
+pub const KEY_ID: Key = Key {
+    name: "id",
+    kind: Kind::Integer { min: 1, max: 255 },
+    default: Default::Required,
+    example: "1",
+    doc: "The number that an advert names the key by.",
+};
+
+/// `virtual_router.NAME.auth.keys.file`
+pub const KEY_FILE: Key = Key {
+    name: "file",
+    kind: Kind::File,
+    default: Default::Required,
+    example: "\"/etc/locum/keys/web\"",
+    doc: "The file with the key, 32 to 64 bytes of ASCII or `hex:` and digits, that nobody else may read.",
+};
+
 /// `check.NAME.script`
 pub const SCRIPT: Key = Key {
     name: "script",
@@ -261,6 +321,7 @@ pub const VIRTUAL_ROUTER: Table = Table {
         CHECKS,
         TRACK_INTERFACES,
         WHEN_UNHEALTHY,
+        AUTH,
     ],
     doc: "An election and the addresses it moves.",
 };
@@ -273,7 +334,22 @@ pub const CHECK: Table = Table {
     doc: "A program that says whether this node is fit to hold addresses.",
 };
 
-/// All tables.
+/// `[virtual_router.NAME.auth]`
+pub const VIRTUAL_ROUTER_AUTH: Table = Table {
+    name: "auth",
+    header: "[virtual_router.NAME.auth]",
+    keys: &[AUTH_MODE, ACTIVE_KEY, AUTH_KEYS],
+    doc: "How the adverts of a virtual router are authenticated.",
+};
+
+/// An element of `keys` in `[virtual_router.NAME.auth]`
+pub const AUTH_KEY: Table =
+    Table { name: "keys", header: "keys = [{ id = ID, file = FILE }]", keys: &[KEY_ID, KEY_FILE], doc: "A key." };
+
+/// The tables that stand in others.
+pub const INNER_TABLES: [Table; 2] = [VIRTUAL_ROUTER_AUTH, AUTH_KEY];
+
+/// All tables of the top level.
 pub const TABLES: [Table; 3] = [NODE, VIRTUAL_ROUTER, CHECK];
 
 impl Key {
@@ -289,7 +365,10 @@ impl Key {
             | Kind::Addresses
             | Kind::Checks
             | Kind::Interfaces
-            | Kind::Command => (i64::MIN, i64::MAX),
+            | Kind::Command
+            | Kind::Table
+            | Kind::Keys
+            | Kind::File => (i64::MIN, i64::MAX),
         }
     }
 
@@ -305,7 +384,10 @@ impl Key {
             | Kind::Addresses
             | Kind::Checks
             | Kind::Interfaces
-            | Kind::Command => (Duration::ZERO, Duration::MAX),
+            | Kind::Command
+            | Kind::Table
+            | Kind::Keys
+            | Kind::File => (Duration::ZERO, Duration::MAX),
         }
     }
 
@@ -321,24 +403,29 @@ impl Key {
             | Kind::Addresses
             | Kind::Checks
             | Kind::Interfaces
-            | Kind::Command => &[],
+            | Kind::Command
+            | Kind::Table
+            | Kind::Keys
+            | Kind::File => &[],
         }
     }
 
     /// What its value is called in messages.
     pub(super) fn noun(&self) -> &'static str {
         match self.kind {
-            Kind::Name | Kind::Interface | Kind::Choice(_) => "a string",
+            Kind::Name | Kind::Interface | Kind::Choice(_) | Kind::File => "a string",
             Kind::Integer { .. } => "an integer",
             Kind::Boolean => "true or false",
             Kind::Duration { .. } => "a string with a unit",
             Kind::Addresses | Kind::Checks | Kind::Interfaces | Kind::Command => "an array of strings",
+            Kind::Table => "a table",
+            Kind::Keys => "an array of tables",
         }
     }
 }
 
 /// keepalived's words for what a table here has under another name, or does not need.
-const KEEPALIVED: [(&str, &str); 15] = [
+const KEEPALIVED: [(&str, &str); 17] = [
     ("virtual_router_id", "the key is called `vrid`"),
     ("advert_int", "the key is called `advert_interval`"),
     ("virtual_ipaddress", "the key is called `addresses`"),
@@ -354,7 +441,15 @@ const KEEPALIVED: [(&str, &str); 15] = [
     ("router_id", "the key is called `name` and belongs in `[node]`"),
     ("interval_ms", "the key is called `interval`, with the unit in its value: \"500ms\""),
     ("command", "the key is called `script`"),
+    ("auth_hmac", "the table is called `[virtual_router.NAME.auth]`"),
+    ("key", "write `keys = [{ id = 1, file = \"/etc/locum/keys/web\" }]`"),
 ];
+
+/// Whether a line may hold a secret, by its text: then no message repeats any of it.
+pub(super) fn may_hold_secret(text: &str) -> bool {
+    let text = text.to_lowercase();
+    ["hex:", "pass", "secret", "key", "auth", "file"].iter().any(|word| text.contains(word))
+}
 
 /// What to do about an unknown key; `valid` are the names that can stand in its place.
 pub(super) fn remedy_for_unknown(word: &str, valid: &[&'static str]) -> String {
@@ -364,7 +459,7 @@ pub(super) fn remedy_for_unknown(word: &str, valid: &[&'static str]) -> String {
     if let Some(near) = nearest(word, valid.iter().copied()) {
         return format!("did you mean `{near}`?");
     }
-    let elsewhere = TABLES.iter().find(|table| table.keys.iter().any(|key| key.name == word));
+    let elsewhere = TABLES.iter().chain(&INNER_TABLES).find(|table| table.keys.iter().any(|key| key.name == word));
     match elsewhere {
         Some(table) => format!("`{word}` belongs in `{}`", table.header),
         None if valid.len() == 1 => format!("only {} can stand here", either(valid)),
@@ -412,7 +507,7 @@ mod tests {
             ("track_interface", Some("track_interfaces")),
             ("when_unhealty", Some("when_unhealthy")),
             ("lease", None),
-            ("auth", None),
+            ("auth", Some("auth")),
             ("family", None),
             ("source", None),
             ("xyz", None),
@@ -431,7 +526,7 @@ mod tests {
 
     #[test]
     fn names_are_unique_and_documented() {
-        for table in TABLES {
+        for table in TABLES.iter().chain(&INNER_TABLES) {
             for (index, key) in table.keys.iter().enumerate() {
                 assert!(!table.keys[..index].iter().any(|other| other.name == key.name), "{}", key.name);
                 assert!(key.doc.ends_with('.') && !key.doc.contains('\n'), "{}", key.name);

@@ -4,10 +4,11 @@
 //! Does not belong here: reading files (`io`) and whether the system has what a key names.
 //!
 //! `keys` is the table of everything that can stand in a file; `table` and `value` read by it, `address` and
-//! `duration` know their notations; `router` and `check` read one section each, `cross` holds sections against
+//! `duration` know their notations; `router`, `auth` and `check` read one section each, `cross` holds sections against
 //! each other, `syntax` words the TOML parser's errors, `diagnostic` and `render` carry and print the problems.
 
 mod address;
+mod auth;
 mod check;
 mod cross;
 mod diagnostic;
@@ -22,6 +23,6 @@ mod table;
 mod value;
 
 pub use diagnostic::{Diagnostic, Related, Severity};
-pub use model::{Config, RouterConfig, WhenUnhealthy};
+pub use model::{AuthConfig, AuthMode, Config, RouterConfig, Secrets, WhenUnhealthy};
 pub use parse::{Parsed, parse};
 pub use render::{render, summary};

@@ -4,9 +4,10 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::address;
+use super::auth;
 use super::diagnostic::{Diagnostic, Problems, Reported, shown};
 use super::keys::{self, Key};
-use super::model::{RouterConfig, WhenUnhealthy};
+use super::model::{AuthConfig, RouterConfig, WhenUnhealthy};
 use super::table::{Named, Section, Value};
 use super::value::{self, List, NAME_RULE};
 use crate::types::{
@@ -39,6 +40,7 @@ pub(super) struct Draft {
     preempt_delay: Result<Option<Spanned<Duration>>, Reported>,
     track_interfaces: List<InterfaceName>,
     when_unhealthy: Result<Option<Spanned<WhenUnhealthy>>, Reported>,
+    auth: Result<Option<Spanned<AuthConfig>>, Reported>,
 }
 
 impl Draft {
@@ -59,6 +61,9 @@ impl Draft {
             checks: or_nothing(section.optional(&keys::CHECKS, problems, checks)),
             track_interfaces: or_nothing(section.optional(&keys::TRACK_INTERFACES, problems, interfaces)),
             when_unhealthy: section.optional(&keys::WHEN_UNHEALTHY, problems, when_unhealthy),
+            auth: section.optional(&keys::AUTH, problems, |_, value, problems| {
+                problems.unquoted(|problems| auth::read(&section.title, value, problems))
+            }),
         };
         draft.contradictions(section, problems);
         draft
@@ -108,6 +113,7 @@ impl Draft {
             checks,
             track_interfaces: tracked.into_iter().filter(|name| *name != interface).collect(),
             when_unhealthy: self.when_unhealthy.ok()?.map_or(WhenUnhealthy::Hold, Spanned::into_inner),
+            auth: self.auth.ok()?.map(Spanned::into_inner),
         };
         Some((self.name.ok()?, config))
     }

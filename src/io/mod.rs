@@ -12,6 +12,7 @@ pub mod clock;
 pub mod echo;
 pub mod files;
 pub mod interruption;
+pub mod keys;
 pub mod lan;
 pub mod namespace;
 pub mod netlink;

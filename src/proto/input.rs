@@ -6,6 +6,11 @@ use crate::types::{AddressOutcome, CheckName, CheckResult, Instant, InterfaceFac
 pub enum Input<'a> {
     /// Nothing but time has passed.
     Tick,
+    /// What the wall clock shows now: nanoseconds since 1970 (UTC). To be told before a packet is.
+    WallClock {
+        /// The reading.
+        unix_nanos: u64,
+    },
     /// An IPv4 packet of protocol 112, from its IP header on, as it stood on the interface.
     Packet {
         /// Where it was heard.

@@ -6,6 +6,7 @@
 #![deny(clippy::wildcard_enum_match_arm, clippy::match_wildcard_for_single_variants)]
 
 mod address;
+mod authentication;
 mod check;
 mod checksum;
 mod discard;
@@ -23,6 +24,7 @@ mod version;
 mod vrid;
 
 pub use address::VirtualAddress;
+pub use authentication::{Freshness, Heard, KeyId, Mark, Secret, SecretError, Sequence, WallOffsets};
 pub use check::{CheckResult, CheckSpec};
 pub use checksum::ChecksumForm;
 pub use discard::Discard;

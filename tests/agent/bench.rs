@@ -11,7 +11,7 @@ use locum::types::{
     AddressOutcome, Advertised, CheckResult, CheckSpec, ChecksumForm, Family, Instant, InterfaceFacts, InterfaceName,
     Interval, IpNet, MacAddr, Priority, RouterName, Version, VirtualAddress, Vrid,
 };
-use locum::wire::vrrp::{self, Advertisement, Proof};
+use locum::wire::vrrp::{self, Advertisement, Proof, Tail};
 use locum::wire::{announcement, arp, ip};
 
 pub const PEER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 3);
@@ -49,6 +49,7 @@ pub fn router(vrid: u8, priority: u8, addresses: &[&str]) -> RouterConfig {
         checks: Vec::new(),
         track_interfaces: Vec::new(),
         when_unhealthy: WhenUnhealthy::Hold,
+        auth: None,
     }
 }
 
@@ -66,7 +67,7 @@ pub fn check(weight: Option<i16>) -> CheckSpec {
 
 pub fn config(routers: &[(&str, RouterConfig)]) -> Config {
     let routers = routers.iter().map(|(name, router)| (name.parse().unwrap(), router.clone()));
-    Config { node: "lb1".to_owned(), routers: routers.collect(), checks: BTreeMap::new() }
+    Config { node: "lb1".to_owned(), routers: routers.collect(), checks: BTreeMap::new(), secrets: BTreeMap::new() }
 }
 
 /// The node's interface as the kernel tells of it.
@@ -235,8 +236,13 @@ fn words(effect: &Effect) -> Option<String> {
     match effect {
         Effect::Listen { .. } | Effect::Unlisten { .. } => None,
         Effect::SendAdvert { router, packet, .. } => {
-            let advertised = vrrp::parse(packet).expect("a valid advert").advertisement.advertised;
-            Some(format!("{}advert {}", of(router), advertised.byte()))
+            let sent = vrrp::parse(packet).expect("a valid advert");
+            let sealed = match &sent.tail {
+                Tail::Nothing => "",
+                Tail::Trailer(_) => " sealed",
+                Tail::Unknown => panic!("bytes behind the message"),
+            };
+            Some(format!("{}advert {}{sealed}", of(router), sent.advertisement.advertised.byte()))
         }
         Effect::AddAddresses { router, additions, .. } => {
             let nets = additions.iter().map(|addition| {
@@ -278,6 +284,9 @@ fn words(effect: &Effect) -> Option<String> {
         }
         Effect::Tell(Event::PriorityChanged { router, from, to }) => {
             Some(format!("{}priority {from} -> {to}", of(router)))
+        }
+        Effect::Tell(Event::ClocksApart { peer, behind_ms, .. }) => {
+            Some(format!("clock of {peer} behind by {behind_ms} ms"))
         }
         Effect::Tell(Event::Discarded { reason, suppressed, .. }) => {
             Some(format!("discarded {} and {suppressed} more", reason.token()))

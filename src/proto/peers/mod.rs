@@ -1,14 +1,21 @@
-//! Who else was heard, and what was thrown away.
+//! Who else was heard, whether it is who it says it is, and what was thrown away.
 //!
-//! Belongs here: memory of peers, counters of discards, and how often they are told. Does not belong here:
-//! what a valid advert means (`election`).
+//! Belongs here: memory of peers, keys and what was sent and heard under them, counters of discards, and how often they
+//! are told. Does not belong here: what a valid advert means (`election`).
 
+mod authentication;
 mod discards;
+mod freshness;
+mod strangers;
+mod wall;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+pub(crate) use authentication::{Authentication, Sealing, Standing};
 pub(crate) use discards::Discards;
+pub(crate) use strangers::Strangers;
+pub(crate) use wall::Wall;
 
 use crate::types::{Advertised, ChecksumForm, Instant, Interval};
 use crate::wire::vrrp::Received;
@@ -22,6 +29,7 @@ pub(crate) struct Peer {
     pub(crate) advertised: Advertised,
     pub(crate) interval: Interval,
     pub(crate) checksum: ChecksumForm,
+    pub(crate) standing: Standing,
     pub(crate) heard_at: Instant,
     pub(crate) adverts: u64,
 }
@@ -36,7 +44,7 @@ pub(crate) struct Peers {
 
 impl Peers {
     /// Remembers a valid advert.
-    pub(crate) fn hear(&mut self, received_at: Instant, received: &Received) {
+    pub(crate) fn hear(&mut self, received_at: Instant, received: &Received, standing: Standing) {
         let advertisement = &received.advertisement;
         if !self.known.contains_key(&received.source) && self.known.len() >= MAX_PEERS {
             let oldest = self.known.iter().min_by_key(|(_, peer)| peer.heard_at).map(|(source, _)| *source);
@@ -47,6 +55,7 @@ impl Peers {
             advertised: advertisement.advertised,
             interval: advertisement.interval,
             checksum: received.checksum,
+            standing,
             heard_at: received_at,
             adverts: adverts + 1,
         };

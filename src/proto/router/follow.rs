@@ -5,10 +5,11 @@ use super::{Mode, Router, World};
 use crate::proto::effect::Effect;
 use crate::proto::election::{Claim, Outcome, State};
 use crate::proto::holding::Departure;
+use crate::proto::peers::Sealing;
 use crate::report::{Event, Reason, RouterState};
 use crate::types::{Advertised, ChecksumForm, Instant, IpNet, Version};
 use crate::wire::ipv4;
-use crate::wire::vrrp::{self, Advertisement, Proof};
+use crate::wire::vrrp::{self, Advertisement, Proof, Unsendable};
 
 /// An unhealthy router that nobody relieved resigns anew this often, so that a backup that does not preempt
 /// gets its turn.
@@ -120,15 +121,31 @@ impl Router {
         self.troubles.sending();
         self.counters.adverts_sent += 1;
         let (source, destination) = (self.election.params().source, ipv4::VRRP_GROUP);
-        let form = ChecksumForm::PseudoHeader;
-        match vrrp::emit(&advertisement, source.into(), destination.into(), form, Proof::None) {
-            Ok(packet) => world.effects.push(Effect::SendAdvert {
-                router: self.name.clone(),
-                interface: self.config.interface,
-                destination,
-                packet,
-            }),
-            Err(unsendable) => self.note_unsent(world.now, unsendable.to_string()),
+        for sealing in self.authentication.seals(world.now, world.wall, self.config.advert_interval) {
+            match packet(&advertisement, (source.into(), destination.into()), sealing.as_ref()) {
+                Ok(packet) => world.effects.push(Effect::SendAdvert {
+                    router: self.name.clone(),
+                    interface: self.config.interface,
+                    destination,
+                    packet,
+                }),
+                Err(unsendable) => self.note_unsent(world.now, unsendable.to_string()),
+            }
+        }
+    }
+}
+
+fn packet(
+    advertisement: &Advertisement,
+    (source, destination): (IpAddr, IpAddr),
+    sealing: Option<&Sealing>,
+) -> Result<Vec<u8>, Unsendable> {
+    let form = ChecksumForm::PseudoHeader;
+    match sealing {
+        None => vrrp::emit(advertisement, source, destination, form, Proof::None),
+        Some(sealing) => {
+            let trailer = |message: &[u8]| sealing.trailer(source, message);
+            vrrp::emit(advertisement, source, destination, form, Proof::Trailer(&trailer))
         }
     }
 }
