@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+mod auth;
+
+pub use auth::{ACTIVE_KEY, AUTH_KEY, AUTH_KEYS, AUTH_MODE, KEY_FILE, KEY_ID, PASS, VIRTUAL_ROUTER_AUTH};
+
 use super::diagnostic::either;
 
 /// What a value must look like.
@@ -29,8 +33,14 @@ pub enum Kind {
     },
     /// One of a few strings.
     Choice(&'static [&'static str]),
-    /// An array of addresses with prefix length.
+    /// An array of addresses with prefix length, or of tables with one.
     Addresses,
+    /// An address with prefix length.
+    Address,
+    /// The address of a host.
+    Host,
+    /// An array of addresses of hosts.
+    Hosts,
     /// An array of names of checks.
     Checks,
     /// An array of names of interfaces.
@@ -43,6 +53,8 @@ pub enum Kind {
     Keys,
     /// The absolute path of a file.
     File,
+    /// Version 2's password of 1 to 8 bytes.
+    Password,
 }
 
 /// One key.
@@ -99,7 +111,7 @@ pub const INTERFACE: Key = Key {
     kind: Kind::Interface,
     default: Default::Required,
     example: "\"eth0\"",
-    doc: "The interface that carries the adverts and the addresses.",
+    doc: "The interface that carries the adverts, and the addresses unless they say otherwise.",
 };
 
 /// `virtual_router.NAME.vrid`
@@ -129,6 +141,33 @@ pub const ADDRESSES: Key = Key {
     doc: "The addresses to hold, each with its prefix length, in the same order on all nodes.",
 };
 
+/// `virtual_router.NAME.addresses.address`
+pub const ADDRESS: Key = Key {
+    name: "address",
+    kind: Kind::Address,
+    default: Default::Required,
+    example: "\"192.0.2.10/24\"",
+    doc: "The address with its prefix length.",
+};
+
+/// `virtual_router.NAME.addresses.interface`
+pub const ADDRESS_INTERFACE: Key = Key {
+    name: "interface",
+    kind: Kind::Interface,
+    default: Default::Words("the interface of the adverts"),
+    example: "\"eth1\"",
+    doc: "The interface that carries the address.",
+};
+
+/// `virtual_router.NAME.addresses.advertise`
+pub const ADVERTISE: Key = Key {
+    name: "advertise",
+    kind: Kind::Boolean,
+    default: Default::Words("true for the family of the adverts, false for the other"),
+    example: "false",
+    doc: "Whether adverts list the address; `false` for those in keepalived's `virtual_ipaddress_excluded`.",
+};
+
 /// `virtual_router.NAME.advert_interval`
 pub const ADVERT_INTERVAL: Key = Key {
     name: "advert_interval",
@@ -141,10 +180,46 @@ pub const ADVERT_INTERVAL: Key = Key {
 /// `virtual_router.NAME.version`
 pub const VERSION: Key = Key {
     name: "version",
-    kind: Kind::Integer { min: 3, max: 3 },
+    kind: Kind::Integer { min: 2, max: 3 },
     default: Default::Value("3"),
     example: "3",
-    doc: "The version of VRRP.",
+    doc: "The version of VRRP, the same on all nodes; 2 only for old peers, over IPv4 and in whole seconds.",
+};
+
+/// `virtual_router.NAME.family`
+pub const FAMILY: Key = Key {
+    name: "family",
+    kind: Kind::Choice(&["ipv4", "ipv6"]),
+    default: Default::Words("ipv4 if an IPv4 address is listed, else ipv6"),
+    example: "\"ipv4\"",
+    doc: "Which family carries the adverts, the same on all nodes; addresses of the other one are held all the same.",
+};
+
+/// `virtual_router.NAME.source`
+pub const SOURCE: Key = Key {
+    name: "source",
+    kind: Kind::Host,
+    default: Default::Words("the interface's first IPv4 address, or its link-local IPv6 address"),
+    example: "\"192.0.2.2\"",
+    doc: "The address of this node that adverts come from.",
+};
+
+/// `virtual_router.NAME.unicast_peers`
+pub const UNICAST_PEERS: Key = Key {
+    name: "unicast_peers",
+    kind: Kind::Hosts,
+    default: Default::Words("none: adverts go to all by multicast"),
+    example: "[\"192.0.2.3\"]",
+    doc: "The other nodes' addresses, where there is no multicast: adverts go to them and are accepted from them alone.",
+};
+
+/// `virtual_router.NAME.checksum`
+pub const CHECKSUM: Key = Key {
+    name: "checksum",
+    kind: Kind::Choice(&["pseudo-header", "message"]),
+    default: Default::Value("\"pseudo-header\""),
+    example: "\"pseudo-header\"",
+    doc: "How version 3 over IPv4 makes its checksum: as keepalived and FRR do, or over the message alone.",
 };
 
 /// `virtual_router.NAME.preempt`
@@ -199,51 +274,6 @@ pub const AUTH: Key = Key {
     default: Default::Words("none: adverts are not authenticated"),
     example: "{ mode = \"enforce\", active_key = 1, keys = [{ id = 1, file = \"/etc/locum/keys/web\" }] }",
     doc: "How adverts are authenticated, in a table of its own.",
-};
-
-/// `virtual_router.NAME.auth.mode`
-pub const AUTH_MODE: Key = Key {
-    name: "mode",
-    kind: Kind::Choice(&["enforce", "permissive", "receive-only"]),
-    default: Default::Required,
-    example: "\"enforce\"",
-    doc: "Whether adverts must be authenticated; the other two are steps on the way there.",
-};
-
-/// `virtual_router.NAME.auth.active_key`
-pub const ACTIVE_KEY: Key = Key {
-    name: "active_key",
-    kind: Kind::Integer { min: 1, max: 255 },
-    default: Default::Required,
-    example: "1",
-    doc: "The id of the key that this node's own adverts are sent under.",
-};
-
-/// `virtual_router.NAME.auth.keys`
-pub const AUTH_KEYS: Key = Key {
-    name: "keys",
-    kind: Kind::Keys,
-    default: Default::Required,
-    example: "[{ id = 1, file = \"/etc/locum/keys/web\" }]",
-    doc: "The keys that adverts may come under, the same on all nodes.",
-};
-
-/// `virtual_router.NAME.auth.keys.id`
-pub const KEY_ID: Key = Key {
-    name: "id",
-    kind: Kind::Integer { min: 1, max: 255 },
-    default: Default::Required,
-    example: "1",
-    doc: "The number that an advert names the key by.",
-};
-
-/// `virtual_router.NAME.auth.keys.file`
-pub const KEY_FILE: Key = Key {
-    name: "file",
-    kind: Kind::File,
-    default: Default::Required,
-    example: "\"/etc/locum/keys/web\"",
-    doc: "The file with the key, 32 to 64 bytes of ASCII or `hex:` and digits, that nobody else may read.",
 };
 
 /// `check.NAME.script`
@@ -316,6 +346,10 @@ pub const VIRTUAL_ROUTER: Table = Table {
         ADDRESSES,
         ADVERT_INTERVAL,
         VERSION,
+        FAMILY,
+        SOURCE,
+        UNICAST_PEERS,
+        CHECKSUM,
         PREEMPT,
         PREEMPT_DELAY,
         CHECKS,
@@ -334,20 +368,16 @@ pub const CHECK: Table = Table {
     doc: "A program that says whether this node is fit to hold addresses.",
 };
 
-/// `[virtual_router.NAME.auth]`
-pub const VIRTUAL_ROUTER_AUTH: Table = Table {
-    name: "auth",
-    header: "[virtual_router.NAME.auth]",
-    keys: &[AUTH_MODE, ACTIVE_KEY, AUTH_KEYS],
-    doc: "How the adverts of a virtual router are authenticated.",
+/// An element of `addresses`
+pub const ADDRESS_TABLE: Table = Table {
+    name: "addresses",
+    header: "addresses = [{ address = ADDRESS }]",
+    keys: &[ADDRESS, ADDRESS_INTERFACE, ADVERTISE],
+    doc: "An address of which more is to be said.",
 };
 
-/// An element of `keys` in `[virtual_router.NAME.auth]`
-pub const AUTH_KEY: Table =
-    Table { name: "keys", header: "keys = [{ id = ID, file = FILE }]", keys: &[KEY_ID, KEY_FILE], doc: "A key." };
-
 /// The tables that stand in others.
-pub const INNER_TABLES: [Table; 2] = [VIRTUAL_ROUTER_AUTH, AUTH_KEY];
+pub const INNER_TABLES: [Table; 3] = [ADDRESS_TABLE, VIRTUAL_ROUTER_AUTH, AUTH_KEY];
 
 /// All tables of the top level.
 pub const TABLES: [Table; 3] = [NODE, VIRTUAL_ROUTER, CHECK];
@@ -363,12 +393,16 @@ impl Key {
             | Kind::Duration { .. }
             | Kind::Choice(_)
             | Kind::Addresses
+            | Kind::Address
+            | Kind::Host
+            | Kind::Hosts
             | Kind::Checks
             | Kind::Interfaces
             | Kind::Command
             | Kind::Table
             | Kind::Keys
-            | Kind::File => (i64::MIN, i64::MAX),
+            | Kind::File
+            | Kind::Password => (i64::MIN, i64::MAX),
         }
     }
 
@@ -382,12 +416,16 @@ impl Key {
             | Kind::Boolean
             | Kind::Choice(_)
             | Kind::Addresses
+            | Kind::Address
+            | Kind::Host
+            | Kind::Hosts
             | Kind::Checks
             | Kind::Interfaces
             | Kind::Command
             | Kind::Table
             | Kind::Keys
-            | Kind::File => (Duration::ZERO, Duration::MAX),
+            | Kind::File
+            | Kind::Password => (Duration::ZERO, Duration::MAX),
         }
     }
 
@@ -401,23 +439,33 @@ impl Key {
             | Kind::Boolean
             | Kind::Duration { .. }
             | Kind::Addresses
+            | Kind::Address
+            | Kind::Host
+            | Kind::Hosts
             | Kind::Checks
             | Kind::Interfaces
             | Kind::Command
             | Kind::Table
             | Kind::Keys
-            | Kind::File => &[],
+            | Kind::File
+            | Kind::Password => &[],
         }
     }
 
     /// What its value is called in messages.
     pub(super) fn noun(&self) -> &'static str {
         match self.kind {
-            Kind::Name | Kind::Interface | Kind::Choice(_) | Kind::File => "a string",
+            Kind::Name
+            | Kind::Interface
+            | Kind::Choice(_)
+            | Kind::Address
+            | Kind::Host
+            | Kind::File
+            | Kind::Password => "a string",
             Kind::Integer { .. } => "an integer",
             Kind::Boolean => "true or false",
             Kind::Duration { .. } => "a string with a unit",
-            Kind::Addresses | Kind::Checks | Kind::Interfaces | Kind::Command => "an array of strings",
+            Kind::Addresses | Kind::Hosts | Kind::Checks | Kind::Interfaces | Kind::Command => "an array of strings",
             Kind::Table => "a table",
             Kind::Keys => "an array of tables",
         }
@@ -425,10 +473,15 @@ impl Key {
 }
 
 /// keepalived's words for what a table here has under another name, or does not need.
-const KEEPALIVED: [(&str, &str); 17] = [
+const KEEPALIVED: [(&str, &str); 23] = [
     ("virtual_router_id", "the key is called `vrid`"),
     ("advert_int", "the key is called `advert_interval`"),
     ("virtual_ipaddress", "the key is called `addresses`"),
+    ("virtual_ipaddress_excluded", "write `{ address = \"192.0.2.11/24\", advertise = false }` in `addresses`"),
+    ("unicast_peer", "the key is called `unicast_peers`"),
+    ("unicast_src_ip", "the key is called `source`"),
+    ("mcast_src_ip", "the key is called `source`"),
+    ("native_ipv6", "leave it out: the addresses, or `family`, say what the adverts go over"),
     ("track_script", "the key is called `checks`"),
     ("track_interface", "the key is called `track_interfaces`"),
     ("dev", "the key is called `interface`"),
@@ -441,6 +494,7 @@ const KEEPALIVED: [(&str, &str); 17] = [
     ("router_id", "the key is called `name` and belongs in `[node]`"),
     ("interval_ms", "the key is called `interval`, with the unit in its value: \"500ms\""),
     ("command", "the key is called `script`"),
+    ("auth_pass", "the key is called `pass` and stands in `[virtual_router.NAME.auth]`, for version 2 only"),
     ("auth_hmac", "the table is called `[virtual_router.NAME.auth]`"),
     ("key", "write `keys = [{ id = 1, file = \"/etc/locum/keys/web\" }]`"),
 ];
@@ -478,7 +532,8 @@ pub(super) fn nearest<'c>(word: &str, candidates: impl Iterator<Item = &'c str>)
     candidates
         .map(|candidate| (distance(&word, &plain(candidate)), candidate))
         .filter(|(distance, candidate)| *distance <= (candidate.len().max(word.len()) / 3).max(1))
-        .min_by_key(|(distance, _)| *distance)
+        // Of two that a word may be cut from, the one that lacks least.
+        .min_by_key(|(distance, candidate)| (*distance, candidate.len().abs_diff(word.len())))
         .map(|(_, candidate)| candidate)
 }
 
@@ -508,8 +563,9 @@ mod tests {
             ("when_unhealty", Some("when_unhealthy")),
             ("lease", None),
             ("auth", Some("auth")),
-            ("family", None),
-            ("source", None),
+            ("family", Some("family")),
+            ("source", Some("source")),
+            ("unicast_peer", Some("unicast_peers")),
             ("xyz", None),
         ] {
             assert_eq!(nearest(word, names.iter().copied()), near, "{word}");

@@ -20,6 +20,7 @@ pub(crate) fn settle(mut effects: Vec<Effect>, routers: &mut [Router], interface
         Effect::Listen { .. }
         | Effect::Unlisten { .. }
         | Effect::SendAdvert { .. }
+        | Effect::Probe { .. }
         | Effect::Tell(_)
         | Effect::Stopped => true,
     });
@@ -70,6 +71,7 @@ fn take_from_removals(effects: &mut [Effect], on: InterfaceName, address: IpAddr
         | Effect::Unlisten { .. }
         | Effect::SendAdvert { .. }
         | Effect::Announce { .. }
+        | Effect::Probe { .. }
         | Effect::Tell(_)
         | Effect::Stopped => None,
     })
@@ -110,6 +112,7 @@ fn is_added_by(effects: &[Effect], on: InterfaceName, net: IpNet) -> bool {
         | Effect::SendAdvert { .. }
         | Effect::RemoveAddresses { .. }
         | Effect::Announce { .. }
+        | Effect::Probe { .. }
         | Effect::Tell(_)
         | Effect::Stopped => false,
     })

@@ -14,8 +14,12 @@ pub enum Discard {
     Ttl,
     /// Sent neither to the group of its family nor to a single host, or not the way its virtual router is set up.
     Destination,
-    /// The other side speaks another version of VRRP, or version 2 over IPv6.
+    /// Neither version 2 nor 3 of VRRP, or version 2 over IPv6.
     Version,
+    /// The other side speaks version 2, this virtual router version 3.
+    Version2,
+    /// The other side speaks version 3, this virtual router version 2.
+    Version3,
     /// VRRP type other than 1, Advertisement.
     Type,
     /// No form of the checksum that may come this way fits.
@@ -54,13 +58,15 @@ pub enum Discard {
 
 impl Discard {
     /// Every reason, in the order the status lists them.
-    pub const ALL: [Discard; 23] = [
+    pub const ALL: [Discard; 25] = [
         Discard::Truncated,
         Discard::Length,
         Discard::IpHeader,
         Discard::Ttl,
         Discard::Destination,
         Discard::Version,
+        Discard::Version2,
+        Discard::Version3,
         Discard::Type,
         Discard::Checksum,
         Discard::NoAddresses,
@@ -89,6 +95,8 @@ impl Discard {
             Discard::Ttl => "ttl",
             Discard::Destination => "destination",
             Discard::Version => "version",
+            Discard::Version2 => "version-2",
+            Discard::Version3 => "version-3",
             Discard::Type => "type",
             Discard::Checksum => "checksum",
             Discard::NoAddresses => "no-addresses",
@@ -117,7 +125,9 @@ impl Discard {
             Discard::IpHeader => "the IP header is not one an advert can have",
             Discard::Ttl => "its TTL or hop limit is not 255, so it did not come from this LAN",
             Discard::Destination => "it was sent to an address where this virtual router expects none",
-            Discard::Version => "the other side speaks another version of VRRP than this virtual router",
+            Discard::Version => "the other side speaks a version of VRRP that its family does not have",
+            Discard::Version2 => "the other side speaks version 2: set `version = 2` here, or version 3 there",
+            Discard::Version3 => "the other side speaks version 3: set `version = 3` here, or version 2 there",
             Discard::Type => "it is not an Advertisement",
             Discard::Checksum => "its checksum is wrong in every form in use",
             Discard::NoAddresses => "it lists no address",
@@ -163,6 +173,8 @@ impl Discard {
             | Discard::Ttl
             | Discard::Destination
             | Discard::Version
+            | Discard::Version2
+            | Discard::Version3
             | Discard::Type
             | Discard::Checksum
             | Discard::NoAddresses

@@ -7,6 +7,7 @@
 
 mod address;
 mod authentication;
+mod channel;
 mod check;
 mod checksum;
 mod discard;
@@ -25,6 +26,7 @@ mod vrid;
 
 pub use address::VirtualAddress;
 pub use authentication::{Freshness, Heard, KeyId, Mark, Secret, SecretError, Sequence, WallOffsets};
+pub use channel::Channel;
 pub use check::{CheckResult, CheckSpec};
 pub use checksum::ChecksumForm;
 pub use discard::Discard;

@@ -205,7 +205,7 @@ impl World {
     fn perform(&mut self, host: usize, effect: Effect) {
         let (now, life) = (self.scene.now, self.scene.hosts[host].life);
         match effect {
-            Effect::Listen { .. } | Effect::Unlisten { .. } => {}
+            Effect::Listen { .. } | Effect::Unlisten { .. } | Effect::Probe { .. } => {}
             Effect::SendAdvert { packet, router, .. } => {
                 if !self.scene.hosts[host].link {
                     let router = crate::host::router_number(&router);

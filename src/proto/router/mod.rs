@@ -16,12 +16,12 @@ use super::election::{self, Election, Outcome, Params, State};
 use super::eligibility::{self, Checks, Troubles, Verdict};
 use super::holding::{Departure, Ground, Holding, Linger, Say};
 use super::interfaces::Interfaces;
-use super::peers::{Authentication, Discards, Peers, Strangers, Wall};
+use super::peers::{Authentication, Discards, Peers, Strangers, Wall, admit};
 use crate::config::RouterConfig;
 use crate::report::{Event, Reason, RouterState};
 use crate::types::{
-    AddressOutcome, Advertised, CheckName, CheckResult, Discard, Instant, InterfaceName, IpNet, Priority, RouterName,
-    Version,
+    AddressOutcome, Advertised, Channel, CheckName, CheckResult, Discard, Instant, InterfaceName, IpNet, Priority,
+    RouterName,
 };
 use crate::wire::announcement::Announcement;
 use crate::wire::vrrp::{Advertisement, Received};
@@ -61,6 +61,8 @@ pub(crate) struct Router {
     since: Instant,
     transitions: VecDeque<(Instant, RouterState, RouterState, Reason)>,
     counters: Counters,
+    /// To how many destinations the newest advert did not leave.
+    unsent: usize,
     /// When an unhealthy Active router resigns anew.
     resign_again_at: Option<Instant>,
     answered_at: Option<Instant>,
@@ -96,11 +98,12 @@ impl Router {
     /// Not taking part until `review` lets it.
     pub(crate) fn new(name: RouterName, config: RouterConfig, now: Instant) -> Self {
         let params = Params {
+            version: config.version,
             priority: config.priority,
             advert_interval: config.advert_interval,
             preempt: config.preempt,
             preempt_delay: config.preempt_delay,
-            source: Ipv4Addr::UNSPECIFIED,
+            source: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             reluctant: false,
         };
         Router {
@@ -118,6 +121,7 @@ impl Router {
             since: now,
             transitions: VecDeque::new(),
             counters: Counters::default(),
+            unsent: 0,
             resign_again_at: None,
             answered_at: None,
             challenge_told_at: None,
@@ -198,15 +202,20 @@ impl Router {
 
     /// A valid advert of this VRID.
     pub(crate) fn hear(&mut self, world: &mut World<'_>, received_at: Instant, received: &Received) {
-        let source = match self.expected(received) {
-            Ok(source) => source,
-            Err(reason) => return self.discard(world, reason, Some(received.source)),
-        };
+        let source = received.source;
+        if source == self.election.params().source {
+            self.discard(world, Discard::OwnPacket, Some(source));
+            return;
+        }
+        if let Err(reason) = admit(&self.config, received) {
+            self.discard(world, reason, Some(source));
+            return;
+        }
         let standing = match self.examine(world, received_at, received) {
             Ok(standing) => standing,
-            Err(reason) => return self.discard(world, reason, Some(received.source)),
+            Err(reason) => return self.discard(world, reason, Some(source)),
         };
-        self.peers.hear(received_at, received, standing);
+        self.peers.hear(received_at, received, standing, &self.config.advertised);
         let Advertisement { advertised, interval, .. } = received.advertisement;
         self.counters.adverts_received += 1;
         match advertised {
@@ -219,19 +228,6 @@ impl Router {
         }
         let outcome = self.election.hear(world.now, received_at, source, advertised, interval);
         self.follow(world, outcome, Some((source, advertised)));
-    }
-
-    /// The source of an advert that came the way this router is set up.
-    fn expected(&self, received: &Received) -> Result<Ipv4Addr, Discard> {
-        let IpAddr::V4(source) = received.source else {
-            return Err(Discard::Destination);
-        };
-        match received.advertisement.version {
-            Version::V2 => Err(Discard::Version),
-            Version::V3 if !received.is_multicast() => Err(Discard::Destination),
-            Version::V3 if source == self.election.params().source => Err(Discard::OwnPacket),
-            Version::V3 => Ok(source),
-        }
     }
 
     /// A packet of this VRID that was thrown away.
@@ -247,6 +243,13 @@ impl Router {
     /// Somebody announced an address.
     pub(crate) fn hear_announcement(&mut self, world: &mut World<'_>, interface: InterfaceName, heard: Announcement) {
         self.hold(world, |holding, ground| holding.hear_announcement(ground, interface, heard));
+        let duplicate = self.hold(world, |holding, ground| holding.duplicate(ground, interface, heard));
+        // Where another router is Active too, the election decides who lets go.
+        let contested = self.peers.active().is_some_and(|(_, peer)| peer.heard_at >= self.since);
+        if let (Some(address), false) = (duplicate, contested) {
+            self.troubles.duplicate(world.now, address, heard.mac);
+            self.review(world);
+        }
     }
 
     /// What became of additions.
@@ -257,21 +260,32 @@ impl Router {
         }
     }
 
-    /// An advert did not leave.
+    /// An advert did not leave to one of its destinations.
     pub(crate) fn send_failed(&mut self, world: &mut World<'_>, error: String) {
         self.note_unsent(world.now, error);
         self.review(world);
     }
 
+    /// As long as one destination gets the advert, this host is not mute.
     fn note_unsent(&mut self, now: Instant, error: String) {
         self.counters.send_errors += 1;
-        let patience = election::active_down_interval(self.config.priority, self.config.advert_interval);
+        self.unsent += 1;
+        if self.unsent < self.destinations().len() {
+            return;
+        }
+        let patience = self.active_down_interval(self.config.priority);
         self.troubles.send_failed(now, self.config.interface, error, patience);
     }
 
-    /// The sockets of its interface could not be opened.
-    pub(crate) fn listen_failed(&mut self, world: &mut World<'_>, error: String) {
-        self.troubles.listen_failed(world.now, self.config.interface, error);
+    /// A channel that it needs could not be opened.
+    pub(crate) fn listen_failed(
+        &mut self,
+        world: &mut World<'_>,
+        interface: InterfaceName,
+        channel: Channel,
+        error: String,
+    ) {
+        self.troubles.listen_failed(world.now, interface, channel, error);
         self.review(world);
     }
 
@@ -285,8 +299,8 @@ impl Router {
 
     /// Takes over another configuration in place. The caller reviews it afterwards.
     pub(crate) fn reconfigure(&mut self, world: &mut World<'_>, config: RouterConfig) {
-        if config.vrid != self.config.vrid {
-            // Under the new VRID nobody knows us: a new election, while the addresses stay until it is decided.
+        if !self.is_same_as(&config) {
+            // As another virtual router nobody knows us: a new election, while the addresses stay until it is decided.
             self.quit(world, RouterState::Initialize, Reason::Reconfigured);
             self.mode = Mode::New;
             self.peers = Peers::default();
@@ -294,6 +308,12 @@ impl Router {
         self.config = config;
         let addresses = self.config.addresses.clone();
         self.hold(world, |holding, ground| holding.reconfigure(ground, &addresses));
+    }
+
+    /// Whether it stays the same virtual router to its peers under another configuration.
+    pub(crate) fn is_same_as(&self, other: &RouterConfig) -> bool {
+        let identity = |config: &RouterConfig| (config.interface, config.family, config.version, config.vrid);
+        identity(&self.config) == identity(other)
     }
 
     /// The configuration calls it otherwise.
@@ -326,14 +346,15 @@ impl Router {
     }
 
     fn take_part(&mut self, world: &mut World<'_>, priority: Priority, mode: Mode) {
-        let source = world.interfaces.source(self.config.interface, self.config.priority.is_owner());
+        let source = world.interfaces.source(&self.config);
         let params = Params {
+            version: self.config.version,
             priority,
             advert_interval: self.config.advert_interval,
             // The owner preempts whatever Preempt_Mode says (RFC 9568 section 6.1).
             preempt: self.config.preempt || priority.is_owner(),
             preempt_delay: self.config.preempt_delay,
-            source: source.unwrap_or(Ipv4Addr::UNSPECIFIED),
+            source: source.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
             reluctant: matches!(mode, Mode::Unhealthy(_)),
         };
         let before = self.election.params().priority;
@@ -418,7 +439,8 @@ impl Router {
     fn quit(&mut self, world: &mut World<'_>, state: RouterState, reason: Reason) {
         self.resign_again_at = None;
         if self.election.shut_down() {
-            if !eligibility::is_cut_off(&reason) || matches!(reason, Reason::AddressFailed(..)) {
+            if !eligibility::is_cut_off(&reason) || matches!(reason, Reason::AddressFailed(..) | Reason::Duplicate(..))
+            {
                 self.resign(world);
             }
             self.linger(world);
@@ -429,7 +451,7 @@ impl Router {
     /// Holds on after a resignation until somebody follows, for as long as somebody may.
     fn linger(&mut self, world: &mut World<'_>) {
         // Who has heard none of the resignations follows within the longest Active_Down_Interval there can be.
-        let patience = election::active_down_interval(Priority::LOWEST, self.config.advert_interval);
+        let patience = self.active_down_interval(Priority::LOWEST);
         let resign_again = Some(self.chance());
         let linger = Linger { skew: self.skew(), resign_again, patience: patience.min(LONGEST_LINGER) };
         self.hold(world, |holding, ground| holding.leave(ground, Departure::Linger(linger)));
@@ -443,7 +465,11 @@ impl Router {
     }
 
     fn skew(&self) -> Duration {
-        election::skew_time(self.config.priority, self.config.advert_interval)
+        election::skew_time(self.config.version, self.config.priority, self.config.advert_interval)
+    }
+
+    fn active_down_interval(&self, priority: Priority) -> Duration {
+        election::active_down_interval(self.config.version, priority, self.config.advert_interval)
     }
 
     fn hold<R>(&mut self, world: &mut World<'_>, step: impl FnOnce(&mut Holding, &mut Ground<'_>) -> R) -> R {

@@ -68,7 +68,11 @@ impl Claims {
                     }
                 }
                 Effect::Tell(Event::Transition { .. }) | Effect::Stopped => telling = true,
-                Effect::Tell(_) | Effect::Listen { .. } | Effect::Unlisten { .. } | Effect::SendAdvert { .. } => {}
+                Effect::Tell(_)
+                | Effect::Listen { .. }
+                | Effect::Unlisten { .. }
+                | Effect::SendAdvert { .. }
+                | Effect::Probe { .. } => {}
             }
         }
         let left = seats.iter().enumerate().filter(|(_, seat)| seat.resigned || seat.yielded);
@@ -172,6 +176,7 @@ fn is_advert(effect: &Effect, router: usize, resigned: bool) -> bool {
         | Effect::AddAddresses { .. }
         | Effect::RemoveAddresses { .. }
         | Effect::Announce { .. }
+        | Effect::Probe { .. }
         | Effect::Tell(_)
         | Effect::Stopped => false,
     }

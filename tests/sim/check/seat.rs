@@ -121,6 +121,7 @@ impl Seat {
                 | Effect::AddAddresses { .. }
                 | Effect::RemoveAddresses { .. }
                 | Effect::Announce { .. }
+                | Effect::Probe { .. }
                 | Effect::Stopped => {}
             }
         }
