@@ -9,4 +9,5 @@ mod authentication;
 mod bench;
 mod election;
 mod health;
+mod hostile;
 mod noise;
