@@ -12,6 +12,9 @@ use locum::config::{Config, Diagnostic, Parsed, Related, Severity, WhenUnhealthy
 use locum::types::{CheckName, ChecksumForm, Family, RouterName, Version};
 use proptest::prelude::*;
 
+#[path = "config/auth.rs"]
+mod auth;
+
 const SHIPPED: &str = include_str!("../config/locum.toml");
 
 fn here(path: &str) -> PathBuf {
@@ -394,7 +397,11 @@ fn the_shipped_file_is_valid_and_does_nothing() {
     let config = valid(&uncommented(SHIPPED));
     assert_eq!((config.routers.len(), config.checks.len()), (1, 1));
     for key in keys::TABLES.iter().flat_map(|table| table.keys) {
-        assert!(SHIPPED.lines().any(|line| line.starts_with(&format!("#{} = ", key.name))), "{} is shown", key.name);
+        let shown = match key.kind {
+            keys::Kind::Table => format!("#[virtual_router.web.{}]", key.name),
+            _ => format!("#{} = ", key.name),
+        };
+        assert!(SHIPPED.lines().any(|line| line.starts_with(&shown)), "{} is shown", key.name);
     }
 }
 
@@ -537,6 +544,7 @@ proptest! {
             message: "m".to_owned(),
             remedy: None,
             related: Some(Related { span: other..other + other_length, label: "r".to_owned() }),
+            unquoted: false,
         };
         let told = render(std::slice::from_ref(&diagnostic), "locum.toml", &source, false);
         let (line, column) = diagnostic.position(&source);

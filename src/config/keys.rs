@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+mod auth;
+
+pub use auth::{ACTIVE_KEY, AUTH_KEY, AUTH_KEYS, AUTH_MODE, KEY_FILE, KEY_ID, PASS, VIRTUAL_ROUTER_AUTH};
+
 use super::diagnostic::either;
 
 /// What a value must look like.
@@ -43,6 +47,14 @@ pub enum Kind {
     Interfaces,
     /// An array of a program's absolute path and its arguments.
     Command,
+    /// A table of its own.
+    Table,
+    /// An array of tables, each with the id of a key and its file.
+    Keys,
+    /// The absolute path of a file.
+    File,
+    /// Version 2's password of 1 to 8 bytes.
+    Password,
 }
 
 /// One key.
@@ -255,6 +267,15 @@ pub const WHEN_UNHEALTHY: Key = Key {
     doc: "What an unhealthy node does while no other node takes over: hold the addresses, or release them.",
 };
 
+/// `virtual_router.NAME.auth`
+pub const AUTH: Key = Key {
+    name: "auth",
+    kind: Kind::Table,
+    default: Default::Words("none: adverts are not authenticated"),
+    example: "{ mode = \"enforce\", active_key = 1, keys = [{ id = 1, file = \"/etc/locum/keys/web\" }] }",
+    doc: "How adverts are authenticated, in a table of its own.",
+};
+
 /// `check.NAME.script`
 pub const SCRIPT: Key = Key {
     name: "script",
@@ -334,6 +355,7 @@ pub const VIRTUAL_ROUTER: Table = Table {
         CHECKS,
         TRACK_INTERFACES,
         WHEN_UNHEALTHY,
+        AUTH,
     ],
     doc: "An election and the addresses it moves.",
 };
@@ -355,7 +377,7 @@ pub const ADDRESS_TABLE: Table = Table {
 };
 
 /// The tables that stand in others.
-pub const INNER_TABLES: [Table; 1] = [ADDRESS_TABLE];
+pub const INNER_TABLES: [Table; 3] = [ADDRESS_TABLE, VIRTUAL_ROUTER_AUTH, AUTH_KEY];
 
 /// All tables of the top level.
 pub const TABLES: [Table; 3] = [NODE, VIRTUAL_ROUTER, CHECK];
@@ -376,7 +398,11 @@ impl Key {
             | Kind::Hosts
             | Kind::Checks
             | Kind::Interfaces
-            | Kind::Command => (i64::MIN, i64::MAX),
+            | Kind::Command
+            | Kind::Table
+            | Kind::Keys
+            | Kind::File
+            | Kind::Password => (i64::MIN, i64::MAX),
         }
     }
 
@@ -395,7 +421,11 @@ impl Key {
             | Kind::Hosts
             | Kind::Checks
             | Kind::Interfaces
-            | Kind::Command => (Duration::ZERO, Duration::MAX),
+            | Kind::Command
+            | Kind::Table
+            | Kind::Keys
+            | Kind::File
+            | Kind::Password => (Duration::ZERO, Duration::MAX),
         }
     }
 
@@ -414,24 +444,36 @@ impl Key {
             | Kind::Hosts
             | Kind::Checks
             | Kind::Interfaces
-            | Kind::Command => &[],
+            | Kind::Command
+            | Kind::Table
+            | Kind::Keys
+            | Kind::File
+            | Kind::Password => &[],
         }
     }
 
     /// What its value is called in messages.
     pub(super) fn noun(&self) -> &'static str {
         match self.kind {
-            Kind::Name | Kind::Interface | Kind::Choice(_) | Kind::Address | Kind::Host => "a string",
+            Kind::Name
+            | Kind::Interface
+            | Kind::Choice(_)
+            | Kind::Address
+            | Kind::Host
+            | Kind::File
+            | Kind::Password => "a string",
             Kind::Integer { .. } => "an integer",
             Kind::Boolean => "true or false",
             Kind::Duration { .. } => "a string with a unit",
             Kind::Addresses | Kind::Hosts | Kind::Checks | Kind::Interfaces | Kind::Command => "an array of strings",
+            Kind::Table => "a table",
+            Kind::Keys => "an array of tables",
         }
     }
 }
 
 /// keepalived's words for what a table here has under another name, or does not need.
-const KEEPALIVED: [(&str, &str); 20] = [
+const KEEPALIVED: [(&str, &str); 23] = [
     ("virtual_router_id", "the key is called `vrid`"),
     ("advert_int", "the key is called `advert_interval`"),
     ("virtual_ipaddress", "the key is called `addresses`"),
@@ -452,7 +494,16 @@ const KEEPALIVED: [(&str, &str); 20] = [
     ("router_id", "the key is called `name` and belongs in `[node]`"),
     ("interval_ms", "the key is called `interval`, with the unit in its value: \"500ms\""),
     ("command", "the key is called `script`"),
+    ("auth_pass", "the key is called `pass` and stands in `[virtual_router.NAME.auth]`, for version 2 only"),
+    ("auth_hmac", "the table is called `[virtual_router.NAME.auth]`"),
+    ("key", "write `keys = [{ id = 1, file = \"/etc/locum/keys/web\" }]`"),
 ];
+
+/// Whether a line may hold a secret, by its text: then no message repeats any of it.
+pub(super) fn may_hold_secret(text: &str) -> bool {
+    let text = text.to_lowercase();
+    ["hex:", "pass", "secret", "key", "auth", "file"].iter().any(|word| text.contains(word))
+}
 
 /// What to do about an unknown key; `valid` are the names that can stand in its place.
 pub(super) fn remedy_for_unknown(word: &str, valid: &[&'static str]) -> String {
@@ -511,7 +562,7 @@ mod tests {
             ("track_interface", Some("track_interfaces")),
             ("when_unhealty", Some("when_unhealthy")),
             ("lease", None),
-            ("auth", None),
+            ("auth", Some("auth")),
             ("family", Some("family")),
             ("source", Some("source")),
             ("unicast_peer", Some("unicast_peers")),

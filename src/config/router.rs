@@ -5,6 +5,7 @@ use toml::Spanned;
 
 use super::addresses::{self, Entry};
 use super::adverts::{Adverts, Beside, Settled};
+use super::auth::{self, Auth};
 use super::diagnostic::{Diagnostic, Problems, Reported};
 use super::keys::{self, Key};
 use super::model::{RouterConfig, WhenUnhealthy};
@@ -35,6 +36,7 @@ pub(super) struct Draft {
     preempt_delay: Result<Option<Spanned<Duration>>, Reported>,
     track_interfaces: List<InterfaceName>,
     when_unhealthy: Result<Option<Spanned<WhenUnhealthy>>, Reported>,
+    auth: Result<Option<Spanned<Auth>>, Reported>,
 }
 
 impl Draft {
@@ -55,8 +57,14 @@ impl Draft {
             checks: or_nothing(section.optional(&keys::CHECKS, problems, checks)),
             track_interfaces: or_nothing(section.optional(&keys::TRACK_INTERFACES, problems, interfaces)),
             when_unhealthy: section.optional(&keys::WHEN_UNHEALTHY, problems, when_unhealthy),
+            auth: section.optional(&keys::AUTH, problems, |_, value, problems| {
+                problems.unquoted(|problems| auth::read(&section.title, value, problems))
+            }),
         };
         draft.contradictions(section, problems);
+        if let (Ok(Some(auth)), Some(span)) = (&draft.auth, section.key_span(&keys::AUTH)) {
+            auth::fits(auth.get_ref(), draft.adverts.version(), span, problems);
+        }
         draft.adverts.examine(&draft.beside(section), problems);
         draft
     }
@@ -115,6 +123,11 @@ impl Draft {
         let Settled { version, family, source, unicast_peers, checksum } = self.adverts.settle(&self.addresses)?;
         let (addresses, checks, tracked) =
             (self.addresses.complete()?, self.checks.complete()?, self.track_interfaces.complete()?);
+        let (auth, password) = match self.auth.ok()?.map(Spanned::into_inner) {
+            None => (None, None),
+            Some(Auth::Keys(keys)) => (Some(keys), None),
+            Some(Auth::Password(password)) => (None, Some(password)),
+        };
         let listed = addresses.iter().filter(|entry| entry.is_listed(family));
         let advertised: Vec<IpAddr> = listed.map(|entry| entry.net.addr()).collect();
         let carried = |entry: Entry| VirtualAddress { net: entry.net, interface: entry.interface.unwrap_or(interface) };
@@ -129,13 +142,14 @@ impl Draft {
             source,
             unicast_peers,
             checksum,
-            password: None,
+            password,
             advert_interval: self.advert_interval.ok()?.map_or(Interval::DEFAULT, Spanned::into_inner),
             preempt: self.preempt.ok()?.is_none_or(Spanned::into_inner),
             preempt_delay: self.preempt_delay.ok()?.map_or(Duration::ZERO, Spanned::into_inner),
             checks,
             track_interfaces: tracked.into_iter().filter(|name| *name != interface).collect(),
             when_unhealthy: self.when_unhealthy.ok()?.map_or(WhenUnhealthy::Hold, Spanned::into_inner),
+            auth,
         };
         Some((self.name.ok()?, config))
     }

@@ -40,7 +40,8 @@ impl<'a, 's> Section<'a, 's> {
             let name: &str = key.get_ref();
             if !valid.contains(&name) {
                 let message = format!("unknown key `{}` in `{title}`", shown(name));
-                problems.push(Diagnostic::error(key.span(), message).remedy(remedy_for_unknown(name, &valid)));
+                let unknown = Diagnostic::error(key.span(), message).remedy(remedy_for_unknown(name, &valid));
+                problems.push(Diagnostic { unquoted: keys::may_hold_secret(name), ..unknown });
             }
         }
         Section { title, header, table }

@@ -157,6 +157,9 @@ fn open(interfaces: &[String]) -> Socket {
     socket
 }
 
+/// The type of service of packets that a test floods the LAN with, so that the observer is spared them.
+pub const FLOOD: u8 = 0x04;
+
 /// Passes ARP and protocol 112 of these interfaces; the client's echoes would only cost time.
 fn filter(interfaces: &[String]) -> Vec<SockFilter> {
     // SKF_AD_OFF + SKF_AD_IFINDEX of linux/filter.h.
@@ -170,10 +173,12 @@ fn filter(interfaces: &[String]) -> Vec<SockFilter> {
     program.extend([
         SockFilter::new(0x06, 0, 0, 0),
         SockFilter::new(0x28, 0, 0, 12),
-        SockFilter::new(0x15, 3, 0, 0x0806),
-        SockFilter::new(0x15, 0, 3, 0x0800),
+        SockFilter::new(0x15, 5, 0, 0x0806),
+        SockFilter::new(0x15, 0, 5, 0x0800),
         SockFilter::new(0x30, 0, 0, 23),
-        SockFilter::new(0x15, 0, 1, 112),
+        SockFilter::new(0x15, 0, 3, 112),
+        SockFilter::new(0x30, 0, 0, 15),
+        SockFilter::new(0x15, 1, 0, u32::from(FLOOD)),
         SockFilter::new(0x06, 0, 0, 2048),
         SockFilter::new(0x06, 0, 0, 0),
     ]);

@@ -5,6 +5,7 @@ use super::{Mode, Router, World};
 use crate::proto::effect::Effect;
 use crate::proto::election::{Claim, Outcome, State};
 use crate::proto::holding::Departure;
+use crate::proto::peers::Sealing;
 use crate::report::{Event, Reason, RouterState};
 use crate::types::{Advertised, Instant};
 use crate::wire::ip;
@@ -115,14 +116,37 @@ impl Router {
         self.troubles.sending();
         self.unsent = 0;
         self.counters.adverts_sent += 1;
-        let (source, checksum) = (self.election.params().source, self.config.checksum);
-        let proof = self.config.password.map_or(Proof::None, Proof::Password);
+        let seals = self.authentication.seals(world.now, world.wall, self.config.advert_interval);
         for destination in self.destinations() {
-            let (router, interface) = (self.name.clone(), self.config.interface);
-            match vrrp::emit(&advertisement, source, destination, checksum, proof) {
-                Ok(packet) => world.effects.push(Effect::SendAdvert { router, interface, destination, packet }),
-                Err(unsendable) => self.note_unsent(world.now, unsendable.to_string()),
+            for sealing in &seals {
+                self.send_copy(world, &advertisement, destination, sealing.as_ref());
             }
+        }
+    }
+
+    /// One packet: to one destination, under one number.
+    fn send_copy(
+        &mut self,
+        world: &mut World<'_>,
+        advertisement: &Advertisement,
+        destination: IpAddr,
+        sealing: Option<&Sealing>,
+    ) {
+        let (source, checksum) = (self.election.params().source, self.config.checksum);
+        let packet = match sealing {
+            None => {
+                let proof = self.config.password.map_or(Proof::None, Proof::Password);
+                vrrp::emit(advertisement, source, destination, checksum, proof)
+            }
+            Some(sealing) => {
+                let trailer = |message: &[u8]| sealing.trailer(source, message);
+                vrrp::emit(advertisement, source, destination, checksum, Proof::Trailer(&trailer))
+            }
+        };
+        let (router, interface) = (self.name.clone(), self.config.interface);
+        match packet {
+            Ok(packet) => world.effects.push(Effect::SendAdvert { router, interface, destination, packet }),
+            Err(unsendable) => self.note_unsent(world.now, unsendable.to_string()),
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod follow;
 mod snapshot;
+mod trust;
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
@@ -15,7 +16,7 @@ use super::election::{self, Election, Outcome, Params, State};
 use super::eligibility::{self, Checks, Troubles, Verdict};
 use super::holding::{Departure, Ground, Holding, Linger, Say};
 use super::interfaces::Interfaces;
-use super::peers::{Discards, Peers, admit};
+use super::peers::{Authentication, Discards, Peers, Strangers, Wall, admit};
 use crate::config::RouterConfig;
 use crate::report::{Event, Reason, RouterState};
 use crate::types::{
@@ -35,6 +36,7 @@ pub(crate) struct World<'a> {
     pub(crate) now: Instant,
     pub(crate) interfaces: &'a Interfaces,
     pub(crate) checks: &'a Checks,
+    pub(crate) wall: &'a Wall,
     pub(crate) effects: &'a mut Vec<Effect>,
 }
 
@@ -46,6 +48,8 @@ pub(crate) struct Router {
     election: Election,
     holding: Holding,
     peers: Peers,
+    authentication: Authentication,
+    strangers: Strangers,
     discards: Discards,
     troubles: Troubles,
     mode: Mode,
@@ -87,6 +91,7 @@ struct Counters {
     resignations_sent: u64,
     resignations_received: u64,
     send_errors: u64,
+    unauthenticated: u64,
 }
 
 impl Router {
@@ -105,6 +110,8 @@ impl Router {
             election: Election::new(params),
             holding: Holding::new(&config.addresses),
             peers: Peers::default(),
+            authentication: Authentication::default(),
+            strangers: Strangers::default(),
             discards: Discards::new(now),
             troubles: Troubles::default(),
             mode: Mode::New,
@@ -204,7 +211,11 @@ impl Router {
             self.discard(world, reason, Some(source));
             return;
         }
-        self.peers.hear(received_at, received, &self.config.advertised);
+        let standing = match self.examine(world, received_at, received) {
+            Ok(standing) => standing,
+            Err(reason) => return self.discard(world, reason, Some(source)),
+        };
+        self.peers.hear(received_at, received, standing, &self.config.advertised);
         let Advertisement { advertised, interval, .. } = received.advertisement;
         self.counters.adverts_received += 1;
         match advertised {
@@ -221,6 +232,9 @@ impl Router {
 
     /// A packet of this VRID that was thrown away.
     pub(crate) fn discard(&mut self, world: &mut World<'_>, reason: Discard, source: Option<IpAddr>) {
+        if let Some(source) = source.filter(|_| reason.is_authentication()) {
+            self.strangers.hear(world.now, source, reason);
+        }
         let about = (Some(&self.name), self.config.interface);
         let line = self.discards.count(world.now, about, reason, source);
         world.effects.extend(line.map(Effect::Tell));
