@@ -200,7 +200,7 @@ impl Loop {
             more |= match self.hands.listening.which(token) {
                 Some((interface, Which::Vrrp)) => self.read_vrrp(clocks, token, interface),
                 Some((interface, Which::Arp)) => self.read_arp(clocks.boot, token, interface),
-                None => false,
+                None => self.read_frames(clocks.boot, token),
             };
         }
         self.again |= more;
@@ -241,6 +241,24 @@ impl Loop {
             self.perform(now);
         }
         true
+    }
+
+    fn read_frames(&mut self, now: Instant, token: u64) -> bool {
+        let Some((interface, socket)) = self.hands.watching.which(token) else { return false };
+        match socket.has_heard() {
+            Ok(false) => {}
+            Err(error) if error.raw_os_error() == Some(libc::ENETDOWN) => {}
+            Ok(true) => {
+                self.hands.watching.close(&interface);
+                self.feed(now, Input::FramesPass { interface });
+            }
+            // What is always ready and never read would keep us busy for ever; the wait ends without it too.
+            Err(error) => {
+                self.hands.watching.close(&interface);
+                self.hands.log.refused(format!("watch for frames on {interface}"), error.to_string());
+            }
+        }
+        false
     }
 
     /// A socket hears of its interface going down once, and works again when that comes back; anything else closes

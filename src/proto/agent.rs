@@ -29,6 +29,8 @@ pub struct Agent {
     checks: Checks,
     /// Interfaces whose sockets are open, with the index they were opened for.
     listening: BTreeMap<InterfaceName, u32>,
+    /// Those of them that are watched for frames.
+    watching: BTreeMap<InterfaceName, u32>,
     /// When sockets that could not be opened are tried anew.
     listen_again_at: Option<Instant>,
     discards: BTreeMap<InterfaceName, Discards>,
@@ -58,6 +60,7 @@ impl Agent {
             interfaces: Interfaces::default(),
             checks: Checks::default(),
             listening: BTreeMap::new(),
+            watching: BTreeMap::new(),
             listen_again_at: None,
             discards: BTreeMap::new(),
             stage: Stage::New,
@@ -80,7 +83,8 @@ impl Agent {
     pub fn next_deadline(&self) -> Option<Instant> {
         let of_router = self.deadlines.first().map(|(at, _)| *at);
         let of_discards = self.discards.values().filter_map(Discards::deadline).min();
-        of_router.into_iter().chain(of_discards).chain(self.listen_again_at).min()
+        let of_links = self.interfaces.links.deadline();
+        of_router.into_iter().chain(of_discards).chain(of_links).chain(self.listen_again_at).min()
     }
 
     /// Takes one input in and appends what is to be done, in order, to `effects`.
@@ -145,6 +149,7 @@ impl Agent {
             Input::Packet { interface, received, bytes } => self.packet(now, interface, received, bytes, effects),
             Input::Frame { interface, bytes } => self.frame(now, interface, bytes, effects),
             Input::Interface { name, facts } => self.interface(now, name, facts, effects),
+            Input::FramesPass { interface } => self.frames_pass(now, interface, effects),
             Input::ListenFailed { interface, error } => {
                 self.listening.remove(&interface);
                 self.listen_again_at = Some(now + RETRY);
@@ -187,7 +192,11 @@ impl Agent {
         let vrid = vrrp::vrid_of(bytes);
         let router = vrid.and_then(|vrid| self.by_vrid.get(&(interface, vrid)).copied());
         let source = || ipv4::source_of(bytes).map(IpAddr::V4);
-        match (vrrp::parse(bytes), router) {
+        let packet = vrrp::parse(bytes);
+        if packet.is_ok() {
+            self.frames_pass(now, interface, effects);
+        }
+        match (packet, router) {
             (Ok(packet), Some(number)) => {
                 self.at(now, effects, number, |router, world| router.hear(world, received.min(now), &packet));
             }
@@ -232,14 +241,27 @@ impl Agent {
             // Made anew between two readings: the old one is gone with all that was on it, as if that had been told.
             self.interface(now, name, None, effects);
         }
-        if !self.interfaces.learn(name, facts) {
+        let news = self.interfaces.learn(now, name, facts);
+        if !news.changed {
             return;
         }
-        if index_before.is_some() && index.is_none() {
-            self.each(now, effects, |_| true, |router, _| router.interface_gone(name));
+        if let (Some(before), None) = (index_before, index) {
+            self.each(now, effects, |_| true, |router, world| router.interface_gone(world, name, before));
         }
         self.listen(effects);
         self.review(now, effects, |_| true);
+        if news.link_returned {
+            self.each(now, effects, |_| true, |router, world| router.link_returned(world, name));
+        }
+    }
+
+    /// Something was heard that only a LAN that passes frames brings.
+    fn frames_pass(&mut self, now: Instant, interface: InterfaceName, effects: &mut Vec<Effect>) {
+        if self.stage != Stage::New && self.interfaces.links.pass(now, interface) {
+            self.watch(effects);
+            let chosen = |router: &Router| router.config().interface == interface;
+            self.each(now, effects, chosen, |router, world| router.frames_pass(world));
+        }
     }
 
     fn check(&mut self, now: Instant, name: CheckName, result: CheckResult, output: String, effects: &mut Vec<Effect>) {
@@ -292,7 +314,8 @@ impl Agent {
             }
         }
         let added = wanted.len();
-        let new = wanted.into_iter().map(|(name, config)| Router::new(name, config, now));
+        let with_agent = self.stage == Stage::New;
+        let new = wanted.into_iter().map(|(name, config)| Router::new(name, config, now, with_agent));
         let departing = self.routers.iter().position(Router::is_ended).unwrap_or(self.routers.len());
         self.routers.splice(departing..departing, new);
         self.routers.sort_by_key(Router::is_ended);
@@ -335,9 +358,28 @@ impl Agent {
             effects.push(Effect::Listen { interface, index });
         }
         self.listening = wanted;
+        self.watch(effects);
+    }
+
+    /// Watches for frames where they are awaited, as long as they are.
+    fn watch(&mut self, effects: &mut Vec<Effect>) {
+        let awaited = |name: &InterfaceName| self.interfaces.links.awaited_until(*name).is_some();
+        let wanted: BTreeMap<InterfaceName, u32> =
+            self.listening.iter().filter(|(name, _)| awaited(name)).map(|(name, index)| (*name, *index)).collect();
+        for interface in self.watching.keys().filter(|name| !wanted.contains_key(name)) {
+            effects.push(Effect::UnwatchFrames { interface: *interface });
+        }
+        for (&interface, &index) in wanted.iter().filter(|(name, index)| self.watching.get(name) != Some(index)) {
+            effects.push(Effect::WatchFrames { interface, index, mac: self.interfaces.mac(interface) });
+        }
+        self.watching = wanted;
     }
 
     fn tick(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        if self.interfaces.links.tick(now) {
+            self.watch(effects);
+            self.review(now, effects, |_| true);
+        }
         let due: Vec<usize> = self.deadlines.range(..=(now, usize::MAX)).map(|(_, number)| *number).collect();
         for number in due {
             self.at(now, effects, number, |router, world| router.tick(world));

@@ -29,6 +29,11 @@ pub enum Input<'a> {
         /// All that is known of it.
         facts: Option<InterfaceFacts>,
     },
+    /// The LAN passes frames to an interface: what [`Effect::WatchFrames`](super::Effect::WatchFrames) asked for.
+    FramesPass {
+        /// Where.
+        interface: InterfaceName,
+    },
     /// [`Effect::Listen`](super::Effect::Listen) failed.
     ListenFailed {
         /// Where.

@@ -64,6 +64,14 @@ pub enum Reason {
     AddressFailed(IpNet, String),
     /// Adverts could not be sent.
     SendFailed(InterfaceName, String),
+    /// Its last adverts could not be sent; whether they can be now shows when it claims.
+    SendUnproven(InterfaceName, String),
+    /// It only listens for so long: the agent has just started (`start_delay`).
+    StartDelay(Duration),
+    /// The link has just come up: it only listens until frames pass, for so long at most.
+    AwaitingFrames(InterfaceName, Duration),
+    /// The carrier is lost, which counts only after so long (`link_debounce`).
+    LinkDebounce(InterfaceName, Duration),
     /// These checks failed, with their last results.
     Unhealthy(Vec<(CheckName, CheckResult)>),
     /// Unhealthy, but nobody else claims the addresses.
@@ -107,13 +115,19 @@ impl Reason {
     /// What kind of trouble it tells of.
     pub fn trouble(&self) -> Trouble {
         match self {
-            Reason::WaitingForChecks(_) => Trouble::Waiting,
+            Reason::WaitingForChecks(_)
+            | Reason::StartDelay(_)
+            | Reason::AwaitingFrames(..)
+            | Reason::LinkDebounce(..) => Trouble::Waiting,
             Reason::InterfaceMissing(_)
             | Reason::InterfaceDown(_)
             | Reason::NoCarrier(_)
             | Reason::NoSourceAddress(_)
             | Reason::NoHardwareAddress(_) => Trouble::Link,
-            Reason::SocketFailed(..) | Reason::AddressFailed(..) | Reason::SendFailed(..) => Trouble::Refused,
+            Reason::SocketFailed(..)
+            | Reason::AddressFailed(..)
+            | Reason::SendFailed(..)
+            | Reason::SendUnproven(..) => Trouble::Refused,
             Reason::TrackedInterface(_) | Reason::Unhealthy(_) | Reason::Degraded(_) => Trouble::Unfit,
             Reason::Startup
             | Reason::Owner
@@ -142,6 +156,10 @@ impl Reason {
             Reason::SocketFailed(..) => "socket-failed",
             Reason::AddressFailed(..) => "address-failed",
             Reason::SendFailed(..) => "send-failed",
+            Reason::SendUnproven(..) => "send-unproven",
+            Reason::StartDelay(_) => "start-delay",
+            Reason::AwaitingFrames(..) => "awaiting-frames",
+            Reason::LinkDebounce(..) => "link-debounce",
             Reason::Unhealthy(_) => "unhealthy",
             Reason::Degraded(_) => "degraded",
             Reason::Owner => "owner",
@@ -179,6 +197,21 @@ impl fmt::Display for Reason {
             Reason::SocketFailed(name, error) => write!(f, "cannot listen on interface {name}: {error}"),
             Reason::AddressFailed(address, error) => write!(f, "cannot add address {address}: {error}"),
             Reason::SendFailed(name, error) => write!(f, "cannot send adverts on interface {name}: {error}"),
+            Reason::SendUnproven(name, error) => write!(
+                f,
+                "its last adverts on interface {name} could not be sent ({error}); whether they can be now shows when it takes over"
+            ),
+            Reason::StartDelay(left) => {
+                write!(f, "only listening for {} after the start of the agent (start_delay)", seconds(*left))
+            }
+            Reason::AwaitingFrames(name, left) => write!(
+                f,
+                "only listening until frames pass on interface {name}, whose link has just come up, for {} at most",
+                seconds(*left)
+            ),
+            Reason::LinkDebounce(name, left) => {
+                write!(f, "interface {name} has lost its carrier, a fault in {} (link_debounce)", seconds(*left))
+            }
             Reason::Unhealthy(checks) => write!(f, "unhealthy: {}", join(checks.iter().map(check_words))),
             Reason::Degraded(checks) => {
                 write!(f, "degraded: {}, but nobody else claims the address", join(checks.iter().map(check_words)))

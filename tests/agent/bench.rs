@@ -14,6 +14,7 @@ use locum::types::{
 use locum::wire::arp;
 use locum::wire::vrrp::{self, Advertisement, ChecksumForm};
 
+pub const OWN: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 pub const PEER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 3);
 pub const PEER_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 3]);
 const START: u64 = 1_000_000_000_000;
@@ -46,6 +47,8 @@ pub fn router(vrid: u8, priority: u8, addresses: &[&str]) -> RouterConfig {
         advert_interval: Interval::from_centiseconds(100).unwrap(),
         preempt: true,
         preempt_delay: Duration::ZERO,
+        start_delay: Duration::ZERO,
+        link_debounce: Duration::ZERO,
         checks: Vec::new(),
         track_interfaces: Vec::new(),
         when_unhealthy: WhenUnhealthy::Hold,
@@ -180,7 +183,11 @@ impl Bench {
     }
 
     pub fn status(&self) -> status::Router {
-        let clock = WallClock { at: instant(100_000.0), unix_nanos: 1_700_000_000_000_000_000 };
+        self.status_at(100_000.0)
+    }
+
+    pub fn status_at(&self, millis: f64) -> status::Router {
+        let clock = WallClock { at: instant(millis), unix_nanos: 1_700_000_000_000_000_000 };
         self.agent.snapshot(clock).routers.remove("web").unwrap()
     }
 
@@ -231,10 +238,14 @@ fn list(nets: impl Iterator<Item = IpNet>) -> String {
 /// An effect in words; `None` for what no scenario is about.
 fn words(effect: &Effect) -> Option<String> {
     match effect {
-        Effect::Listen { .. } | Effect::Unlisten { .. } => None,
+        Effect::Listen { interface, index } => Some(format!("listen {interface} {index}")),
+        Effect::Unlisten { interface } => Some(format!("unlisten {interface}")),
+        Effect::WatchFrames { interface, index, .. } => Some(format!("watch {interface} {index}")),
+        Effect::UnwatchFrames { interface } => Some(format!("unwatch {interface}")),
         Effect::SendAdvert { router, packet, .. } => {
-            let advertised = vrrp::parse(packet).expect("a valid advert").advertisement.advertised;
-            Some(format!("{}advert {}", of(router), advertised.byte()))
+            let received = vrrp::parse(packet).expect("a valid advert");
+            let from = if received.source == OWN { String::new() } else { format!(" from {}", received.source) };
+            Some(format!("{}advert {}{from}", of(router), received.advertisement.advertised.byte()))
         }
         Effect::AddAddresses { router, additions, .. } => {
             let nets = additions.iter().map(|addition| {

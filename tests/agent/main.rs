@@ -8,4 +8,6 @@ mod addresses;
 mod bench;
 mod election;
 mod health;
+mod link;
 mod noise;
+mod sending;

@@ -26,6 +26,7 @@ fn params(priority: u8) -> Params {
         preempt_delay: Duration::ZERO,
         source: OWN,
         reluctant: false,
+        not_before: Instant::default(),
     }
 }
 
