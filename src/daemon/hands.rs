@@ -10,7 +10,7 @@ use crate::io::poller::Poller;
 use crate::io::timer::Timer;
 use crate::proto::{Effect, Input};
 use crate::report::Event;
-use crate::types::{AddressOutcome, Instant};
+use crate::types::{AddressOutcome, Family, Instant};
 
 /// The monitor's token; those of the sockets count up from 0.
 pub(super) const MONITOR: u64 = u64::MAX;
@@ -53,12 +53,12 @@ impl Hands {
     /// Performs one effect; what fails at once is an input for the agent.
     pub(super) fn perform(&mut self, effect: Effect, failures: &mut VecDeque<Input<'static>>) {
         match effect {
-            Effect::Listen { interface, index } => {
-                if let Err(error) = self.listening.open(&self.poller, interface, index) {
-                    failures.push_back(Input::ListenFailed { interface, error: error.to_string() });
+            Effect::Listen { interface, index, channels } => {
+                for (channel, error) in self.listening.open(&self.poller, interface, index, &channels) {
+                    failures.push_back(Input::ListenFailed { interface, channel, error: error.to_string() });
                 }
             }
-            Effect::Unlisten { interface } => self.listening.close(&interface),
+            Effect::Unlisten { interface } => self.listening.close_all(interface),
             Effect::WatchFrames { interface, index, mac } => {
                 // The wait for frames ends without them too.
                 if let Err(error) = self.watching.open(&self.poller, interface, index, mac) {
@@ -67,8 +67,8 @@ impl Hands {
             }
             Effect::UnwatchFrames { interface } => self.watching.close(&interface),
             Effect::SendAdvert { router, interface, destination, packet } => {
-                let sent = match self.listening.get(&interface) {
-                    Some(sockets) => sockets.vrrp.send(&packet, destination),
+                let sent = match self.listening.adverts(interface, Family::of(destination)) {
+                    Some(socket) => socket.send(&packet, destination),
                     None => Err(io::Error::other("not listening on this interface")),
                 };
                 if let Err(error) = sent {
@@ -82,15 +82,15 @@ impl Hands {
                     announcement: addition.announcement,
                 };
                 let additions = additions.into_iter().map(new).collect();
-                let socket = self.listening.arp(&interface);
-                self.hand(Job::Add { router, interface, index, additions, socket }, failures);
+                let announcers = self.listening.announcers(interface);
+                self.hand(Job::Add { router, interface, index, additions, announcers }, failures);
             }
             Effect::RemoveAddresses { router, interface, index, removals, restore } => {
                 self.hand(Job::Remove { router, interface, index, removals, restore }, failures);
             }
-            Effect::Announce { router, interface, frames } => {
-                let socket = self.listening.arp(&interface);
-                self.hand(Job::Announce { router, interface, frames, socket }, failures);
+            Effect::Announce { router, interface, frames } | Effect::Probe { router, interface, frames } => {
+                let announcers = self.listening.announcers(interface);
+                self.hand(Job::Announce { router, interface, frames, announcers }, failures);
             }
             Effect::Tell(event) => self.log.hold(event),
             Effect::Stopped => self.stopped = true,

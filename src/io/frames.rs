@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use socket2::{SockFilter, Socket};
 
-use super::{arp, sys};
+use super::{neighbours, sys};
 use crate::types::MacAddr;
 
 /// Bytes of a frame that are handed over: nobody looks at them.
@@ -58,7 +58,7 @@ impl FramesSocket {
     /// # Errors
     /// CAP_NET_RAW is missing (`PermissionDenied`), or the interface is gone.
     pub fn open(index: u32, own: Option<MacAddr>) -> io::Result<Self> {
-        let socket = arp::open_packet()?;
+        let socket = neighbours::open_packet()?;
         // Without an address it sends nothing of its own; no frame comes from all zeroes.
         socket.attach_filter(&filter(own.unwrap_or(MacAddr([0; 6]))))?;
         sys::ignore_outgoing(socket.as_fd())?;

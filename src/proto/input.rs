@@ -1,12 +1,14 @@
 use crate::config::Config;
-use crate::types::{AddressOutcome, CheckName, CheckResult, Instant, InterfaceFacts, InterfaceName, IpNet, RouterName};
+use crate::types::{
+    AddressOutcome, Channel, CheckName, CheckResult, Instant, InterfaceFacts, InterfaceName, IpNet, RouterName,
+};
 
 /// Everything the agent can be told. Failures of effects come back as inputs too.
 #[derive(Debug)]
 pub enum Input<'a> {
     /// Nothing but time has passed.
     Tick,
-    /// An IPv4 packet of protocol 112, from its IP header on, as it stood on the interface.
+    /// A packet of protocol 112 of either family, from its IP header on.
     Packet {
         /// Where it was heard.
         interface: InterfaceName,
@@ -15,7 +17,7 @@ pub enum Input<'a> {
         /// The packet, untrusted.
         bytes: &'a [u8],
     },
-    /// An ARP packet, from its Ethernet header on.
+    /// An ARP packet or a Neighbor Advertisement, from its Ethernet header on.
     Frame {
         /// Where it was heard.
         interface: InterfaceName,
@@ -34,10 +36,12 @@ pub enum Input<'a> {
         /// Where.
         interface: InterfaceName,
     },
-    /// [`Effect::Listen`](super::Effect::Listen) failed.
+    /// A channel of an [`Effect::Listen`](super::Effect::Listen) could not be opened, or broke.
     ListenFailed {
         /// Where.
         interface: InterfaceName,
+        /// Which.
+        channel: Channel,
         /// The system's words.
         error: String,
     },

@@ -100,7 +100,16 @@ mod tests {
 
     fn facts(up: bool, running: bool) -> InterfaceFacts {
         let addresses = Vec::new();
-        InterfaceFacts { index: 2, up, running, mac: None, addresses, promote_secondaries: false, mtu: 1500 }
+        InterfaceFacts {
+            index: 2,
+            up,
+            running,
+            mac: None,
+            addresses,
+            promote_secondaries: false,
+            forwards_ipv6: false,
+            mtu: 1500,
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod holding;
 mod input;
 mod interfaces;
 mod links;
+mod listening;
 mod peers;
 mod router;
 mod settle;

@@ -22,6 +22,7 @@ pub(crate) fn settle(mut effects: Vec<Effect>, routers: &mut [Router], interface
         | Effect::WatchFrames { .. }
         | Effect::UnwatchFrames { .. }
         | Effect::SendAdvert { .. }
+        | Effect::Probe { .. }
         | Effect::Tell(_)
         | Effect::Stopped => true,
     });
@@ -74,6 +75,7 @@ fn take_from_removals(effects: &mut [Effect], on: InterfaceName, address: IpAddr
         | Effect::UnwatchFrames { .. }
         | Effect::SendAdvert { .. }
         | Effect::Announce { .. }
+        | Effect::Probe { .. }
         | Effect::Tell(_)
         | Effect::Stopped => None,
     })
@@ -116,6 +118,7 @@ fn is_added_by(effects: &[Effect], on: InterfaceName, net: IpNet) -> bool {
         | Effect::SendAdvert { .. }
         | Effect::RemoveAddresses { .. }
         | Effect::Announce { .. }
+        | Effect::Probe { .. }
         | Effect::Tell(_)
         | Effect::Stopped => false,
     })

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::{CheckName, CheckResult, InterfaceName, IpNet, Priority};
+use crate::types::{Channel, CheckName, CheckResult, Family, InterfaceName, IpNet, MacAddr, Priority};
 
 /// The states of a virtual router: those of RFC 9568 section 6.4, and `fault` beside them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,16 +52,22 @@ pub enum Reason {
     InterfaceDown(InterfaceName),
     /// The interface has no carrier.
     NoCarrier(InterfaceName),
-    /// The interface has no IPv4 address of its own to send from.
-    NoSourceAddress(InterfaceName),
+    /// The interface has no address of its own of this family to send from; of IPv6 no link-local one.
+    NoSourceAddress(InterfaceName, Family),
+    /// The interface has no IPv6 address of its own that reaches peers beyond the link.
+    NoGlobalAddress(InterfaceName),
+    /// The interface does not have the configured source address.
+    SourceMissing(InterfaceName, IpAddr),
     /// The interface has no Ethernet address, so nothing can be announced on it.
     NoHardwareAddress(InterfaceName),
     /// A tracked interface is missing or has no link.
     TrackedInterface(InterfaceName),
-    /// The sockets for adverts or ARP could not be opened.
-    SocketFailed(InterfaceName, String),
+    /// A socket for adverts, ARP or neighbour discovery could not be opened.
+    SocketFailed(InterfaceName, Channel, String),
     /// The kernel refused one of the addresses.
     AddressFailed(IpNet, String),
+    /// Another host answered for an IPv6 address that this one had held for a while.
+    Duplicate(IpNet, MacAddr),
     /// Adverts could not be sent.
     SendFailed(InterfaceName, String),
     /// Its last adverts could not be sent; whether they can be now shows when it claims.
@@ -122,10 +128,13 @@ impl Reason {
             Reason::InterfaceMissing(_)
             | Reason::InterfaceDown(_)
             | Reason::NoCarrier(_)
-            | Reason::NoSourceAddress(_)
+            | Reason::NoSourceAddress(..)
+            | Reason::NoGlobalAddress(_)
+            | Reason::SourceMissing(..)
             | Reason::NoHardwareAddress(_) => Trouble::Link,
             Reason::SocketFailed(..)
             | Reason::AddressFailed(..)
+            | Reason::Duplicate(..)
             | Reason::SendFailed(..)
             | Reason::SendUnproven(..) => Trouble::Refused,
             Reason::TrackedInterface(_) | Reason::Unhealthy(_) | Reason::Degraded(_) => Trouble::Unfit,
@@ -150,11 +159,13 @@ impl Reason {
             Reason::InterfaceMissing(_) => "interface-missing",
             Reason::InterfaceDown(_) => "interface-down",
             Reason::NoCarrier(_) => "no-carrier",
-            Reason::NoSourceAddress(_) => "no-source-address",
+            Reason::NoSourceAddress(..) | Reason::NoGlobalAddress(_) => "no-source-address",
+            Reason::SourceMissing(..) => "source-missing",
             Reason::NoHardwareAddress(_) => "no-hardware-address",
             Reason::TrackedInterface(_) => "tracked-interface",
             Reason::SocketFailed(..) => "socket-failed",
             Reason::AddressFailed(..) => "address-failed",
+            Reason::Duplicate(..) => "duplicate-address",
             Reason::SendFailed(..) => "send-failed",
             Reason::SendUnproven(..) => "send-unproven",
             Reason::StartDelay(_) => "start-delay",
@@ -187,15 +198,27 @@ impl fmt::Display for Reason {
                 write!(f, "waiting for interface {name}: it is down (ip link set {name} up)")
             }
             Reason::NoCarrier(name) => write!(f, "waiting for interface {name}: it has no carrier"),
-            Reason::NoSourceAddress(name) => {
-                write!(f, "waiting for interface {name}: it has no IPv4 address of its own to send adverts from")
+            Reason::NoSourceAddress(name, family) => no_source(f, name, *family),
+            Reason::NoGlobalAddress(name) => {
+                write!(
+                    f,
+                    "waiting for interface {name}: it has no global IPv6 address of its own to reach its peers from"
+                )
+            }
+            Reason::SourceMissing(name, source) => {
+                write!(f, "waiting for interface {name}: it does not have {source}, the `source` of the adverts")
             }
             Reason::NoHardwareAddress(name) => {
                 write!(f, "interface {name} has no Ethernet address, so no address can be announced on it")
             }
             Reason::TrackedInterface(name) => write!(f, "waiting for tracked interface {name}: it has no link"),
-            Reason::SocketFailed(name, error) => write!(f, "cannot listen on interface {name}: {error}"),
+            Reason::SocketFailed(name, channel, error) => {
+                write!(f, "cannot listen to {channel} on interface {name}: {error}")
+            }
             Reason::AddressFailed(address, error) => write!(f, "cannot add address {address}: {error}"),
+            Reason::Duplicate(address, mac) => {
+                write!(f, "the host at {mac} has {} too: remove it there, or here from `addresses`", address.addr())
+            }
             Reason::SendFailed(name, error) => write!(f, "cannot send adverts on interface {name}: {error}"),
             Reason::SendUnproven(name, error) => write!(
                 f,
@@ -217,12 +240,7 @@ impl fmt::Display for Reason {
                 write!(f, "degraded: {}, but nobody else claims the address", join(checks.iter().map(check_words)))
             }
             Reason::Owner => f.write_str("owner of the address (priority 255)"),
-            Reason::ActiveSilent { peer: Some(peer), silence } => {
-                write!(f, "{peer} was Active and has been silent for {}", seconds(*silence))
-            }
-            Reason::ActiveSilent { peer: None, silence } => {
-                write!(f, "nobody else has been heard for {}", seconds(*silence))
-            }
+            Reason::ActiveSilent { peer, silence } => silent(f, *peer, *silence),
             Reason::ActiveResigned(peer) => write!(f, "{peer} was Active and resigned"),
             Reason::Preempting { peer, priority } => {
                 write!(f, "preempting {peer}, which was Active with the lower priority {priority}")
@@ -237,6 +255,21 @@ impl fmt::Display for Reason {
             Reason::Stopping => f.write_str("the agent was told to stop"),
             Reason::Reconfigured => f.write_str("the configuration changed"),
         }
+    }
+}
+
+fn no_source(f: &mut fmt::Formatter<'_>, name: &InterfaceName, family: Family) -> fmt::Result {
+    let kind = match family {
+        Family::Ipv4 => "IPv4",
+        Family::Ipv6 => "link-local IPv6",
+    };
+    write!(f, "waiting for interface {name}: it has no {kind} address of its own to send adverts from")
+}
+
+fn silent(f: &mut fmt::Formatter<'_>, peer: Option<IpAddr>, silence: Duration) -> fmt::Result {
+    match peer {
+        Some(peer) => write!(f, "{peer} was Active and has been silent for {}", seconds(silence)),
+        None => write!(f, "nobody else has been heard for {}", seconds(silence)),
     }
 }
 

@@ -14,7 +14,7 @@ pub(crate) use troubles::{RETRY, Troubles};
 use crate::config::{RouterConfig, WhenUnhealthy};
 use crate::proto::interfaces::Interfaces;
 use crate::report::{Reason, Trouble};
-use crate::types::{CheckName, CheckResult, Instant, InterfaceName, Priority};
+use crate::types::{CheckName, CheckResult, Family, Instant, InterfaceName, Priority};
 
 /// What all facts together say of a virtual router.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,8 +83,14 @@ pub(crate) fn carriers(config: &RouterConfig) -> impl Iterator<Item = InterfaceN
 /// What of its own interfaces keeps it from sending, hearing or serving, if anything does.
 pub(crate) fn link_trouble(config: &RouterConfig, interfaces: &Interfaces, lost_before: Instant) -> Option<Reason> {
     carriers(config).find_map(|name| interfaces.trouble(name, lost_before)).or_else(|| {
-        let source = interfaces.source(config.interface, config.priority.is_owner());
-        source.is_none().then_some(Reason::NoSourceAddress(config.interface))
+        let reason = || match config.source {
+            Some(source) => Reason::SourceMissing(config.interface, source),
+            None if config.family == Family::Ipv6 && !config.is_link_local() => {
+                Reason::NoGlobalAddress(config.interface)
+            }
+            None => Reason::NoSourceAddress(config.interface, config.family),
+        };
+        interfaces.source(config).is_none().then(reason)
     })
 }
 

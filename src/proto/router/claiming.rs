@@ -1,7 +1,7 @@
 //! When a claim has to wait, how it is carried out, and what becomes of one whose adverts do not leave.
 
 use super::{Departure, Mode, Router, World};
-use crate::proto::election::{self, Claim, State};
+use crate::proto::election::{Claim, State};
 use crate::proto::eligibility::{self, RETRY};
 use crate::report::{Reason, RouterState};
 use crate::types::{Advertised, Instant, InterfaceName};
@@ -93,8 +93,8 @@ impl Router {
 
     /// Sends the advert of a claim. Only when that has left is anything held: the next tick comes after its failure.
     pub(super) fn claim(&mut self, world: &mut World<'_>, why: Claim) {
-        self.advertise(world);
         self.claiming = Some((world.now, why));
+        self.advertise(world);
     }
 
     /// The claim's advert has left.
@@ -117,13 +117,18 @@ impl Router {
         self.sending.forget();
     }
 
-    /// An advert did not leave. One that was a claim has claimed nothing; of others a few may fail.
+    /// An advert did not leave to one of its destinations; as long as another one gets it, this host is not mute. One
+    /// that was a claim has claimed nothing; of others a few may fail.
     pub(crate) fn send_failed(&mut self, world: &mut World<'_>, error: String) {
         self.counters.send_errors += 1;
+        self.unsent += 1;
+        if self.unsent < self.destinations().len() {
+            return;
+        }
         if self.claiming.take().is_some() {
             self.fall_silent(world, error, Departure::AtOnce);
         } else if let State::Active { .. } = self.election.state() {
-            let patience = election::active_down_interval(self.config.priority, self.config.advert_interval);
+            let patience = self.active_down_interval(self.config.priority);
             self.sending.failed(world.now, error, patience);
         }
     }
@@ -153,7 +158,7 @@ impl Router {
     fn fall_silent(&mut self, world: &mut World<'_>, error: String, departure: Departure) {
         self.sending.forget();
         self.resign_again_at = None;
-        let patience = election::active_down_interval(self.config.priority, self.config.advert_interval);
+        let patience = self.active_down_interval(self.config.priority);
         self.election.step_back(world.now, patience.min(RETRY));
         self.hold(world, |holding, ground| holding.leave(ground, departure));
         self.mute = Some(error.clone());
