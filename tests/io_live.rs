@@ -11,10 +11,11 @@ use std::sync::Arc;
 
 use isolation::{ip, isolated};
 use locum::io::clock;
+use locum::io::frames::FramesSocket;
 use locum::io::neighbours::NeighbourSocket;
 use locum::io::netlink::{Announcers, Job, Monitor, MonitorState, Netlink, NewAddress, Report, Worker, message};
 use locum::io::vrrp::VrrpSocket;
-use locum::types::{AddressOutcome, Family, InterfaceFacts, InterfaceName, IpNet, RouterName};
+use locum::types::{AddressOutcome, Family, InterfaceFacts, InterfaceName, IpNet, MacAddr, RouterName};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{
     AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol, CacheInfo,
@@ -328,6 +329,58 @@ fn ordinary_arp_wakes_nobody() {
 }
 
 /// A monitor that knows what there is now.
+/// What a switch says while its port passes nothing, and what is our own, does not tell that frames pass.
+#[test]
+fn only_a_frame_that_was_passed_on_counts() {
+    isolated("only_a_frame_that_was_passed_on_counts", || {
+        for conf in ["all", "default"] {
+            std::fs::write(format!("/proc/sys/net/ipv6/conf/{conf}/disable_ipv6"), "1").expect("a switch");
+        }
+        let (va, vb) = cable();
+        let own = MacAddr([2, 0, 0, 0, 0, 0x0b]);
+        let sender = NeighbourSocket::open(va, Family::Ipv4).expect("a packet socket");
+        let frame = |to: &str, from: &str, rest: &[u8]| -> Vec<u8> {
+            let mac =
+                |text: &str| text.split(':').map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect::<Vec<_>>();
+            [mac(to), mac(from), rest.to_vec(), vec![0; 46]].concat()
+        };
+        let other = "02:00:00:00:00:0a";
+        let silent = [
+            ("BPDU", frame("01:80:c2:00:00:00", other, &[0, 38, 0x42, 0x42, 3])),
+            ("LACP", frame("01:80:c2:00:00:02", other, &[0x88, 0x09, 1])),
+            ("LLDP", frame("01:80:c2:00:00:0e", other, &[0x88, 0xcc, 2])),
+            ("LLDP to another group", frame("01:1b:19:00:00:00", other, &[0x88, 0xcc, 2])),
+            ("PVST", frame("01:00:0c:cc:cc:cd", other, &[0, 50, 0xaa, 0xaa, 3])),
+            ("CDP", frame("01:00:0c:cc:cc:cc", other, &[0, 50, 0xaa, 0xaa, 3])),
+            ("BPDU to another group", frame("01:80:c3:00:00:08", other, &[0, 38, 0x42, 0x42, 3])),
+            ("loop detection", frame(other, other, &[0x90, 0, 0])),
+            ("our own come back", frame("ff:ff:ff:ff:ff:ff", "02:00:00:00:00:0b", &[0x08, 0, 0x45])),
+        ];
+        let telling = [
+            ("ARP", gratuitous(Ipv4Addr::new(192, 0, 2, 9))),
+            ("IPv4", frame("01:00:5e:00:00:12", other, &[0x08, 0, 0x45])),
+            ("IPv6", frame("33:33:00:00:00:01", "02:00:00:00:00:0c", &[0x86, 0xdd, 0x60])),
+            ("a group that is passed on", frame("01:80:c2:00:00:21", other, &[0x88, 0xf5, 0])),
+            ("another LLC", frame("ff:ff:ff:ff:ff:ff", other, &[0, 38, 0xe0, 0xe0, 3])),
+        ];
+        for (what, frame) in telling {
+            let socket = FramesSocket::open(vb, Some(own)).expect("a packet socket");
+            assert!(!socket.has_heard().expect("a socket"), "nothing was sent before {what}");
+            // What this end sends is no sign of the other one's life.
+            let mut sent = frame.clone();
+            sent[6..12].copy_from_slice(&[2, 0, 0, 0, 0, 0x0d]);
+            NeighbourSocket::open(vb, Family::Ipv4).expect("a packet socket").send(&sent).expect("a frame that leaves");
+            for (what, frame) in &silent {
+                sender.send(frame).expect("a frame that leaves");
+                assert!(!socket.has_heard().expect("a socket"), "{what}");
+            }
+            sender.send(&frame).expect("a frame that leaves");
+            await_readable(&socket);
+            assert!(socket.has_heard().expect("a socket"), "{what}");
+        }
+    });
+}
+
 fn monitor(receive_buffer: usize) -> Monitor {
     let mut monitor = Monitor::open(receive_buffer).expect("a monitor");
     monitor.replace(Netlink::open().and_then(|mut netlink| netlink.snapshot()).expect("a listing"));

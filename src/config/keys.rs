@@ -240,6 +240,24 @@ pub const PREEMPT_DELAY: Key = Key {
     doc: "How long an Active node of lower priority is listened to before it is taken over from.",
 };
 
+/// `virtual_router.NAME.start_delay`
+pub const START_DELAY: Key = Key {
+    name: "start_delay",
+    kind: Kind::Duration { min: Duration::ZERO, max: DAY },
+    default: Default::Value("\"0s\""),
+    example: "\"30s\"",
+    doc: "How long after the start of the agent this node only listens and does not take over.",
+};
+
+/// `virtual_router.NAME.link_debounce`
+pub const LINK_DEBOUNCE: Key = Key {
+    name: "link_debounce",
+    kind: Kind::Duration { min: Duration::ZERO, max: Duration::from_secs(60) },
+    default: Default::Value("\"0s\""),
+    example: "\"500ms\"",
+    doc: "A loss of carrier that is shorter than this is no fault.",
+};
+
 /// `virtual_router.NAME.checks`
 pub const CHECKS: Key = Key {
     name: "checks",
@@ -352,6 +370,8 @@ pub const VIRTUAL_ROUTER: Table = Table {
         CHECKSUM,
         PREEMPT,
         PREEMPT_DELAY,
+        START_DELAY,
+        LINK_DEBOUNCE,
         CHECKS,
         TRACK_INTERFACES,
         WHEN_UNHEALTHY,

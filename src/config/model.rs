@@ -64,6 +64,10 @@ pub struct RouterConfig {
     pub preempt: bool,
     /// How long a lower one is listened to before it is taken over from.
     pub preempt_delay: Duration,
+    /// How long after the agent's start it only listens.
+    pub start_delay: Duration,
+    /// A loss of carrier is a fault only after this long, on its own interface and on the tracked ones.
+    pub link_debounce: Duration,
     /// Checks whose verdict counts for this router.
     pub checks: Vec<CheckName>,
     /// Interfaces besides its own without whose link it is not eligible.

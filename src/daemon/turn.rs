@@ -210,7 +210,9 @@ impl Loop {
         let mut buffer = [0; NeighbourSocket::LARGEST];
         for _ in 0..READS {
             // A token may have become stale by an effect of this turn.
-            let Some((interface, channel)) = self.hands.listening.which(token) else { return false };
+            let Some((interface, channel)) = self.hands.listening.which(token) else {
+                return self.read_frames(now, token);
+            };
             let read = match self.hands.listening.socket(token) {
                 Some(Socket::Adverts(socket)) => socket
                     .receive(clocks)
@@ -228,6 +230,24 @@ impl Loop {
             self.perform(now);
         }
         true
+    }
+
+    fn read_frames(&mut self, now: Instant, token: u64) -> bool {
+        let Some((interface, socket)) = self.hands.watching.which(token) else { return false };
+        match socket.has_heard() {
+            Ok(false) => {}
+            Err(error) if error.raw_os_error() == Some(libc::ENETDOWN) => {}
+            Ok(true) => {
+                self.hands.watching.close(&interface);
+                self.feed(now, Input::FramesPass { interface });
+            }
+            // What is always ready and never read would keep us busy for ever; the wait ends without it too.
+            Err(error) => {
+                self.hands.watching.close(&interface);
+                self.hands.log.refused(format!("watch for frames on {interface}"), error.to_string());
+            }
+        }
+        false
     }
 
     /// A socket hears of its interface going down once, and works again when that comes back; anything else closes

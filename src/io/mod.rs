@@ -10,6 +10,7 @@ pub mod capture;
 pub mod clock;
 pub mod echo;
 pub mod files;
+pub mod frames;
 pub mod interruption;
 pub mod keys;
 pub mod lan;

@@ -33,6 +33,8 @@ pub struct Agent {
     checks: Checks,
     wall: Wall,
     listening: Listening,
+    /// Interfaces that are watched for frames, with their index.
+    watching: BTreeMap<InterfaceName, u32>,
     discards: BTreeMap<InterfaceName, Discards>,
     stage: Stage,
 }
@@ -61,6 +63,7 @@ impl Agent {
             checks: Checks::default(),
             wall: Wall::default(),
             listening: Listening::default(),
+            watching: BTreeMap::new(),
             discards: BTreeMap::new(),
             stage: Stage::New,
         };
@@ -99,7 +102,8 @@ impl Agent {
     pub fn next_deadline(&self) -> Option<Instant> {
         let of_router = self.deadlines.first().map(|(at, _)| *at);
         let of_discards = self.discards.values().filter_map(Discards::deadline).min();
-        of_router.into_iter().chain(of_discards).chain(self.listening.deadline()).min()
+        let of_links = self.interfaces.links.deadline();
+        of_router.into_iter().chain(of_discards).chain(of_links).chain(self.listening.deadline()).min()
     }
 
     /// Takes one input in and appends what is to be done, in order, to `effects`.
@@ -165,6 +169,7 @@ impl Agent {
             Input::Packet { interface, received, bytes } => self.packet(now, interface, received, bytes, effects),
             Input::Frame { interface, bytes } => self.frame(now, interface, bytes, effects),
             Input::Interface { name, facts } => self.interface(now, name, facts, effects),
+            Input::FramesPass { interface } => self.frames_pass(now, interface, effects),
             Input::ListenFailed { interface, channel, error } => {
                 self.listen_failed(now, interface, channel, &error, effects);
             }
@@ -212,7 +217,11 @@ impl Agent {
         let source = ip::source_of(bytes);
         let key = source.zip(vrrp::vrid_of(bytes)).map(|(source, vrid)| (interface, Family::of(source), vrid));
         let router = key.and_then(|key| self.by_vrid.get(&key).copied());
-        match (vrrp::parse(bytes), router) {
+        let packet = vrrp::parse(bytes);
+        if packet.is_ok() {
+            self.frames_pass(now, interface, effects);
+        }
+        match (packet, router) {
             (Ok(packet), Some(number)) => {
                 self.at(now, effects, number, |router, world| router.hear(world, received.min(now), &packet));
             }
@@ -257,14 +266,27 @@ impl Agent {
             // Made anew between two readings: the old one is gone with all that was on it, as if that had been told.
             self.interface(now, name, None, effects);
         }
-        if !self.interfaces.learn(name, facts) {
+        let news = self.interfaces.learn(now, name, facts);
+        if !news.changed {
             return;
         }
-        if index_before.is_some() && index.is_none() {
-            self.each(now, effects, |_| true, |router, _| router.interface_gone(name));
+        if let (Some(before), None) = (index_before, index) {
+            self.each(now, effects, |_| true, |router, world| router.interface_gone(world, name, before));
         }
         self.listen(effects);
         self.review(now, effects, |_| true);
+        if news.link_returned {
+            self.each(now, effects, |_| true, |router, world| router.link_returned(world, name));
+        }
+    }
+
+    /// Something was heard that only a LAN that passes frames brings.
+    fn frames_pass(&mut self, now: Instant, interface: InterfaceName, effects: &mut Vec<Effect>) {
+        if self.stage != Stage::New && self.interfaces.links.pass(now, interface) {
+            self.watch(effects);
+            let chosen = |router: &Router| router.config().interface == interface;
+            self.each(now, effects, chosen, |router, world| router.frames_pass(world));
+        }
     }
 
     fn check(&mut self, now: Instant, name: CheckName, result: CheckResult, output: String, effects: &mut Vec<Effect>) {
@@ -317,7 +339,8 @@ impl Agent {
             }
         }
         let added = wanted.len();
-        let new = wanted.into_iter().map(|(name, config)| Router::new(name, config, now));
+        let with_agent = self.stage == Stage::New;
+        let new = wanted.into_iter().map(|(name, config)| Router::new(name, config, now, with_agent));
         let departing = self.routers.iter().position(Router::is_ended).unwrap_or(self.routers.len());
         self.routers.splice(departing..departing, new);
         self.routers.sort_by_key(Router::is_ended);
@@ -350,6 +373,22 @@ impl Agent {
 
     fn listen(&mut self, effects: &mut Vec<Effect>) {
         self.listening.settle(self.routers.iter().map(Router::config), &self.interfaces, effects);
+        self.watch(effects);
+    }
+
+    /// Watches for frames where they are awaited, as long as they are.
+    fn watch(&mut self, effects: &mut Vec<Effect>) {
+        let awaited = |name: &InterfaceName| self.interfaces.links.awaited_until(*name).is_some();
+        let used = self.routers.iter().map(|router| router.config().interface).filter(awaited);
+        let wanted: BTreeMap<InterfaceName, u32> =
+            used.filter_map(|name| Some((name, self.interfaces.get(name)?.index))).collect();
+        for interface in self.watching.keys().filter(|name| !wanted.contains_key(name)) {
+            effects.push(Effect::UnwatchFrames { interface: *interface });
+        }
+        for (&interface, &index) in wanted.iter().filter(|(name, index)| self.watching.get(name) != Some(index)) {
+            effects.push(Effect::WatchFrames { interface, index, mac: self.interfaces.mac(interface) });
+        }
+        self.watching = wanted;
     }
 
     fn listen_failed(
@@ -368,6 +407,10 @@ impl Agent {
     }
 
     fn tick(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        if self.interfaces.links.tick(now) {
+            self.watch(effects);
+            self.review(now, effects, |_| true);
+        }
         let due: Vec<usize> = self.deadlines.range(..=(now, usize::MAX)).map(|(_, number)| *number).collect();
         for number in due {
             self.at(now, effects, number, |router, world| router.tick(world));

@@ -36,6 +36,11 @@ pub enum Input<'a> {
         /// All that is known of it.
         facts: Option<InterfaceFacts>,
     },
+    /// The LAN passes frames to an interface: what [`Effect::WatchFrames`](super::Effect::WatchFrames) asked for.
+    FramesPass {
+        /// Where.
+        interface: InterfaceName,
+    },
     /// A channel of an [`Effect::Listen`](super::Effect::Listen) could not be opened, or broke.
     ListenFailed {
         /// Where.

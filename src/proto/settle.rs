@@ -19,6 +19,8 @@ pub(crate) fn settle(mut effects: Vec<Effect>, routers: &mut [Router], interface
         Effect::Announce { frames, .. } => !frames.is_empty(),
         Effect::Listen { .. }
         | Effect::Unlisten { .. }
+        | Effect::WatchFrames { .. }
+        | Effect::UnwatchFrames { .. }
         | Effect::SendAdvert { .. }
         | Effect::Probe { .. }
         | Effect::Tell(_)
@@ -69,6 +71,8 @@ fn take_from_removals(effects: &mut [Effect], on: InterfaceName, address: IpAddr
         | Effect::AddAddresses { .. }
         | Effect::Listen { .. }
         | Effect::Unlisten { .. }
+        | Effect::WatchFrames { .. }
+        | Effect::UnwatchFrames { .. }
         | Effect::SendAdvert { .. }
         | Effect::Announce { .. }
         | Effect::Probe { .. }
@@ -109,6 +113,8 @@ fn is_added_by(effects: &[Effect], on: InterfaceName, net: IpNet) -> bool {
         }
         Effect::Listen { .. }
         | Effect::Unlisten { .. }
+        | Effect::WatchFrames { .. }
+        | Effect::UnwatchFrames { .. }
         | Effect::SendAdvert { .. }
         | Effect::RemoveAddresses { .. }
         | Effect::Announce { .. }

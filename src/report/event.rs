@@ -128,6 +128,8 @@ impl Event {
                 Trouble::Link | Trouble::Unfit | Trouble::None => Level::Warning,
             },
             Event::Transition { reason: Reason::Degraded(_), .. } => Level::Error,
+            Event::Transition { reason: Reason::SendUnproven(..), .. }
+            | Event::ReasonChanged { reason: Reason::SendUnproven(..), .. } => Level::Warning,
             Event::Transition { .. } | Event::Started { .. } | Event::Stopping | Event::Stopped => Level::Notice,
             Event::ReasonChanged { reason: Reason::Degraded(_), .. } => Level::Error,
             Event::ReasonChanged { .. } | Event::PriorityChanged { .. } | Event::Released { .. } => Level::Info,

@@ -49,6 +49,9 @@ pub struct Router {
     pub words: String,
     /// Since when it is in this state, RFC 3339 in UTC.
     pub since: String,
+    /// For how many milliseconds more it only listens, where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listens_for_ms: Option<u64>,
     /// Active although unhealthy, because nobody else is.
     pub degraded: bool,
     /// Its interface.

@@ -15,6 +15,7 @@ use locum::wire::announcement::{self, Announcement};
 use locum::wire::ip;
 use locum::wire::vrrp::{self, Advertisement, Proof, Tail};
 
+pub const OWN: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 pub const PEER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 3);
 pub const PEER_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 3]);
 const START: u64 = 1_000_000_000_000;
@@ -56,6 +57,8 @@ pub fn router(vrid: u8, priority: u8, addresses: &[&str]) -> RouterConfig {
         advert_interval: Interval::from_centiseconds(100).unwrap(),
         preempt: true,
         preempt_delay: Duration::ZERO,
+        start_delay: Duration::ZERO,
+        link_debounce: Duration::ZERO,
         checks: Vec::new(),
         track_interfaces: Vec::new(),
         when_unhealthy: WhenUnhealthy::Hold,
@@ -192,7 +195,11 @@ impl Bench {
     }
 
     pub fn status(&self) -> status::Router {
-        let clock = WallClock { at: instant(100_000.0), unix_nanos: 1_700_000_000_000_000_000 };
+        self.status_at(100_000.0)
+    }
+
+    pub fn status_at(&self, millis: f64) -> status::Router {
+        let clock = WallClock { at: instant(millis), unix_nanos: 1_700_000_000_000_000_000 };
         self.agent.snapshot(clock).routers.remove("web").unwrap()
     }
 
@@ -268,7 +275,10 @@ fn list(nets: impl Iterator<Item = IpNet>) -> String {
 /// An effect in words; `None` for what no scenario is about.
 fn words(effect: &Effect) -> Option<String> {
     match effect {
-        Effect::Listen { .. } | Effect::Unlisten { .. } => None,
+        Effect::Listen { interface, index, .. } => Some(format!("listen {interface} {index}")),
+        Effect::Unlisten { interface } => Some(format!("unlisten {interface}")),
+        Effect::WatchFrames { interface, index, .. } => Some(format!("watch {interface} {index}")),
+        Effect::UnwatchFrames { interface } => Some(format!("unwatch {interface}")),
         Effect::SendAdvert { router, packet, destination, .. } => {
             let received = vrrp::parse(packet).expect("a valid advert");
             assert_eq!(received.destination, *destination);
@@ -277,8 +287,10 @@ fn words(effect: &Effect) -> Option<String> {
                 Tail::Trailer(_) => " sealed",
                 Tail::Unknown => panic!("bytes behind the message"),
             };
+            let own = received.source == OWN || received.source.is_ipv6();
+            let from = if own { String::new() } else { format!(" from {}", received.source) };
             let to = if received.is_multicast() { String::new() } else { format!(" to {destination}") };
-            Some(format!("{}advert {}{to}{sealed}", of(router), received.advertisement.advertised.byte()))
+            Some(format!("{}advert {}{from}{to}{sealed}", of(router), received.advertisement.advertised.byte()))
         }
         Effect::AddAddresses { router, additions, .. } => {
             let nets = additions.iter().map(|addition| {

@@ -10,4 +10,6 @@ mod bench;
 mod election;
 mod health;
 mod hostile;
+mod link;
 mod noise;
+mod sending;

@@ -123,6 +123,18 @@ impl Lab {
         ));
     }
 
+    /// The switch keeps a host's port of the first segment blocked, as if it had yet to learn: nothing comes, nothing goes.
+    pub fn block(&self, host: usize) {
+        let port = port(host, 0);
+        // Else the port would speak for itself when its link comes up.
+        self.switch.sysctl(&format!("ipv6/conf/{port}/disable_ipv6"), "1");
+        self.switch.nft(&format!(
+            "table bridge lab {{\n chain through {{\n type filter hook forward priority 0; policy accept;\n \
+             iifname \"{port}\" drop\n oifname \"{port}\" drop\n }}\n chain out {{\n \
+             type filter hook output priority 0; policy accept;\n oifname \"{port}\" drop\n }}\n}}\n"
+        ));
+    }
+
     /// Nothing is lost any more.
     pub fn heal(&self) {
         self.switch.nft("delete table bridge lab\n");

@@ -25,6 +25,8 @@ mod hostile;
 mod interfaces;
 mod itself;
 mod judges;
+mod link_up;
+mod mute;
 mod not_ours;
 mod order;
 mod pace;

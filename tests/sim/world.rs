@@ -15,7 +15,7 @@ use crate::check::{Cause, Heard, Judge};
 use crate::host::{Held, Host, INDEX, Job, check_name, interface};
 use crate::lan::{CLIENTS, Lan};
 use crate::rng::Rng;
-use crate::scenario::{Fault, START, Scenario};
+use crate::scenario::{Fault, LINK_HOLD, START, Scenario};
 use crate::trace::Trace;
 
 /// Ticks at one moment after which a deadline that does not move is a busy loop.
@@ -45,15 +45,54 @@ struct Entry(Happening);
 
 enum Happening {
     Wake(usize),
-    Advert { to: usize, life: u32, received: Instant, heard: Rc<Heard> },
-    Frame { to: usize, life: u32, bytes: Rc<[u8]> },
-    ClientFrame { client: usize, from: usize, bytes: Rc<[u8]> },
-    Done { host: usize, life: u32, job: Job },
-    Report { host: usize, life: u32 },
-    Facts { host: usize, life: u32 },
-    Mute { host: usize, life: u32, router: usize },
-    CheckRun { host: usize, life: u32 },
-    Ended { host: usize, life: u32 },
+    Advert {
+        to: usize,
+        life: u32,
+        received: Instant,
+        heard: Rc<Heard>,
+    },
+    Frame {
+        to: usize,
+        life: u32,
+        bytes: Rc<[u8]>,
+    },
+    ClientFrame {
+        client: usize,
+        from: usize,
+        bytes: Rc<[u8]>,
+    },
+    Done {
+        host: usize,
+        life: u32,
+        job: Job,
+    },
+    Report {
+        host: usize,
+        life: u32,
+    },
+    Facts {
+        host: usize,
+        life: u32,
+    },
+    /// A frame of somebody else, for a link that is held until then.
+    FramesPass {
+        host: usize,
+        life: u32,
+        held_until: Option<Instant>,
+    },
+    Mute {
+        host: usize,
+        life: u32,
+        router: usize,
+    },
+    CheckRun {
+        host: usize,
+        life: u32,
+    },
+    Ended {
+        host: usize,
+        life: u32,
+    },
     Fault(Fault),
     Look,
 }
@@ -119,6 +158,7 @@ impl World {
                     if self.trace.is_whole() {
                         self.trace.line(self.scene.now, Some(to), || format!("hears {heard:?}"));
                     }
+                    self.scene.hosts[to].hears_frames(self.scene.now);
                     let input = Input::Packet { interface: interface(), received, bytes: &heard.packet };
                     self.feed(to, Cause::Advert(&heard, received), input);
                 }
@@ -136,6 +176,12 @@ impl World {
             Happening::Done { host, life, job } if self.lives(host, life) => self.done(host, job),
             Happening::Report { host, life } if self.lives(host, life) => self.report(host),
             Happening::Facts { host, life } if self.lives(host, life) => self.tell_facts(host),
+            Happening::FramesPass { host, life, held_until } if self.lives(host, life) => {
+                if self.scene.hosts[host].held_until == held_until && self.scene.hosts[host].link {
+                    self.scene.hosts[host].hears_frames(self.scene.now);
+                    self.feed(host, Cause::Other, Input::FramesPass { interface: interface() });
+                }
+            }
             Happening::Mute { host, life, router } if self.lives(host, life) => {
                 let error = "Network is down".to_owned();
                 let router = crate::host::router_name(router);
@@ -152,6 +198,7 @@ impl World {
             Happening::Done { .. }
             | Happening::Report { .. }
             | Happening::Facts { .. }
+            | Happening::FramesPass { .. }
             | Happening::Mute { .. }
             | Happening::CheckRun { .. }
             | Happening::Ended { .. } => {}
@@ -166,6 +213,7 @@ impl World {
         agent.handle(now, input, &mut effects);
         self.handled += 1;
         self.judge.after(&self.scene, host, &cause, &effects);
+        self.scene.hosts[host].freed = false;
         for effect in effects {
             self.perform(host, effect);
         }
@@ -205,7 +253,14 @@ impl World {
     fn perform(&mut self, host: usize, effect: Effect) {
         let (now, life) = (self.scene.now, self.scene.hosts[host].life);
         match effect {
-            Effect::Listen { .. } | Effect::Unlisten { .. } | Effect::Probe { .. } => {}
+            Effect::Listen { .. } | Effect::Unlisten { .. } | Effect::UnwatchFrames { .. } | Effect::Probe { .. } => {}
+            Effect::WatchFrames { .. } => {
+                if let Some(within) = self.scene.plan.lan.frames_within {
+                    let held_until = self.scene.hosts[host].held_until;
+                    let at = now + self.rng.span(Duration::ZERO, within);
+                    self.at(at, Happening::FramesPass { host, life, held_until });
+                }
+            }
             Effect::SendAdvert { packet, router, .. } => {
                 if !self.scene.hosts[host].link {
                     let router = crate::host::router_number(&router);
@@ -433,7 +488,12 @@ impl World {
                 }
             }
             Fault::LinkDown(host) | Fault::LinkUp(host) => {
-                self.scene.hosts[host].link = matches!(fault, Fault::LinkUp(_));
+                let up = matches!(fault, Fault::LinkUp(_));
+                let planned = &mut self.scene.hosts[host];
+                if up && !planned.link && planned.agent.is_some() {
+                    planned.held_until = Some(now + LINK_HOLD);
+                }
+                planned.link = up;
                 self.judge.addresses_changed(&self.scene);
                 if self.scene.hosts[host].powered {
                     self.tell_facts(host);

@@ -28,6 +28,7 @@ fn backup() -> Router {
         reason: "higher-priority".to_owned(),
         words: "192.0.2.3 is Active with the higher priority 150".to_owned(),
         since: "2026-11-21T10:18:53.000Z".to_owned(),
+        listens_for_ms: None,
         degraded: false,
         interface: "eth0".to_owned(),
         vrid: 51,

@@ -11,9 +11,6 @@ pub(crate) const RETRY: Duration = Duration::from_secs(10);
 pub(crate) struct Troubles {
     /// The newest one, and when it is tried anew.
     current: Option<(Reason, Instant)>,
-    /// Since when every advert has failed to leave.
-    mute_since: Option<Instant>,
-    last_advert_failed: bool,
 }
 
 impl Troubles {
@@ -29,7 +26,7 @@ impl Troubles {
     pub(crate) fn tick(&mut self, now: Instant) -> bool {
         let over = self.deadline().is_some_and(|retry_at| retry_at <= now);
         if over {
-            *self = Troubles::default();
+            self.forget();
         }
         over
     }
@@ -49,22 +46,5 @@ impl Troubles {
 
     pub(crate) fn duplicate(&mut self, now: Instant, address: IpNet, mac: MacAddr) {
         self.current = Some((Reason::Duplicate(address, mac), now + RETRY));
-    }
-
-    /// An advert is about to be sent: if the one before left, the host is not mute.
-    pub(crate) fn sending(&mut self) {
-        if !self.last_advert_failed {
-            self.mute_since = None;
-        }
-        self.last_advert_failed = false;
-    }
-
-    /// The advert did not leave. A fault only after `patience`: until then the peers have not given up on us.
-    pub(crate) fn send_failed(&mut self, now: Instant, interface: InterfaceName, error: String, patience: Duration) {
-        self.last_advert_failed = true;
-        let since = *self.mute_since.get_or_insert(now);
-        if now.since(since) >= patience {
-            self.current = Some((Reason::SendFailed(interface, error), now + RETRY));
-        }
     }
 }

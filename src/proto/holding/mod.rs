@@ -243,11 +243,27 @@ impl Holding {
         }
     }
 
-    /// The interface is gone, and with it what was on it.
-    pub(crate) fn interface_gone(&mut self, interface: InterfaceName) {
-        for slot in self.slots.iter_mut().filter(|slot| slot.address.interface == interface) {
+    /// The interface of this index no longer goes by its name. If it is gone, so is what was on it, and there is
+    /// nothing to remove; under another name it would still answer for us.
+    pub(crate) fn interface_gone(&mut self, ground: &mut Ground<'_>, interface: InterfaceName, index: u32) {
+        let removals = self.take_ours(interface, |_| true);
+        if !removals.is_empty() {
+            let router = ground.router.clone();
+            ground.effects.push(Effect::RemoveAddresses { router, interface, index, removals, restore: Vec::new() });
+        }
+    }
+
+    /// Forgets the chosen slots of an interface; those that were ours, as they are there.
+    fn take_ours(&mut self, interface: InterfaceName, chosen: impl Fn(&Slot) -> bool) -> Vec<IpNet> {
+        let mut ours = Vec::new();
+        for slot in self.slots.iter_mut().filter(|slot| slot.address.interface == interface && chosen(slot)) {
+            match slot.presence {
+                Presence::Adding(prefix) | Presence::Ours(prefix) => ours.push(with_prefix(slot.address.net, prefix)),
+                Presence::Absent | Presence::Foreign => {}
+            }
             slot.presence = Presence::Absent;
         }
+        ours
     }
 
     /// Takes over another list: what stays is not touched, what is new comes before what goes.
@@ -362,17 +378,8 @@ impl Holding {
     fn remove(&mut self, ground: &mut Ground<'_>, chosen: impl Fn(&Slot) -> bool) -> bool {
         let mut any = false;
         for interface in self.carriers() {
-            let mut removals = Vec::new();
-            for slot in self.slots.iter_mut().filter(|slot| slot.address.interface == interface && chosen(slot)) {
-                any |= slot.is_here();
-                match slot.presence {
-                    Presence::Adding(prefix) | Presence::Ours(prefix) => {
-                        removals.push(with_prefix(slot.address.net, prefix));
-                    }
-                    Presence::Absent | Presence::Foreign => {}
-                }
-                slot.presence = Presence::Absent;
-            }
+            any |= self.slots.iter().any(|slot| slot.address.interface == interface && chosen(slot) && slot.is_here());
+            let removals = self.take_ours(interface, &chosen);
             let Some(facts) = ground.interfaces.get(interface).filter(|_| !removals.is_empty()) else {
                 continue;
             };

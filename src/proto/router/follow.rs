@@ -23,19 +23,13 @@ impl Router {
         match outcome {
             Outcome::Nothing => {}
             Outcome::Advertise => self.advertise(world),
-            Outcome::Claim(why) => {
-                self.advertise(world);
-                self.hold(world, |holding, ground| holding.claim(ground));
-                self.counters.became_active += 1;
-                let reason = self.claim_reason(world.now, why);
-                self.enter(world, RouterState::Active, reason);
-            }
+            Outcome::Claim(why) => self.claim(world, why),
             Outcome::Yield => self.yield_to(world, heard),
             Outcome::Assert => self.assert(world, heard),
         }
     }
 
-    fn claim_reason(&mut self, now: Instant, why: Claim) -> Reason {
+    pub(super) fn claim_reason(&mut self, now: Instant, why: Claim) -> Reason {
         if let Mode::Unhealthy(failing) = &self.mode {
             self.resign_again_at = Some(now + RESIGN_AGAIN);
             return Reason::Degraded(failing.clone());
@@ -43,7 +37,9 @@ impl Router {
         match (why, self.peers.active()) {
             (Claim::Owner, _) => Reason::Owner,
             // Its adverts keep coming: it was overruled, not lost.
-            (Claim::Silence(_), Some((peer, heard))) if now.since(heard.heard_at) < heard.interval.duration() * 2 => {
+            (Claim::Silence(_) | Claim::NoSuccessor, Some((peer, heard)))
+                if now.since(heard.heard_at) < heard.interval.duration() * 2 =>
+            {
                 match heard.advertised {
                     Advertised::Active(priority) => Reason::Preempting { peer, priority },
                     Advertised::Resigned => Reason::ActiveResigned(peer),
@@ -62,6 +58,7 @@ impl Router {
 
     fn yield_to(&mut self, world: &mut World<'_>, heard: Option<(IpAddr, Advertised)>) {
         self.resign_again_at = None;
+        self.drop_claim();
         let interval = match self.election.state() {
             State::Backup(backup) => backup.active_adver_interval,
             State::Initialize | State::Active { .. } => self.config.advert_interval,
@@ -77,13 +74,8 @@ impl Router {
         }
     }
 
-    /// Answers a router with less right; a host that sends such adverts without end is not answered without end.
+    /// Answers a router with less right.
     fn assert(&mut self, world: &mut World<'_>, heard: Option<(IpAddr, Advertised)>) {
-        let gap = self.config.advert_interval.duration() / 4;
-        if self.answered_at.is_some_and(|at| world.now < at + gap) {
-            return;
-        }
-        self.answered_at = Some(world.now);
         self.advertise(world);
         self.holding.announce_again(world.now);
         let told = self.challenge_told_at.is_some_and(|at| world.now < at + CHALLENGE_TOLD_AGAIN);
@@ -113,7 +105,7 @@ impl Router {
             interval: self.config.advert_interval,
             addresses: self.config.advertised.clone(),
         };
-        self.troubles.sending();
+        self.sending.sending();
         self.unsent = 0;
         self.counters.adverts_sent += 1;
         let seals = self.authentication.seals(world.now, world.wall, self.config.advert_interval);
@@ -146,7 +138,7 @@ impl Router {
         let (router, interface) = (self.name.clone(), self.config.interface);
         match packet {
             Ok(packet) => world.effects.push(Effect::SendAdvert { router, interface, destination, packet }),
-            Err(unsendable) => self.note_unsent(world.now, unsendable.to_string()),
+            Err(unsendable) => self.send_failed(world, unsendable.to_string()),
         }
     }
 

@@ -14,8 +14,9 @@ impl Router {
         status::Router {
             state: self.reported,
             reason: self.reason.token().to_owned(),
-            words: self.reason.to_string(),
+            words: self.words(clock.at),
             since: clock.rfc3339(self.since),
+            listens_for_ms: self.hold.map(|hold| millis(hold.until().since(clock.at))),
             degraded: self.is_degraded(),
             interface: self.config.interface.to_string(),
             vrid: self.config.vrid.get(),
@@ -31,6 +32,12 @@ impl Router {
             counters: self.counters(),
             last_transitions: self.last_transitions(clock),
         }
+    }
+
+    /// The reason, with the time that is left now.
+    fn words(&self, now: crate::types::Instant) -> String {
+        let held = self.hold.map(|hold| hold.reason(now, self.config.interface));
+        held.filter(|held| held.token() == self.reason.token()).unwrap_or_else(|| self.reason.clone()).to_string()
     }
 
     fn is_degraded(&self) -> bool {

@@ -26,12 +26,12 @@ impl Claims {
         let wrong = |what: String| Err(format!("h{host}: {what}"));
         let mut telling = false;
         for (number, effect) in effects.iter().enumerate() {
-            let (before, behind) = (&effects[..number], &effects[number + 1..]);
+            let behind = &effects[number + 1..];
             match effect {
                 Effect::AddAddresses { router, additions, index, .. } => {
                     telling = true;
                     let router = router_number(router);
-                    if !before.iter().any(|effect| is_advert(effect, router, false)) {
+                    if !seats[router].has_asserted() {
                         return wrong(format!("r{router}: addresses come before the advert"));
                     }
                     if *index != INDEX {
@@ -71,6 +71,8 @@ impl Claims {
                 Effect::Tell(_)
                 | Effect::Listen { .. }
                 | Effect::Unlisten { .. }
+                | Effect::WatchFrames { .. }
+                | Effect::UnwatchFrames { .. }
                 | Effect::SendAdvert { .. }
                 | Effect::Probe { .. } => {}
             }
@@ -173,6 +175,8 @@ fn is_advert(effect: &Effect, router: usize, resigned: bool) -> bool {
         Effect::SendAdvert { .. }
         | Effect::Listen { .. }
         | Effect::Unlisten { .. }
+        | Effect::WatchFrames { .. }
+        | Effect::UnwatchFrames { .. }
         | Effect::AddAddresses { .. }
         | Effect::RemoveAddresses { .. }
         | Effect::Announce { .. }
