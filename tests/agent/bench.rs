@@ -317,13 +317,20 @@ fn words(effect: &Effect) -> Option<String> {
             Some(format!("{}probe {}", of(router), frames.iter().map(target).collect::<Vec<_>>().join(" ")))
         }
         Effect::Stopped => Some("stopped".to_owned()),
-        Effect::Tell(Event::Transition { router, from, to, reason, .. }) => {
+        Effect::Tell(event) => told(event),
+    }
+}
+
+/// A line of the log in words.
+fn told(event: &Event) -> Option<String> {
+    match event {
+        Event::Transition { router, from, to, reason, .. } => {
             Some(format!("{}{from} -> {to}: {}", of(router), reason.token()))
         }
-        Effect::Tell(Event::ReasonChanged { router, state, reason }) => {
+        Event::ReasonChanged { router, state, reason } => {
             Some(format!("{}still {state}: {}", of(router), reason.token()))
         }
-        Effect::Tell(Event::Released { router, how, .. }) => {
+        Event::Released { router, how, .. } => {
             let how = match how {
                 Release::Announced(_) => "announced",
                 Release::Heard => "heard",
@@ -332,18 +339,12 @@ fn words(effect: &Effect) -> Option<String> {
             };
             Some(format!("{}released: {how}", of(router)))
         }
-        Effect::Tell(Event::ForeignAddress { router, address }) => {
-            Some(format!("{}foreign {}", of(router), address.net))
-        }
-        Effect::Tell(Event::PriorityChanged { router, from, to }) => {
-            Some(format!("{}priority {from} -> {to}", of(router)))
-        }
-        Effect::Tell(Event::ClocksApart { peer, behind_ms, .. }) => {
-            Some(format!("clock of {peer} behind by {behind_ms} ms"))
-        }
-        Effect::Tell(Event::Discarded { reason, suppressed, .. }) => {
+        Event::ForeignAddress { router, address } => Some(format!("{}foreign {}", of(router), address.net)),
+        Event::PriorityChanged { router, from, to } => Some(format!("{}priority {from} -> {to}", of(router))),
+        Event::ClocksApart { peer, behind_ms, .. } => Some(format!("clock of {peer} behind by {behind_ms} ms")),
+        Event::Discarded { reason, suppressed, .. } => {
             Some(format!("discarded {} and {suppressed} more", reason.token()))
         }
-        Effect::Tell(_) => None,
+        _ => None,
     }
 }
