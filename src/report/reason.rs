@@ -58,6 +58,8 @@ pub enum Reason {
     NoGlobalAddress(InterfaceName),
     /// The interface does not have the configured source address.
     SourceMissing(InterfaceName, IpAddr),
+    /// A unicast peer is this very host.
+    PeerIsSelf(IpAddr),
     /// The interface has no Ethernet address, so nothing can be announced on it.
     NoHardwareAddress(InterfaceName),
     /// A tracked interface is missing or has no link.
@@ -124,7 +126,9 @@ impl Reason {
             Reason::SocketFailed(..) | Reason::AddressFailed(..) | Reason::Duplicate(..) | Reason::SendFailed(..) => {
                 Trouble::Refused
             }
-            Reason::TrackedInterface(_) | Reason::Unhealthy(_) | Reason::Degraded(_) => Trouble::Unfit,
+            Reason::PeerIsSelf(_) | Reason::TrackedInterface(_) | Reason::Unhealthy(_) | Reason::Degraded(_) => {
+                Trouble::Unfit
+            }
             Reason::Startup
             | Reason::Owner
             | Reason::ActiveSilent { .. }
@@ -148,6 +152,7 @@ impl Reason {
             Reason::NoCarrier(_) => "no-carrier",
             Reason::NoSourceAddress(..) | Reason::NoGlobalAddress(_) => "no-source-address",
             Reason::SourceMissing(..) => "source-missing",
+            Reason::PeerIsSelf(_) => "peer-is-self",
             Reason::NoHardwareAddress(_) => "no-hardware-address",
             Reason::TrackedInterface(_) => "tracked-interface",
             Reason::SocketFailed(..) => "socket-failed",
@@ -198,6 +203,9 @@ impl fmt::Display for Reason {
             }
             Reason::SourceMissing(name, source) => {
                 write!(f, "waiting for interface {name}: it does not have {source}, the `source` of the adverts")
+            }
+            Reason::PeerIsSelf(peer) => {
+                write!(f, "`unicast_peers` names {peer}, which is this host's own: list the other nodes only")
             }
             Reason::NoHardwareAddress(name) => {
                 write!(f, "interface {name} has no Ethernet address, so no address can be announced on it")

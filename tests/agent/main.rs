@@ -7,5 +7,7 @@
 mod addresses;
 mod bench;
 mod election;
+mod families;
 mod health;
 mod noise;
+mod transport;

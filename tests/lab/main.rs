@@ -19,6 +19,7 @@ mod wire;
 
 mod departures;
 mod exits;
+mod families;
 mod health;
 mod hostile;
 mod interfaces;

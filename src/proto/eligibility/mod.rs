@@ -75,6 +75,10 @@ fn link_trouble(config: &RouterConfig, interfaces: &Interfaces) -> Option<Reason
             interfaces.source(config).is_none().then(reason)
         })
         .or_else(|| {
+            let own = config.unicast_peers.iter().find(|peer| interfaces.has(config.interface, **peer));
+            own.map(|peer| Reason::PeerIsSelf(*peer))
+        })
+        .or_else(|| {
             let lost = config.track_interfaces.iter().copied().find(|name| !has_link(interfaces, *name));
             lost.map(Reason::TrackedInterface)
         })
