@@ -8,9 +8,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use locum::config::{Config, Diagnostic, Parsed, Related, Severity, WhenUnhealthy, keys, parse, render, summary};
-use locum::types::{CheckName, ChecksumForm, Family, RouterName, Version};
+use locum::config::{
+    AuthMode, Config, Diagnostic, Parsed, Related, Severity, WhenUnhealthy, keys, parse, render, summary,
+};
+use locum::types::{CheckName, RouterName};
 use proptest::prelude::*;
+
+#[path = "config/adverts.rs"]
+mod adverts;
 
 const SHIPPED: &str = include_str!("../config/locum.toml");
 
@@ -174,71 +179,6 @@ fn the_same_vrid_and_address_may_stand_on_another_interface() {
 }
 
 #[test]
-fn each_family_has_its_own_vrids() {
-    let one = "interface = \"eth0\"\nvrid = 51\naddresses = [\"192.0.2.10/24\"]\n";
-    let two = one.replace("192.0.2.10/24", "fe80::51/64");
-    assert_eq!(valid(&format!("[virtual_router.a]\n{one}[virtual_router.b]\n{two}")).routers.len(), 2);
-}
-
-#[test]
-fn adverts_list_one_family_as_written_and_all_addresses_are_held() {
-    let read = |more: &str| {
-        let source = format!(
-            "[virtual_router.a]\ninterface = \"eth0\"\nvrid = 51\n{more}\naddresses = [\"fe80::51/64\", \"192.0.2.12/24\",\n\
-             {{ address = \"198.51.100.10/24\", interface = \"eth1\" }}, \"2001:db8::10/64\",\n\
-             {{ address = \"192.0.2.11/24\", advertise = false }}, \"192.0.2.10/24\"]\n"
-        );
-        let config = valid(&source).routers.remove(&router("a")).expect("a router");
-        let held = [
-            "fe80::51/64 on eth0",
-            "192.0.2.12/24 on eth0",
-            "198.51.100.10/24 on eth1",
-            "2001:db8::10/64 on eth0",
-            "192.0.2.11/24 on eth0",
-            "192.0.2.10/24 on eth0",
-        ];
-        assert_eq!(config.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(), held);
-        (config.family, config.advertised.iter().map(ToString::to_string).collect::<Vec<_>>())
-    };
-    let ipv4 = ["192.0.2.12", "198.51.100.10", "192.0.2.10"].map(str::to_owned).to_vec();
-    assert_eq!(read(""), (Family::Ipv4, ipv4.clone()));
-    assert_eq!(read("family = \"ipv4\""), (Family::Ipv4, ipv4));
-    let ipv6 = ["fe80::51", "2001:db8::10"].map(str::to_owned).to_vec();
-    assert_eq!(read("family = \"ipv6\""), (Family::Ipv6, ipv6));
-}
-
-#[test]
-fn how_adverts_travel_is_taken() {
-    let of = |more: &str| {
-        let source = format!("[virtual_router.a]\ninterface = \"eth0\"\nvrid = 51\n{more}\n");
-        valid(&source).routers.remove(&router("a")).expect("a router")
-    };
-    let plain = of("addresses = [\"192.0.2.10/24\"]");
-    assert_eq!((plain.version, plain.family, plain.source), (Version::V3, Family::Ipv4, None));
-    assert_eq!((plain.checksum, plain.is_unicast()), (ChecksumForm::PseudoHeader, false));
-    let unicast = of(
-        "addresses = [\"192.0.2.10/24\"]\nsource = \"192.0.2.2\"\nunicast_peers = [\"192.0.2.3\"]\nchecksum = \"message\"",
-    );
-    assert_eq!(unicast.source, Some([192, 0, 2, 2].into()));
-    assert_eq!(unicast.unicast_peers, [std::net::IpAddr::from([192, 0, 2, 3])]);
-    assert_eq!((unicast.checksum, unicast.is_unicast()), (ChecksumForm::Message, true));
-    let old = of("addresses = [\"192.0.2.10/24\"]\nversion = 2\nadvert_interval = \"1000ms\"");
-    assert_eq!((old.version, old.advert_interval.centiseconds()), (Version::V2, 100));
-    // A global source goes to unicast peers.
-    let global = of("addresses = [\"fe80::51/64\"]\nsource = \"2001:db8::2\"\nunicast_peers = [\"2001:db8::3\"]");
-    assert_eq!((global.family, global.is_link_local()), (Family::Ipv6, false));
-}
-
-#[test]
-fn as_many_ipv6_addresses_as_fit_a_packet_are_listed() {
-    // 1500 bytes less 40 of IPv6, 8 of VRRP and 28 of a trailer, by 16.
-    let addresses: Vec<String> = (1..=89).map(|n| format!("\"fe80::{n}/64\"")).collect();
-    let source =
-        format!("[virtual_router.a]\ninterface = \"eth0\"\nvrid = 1\naddresses = [{}]\n", addresses.join(", "));
-    assert_eq!(valid(&source).routers[&router("a")].advertised.len(), 89);
-}
-
-#[test]
 fn a_file_from_another_system_is_read() {
     let source = "\u{feff}[node]\r\nname = \"lb1\"\r\n\r\n[check.a]\r\nscript = []\r\n";
     let diagnostics = parse(source, "host").expect_err("an empty script");
@@ -256,14 +196,6 @@ fn its_own_interface_is_not_tracked_twice() {
     let tracked: Vec<&str> =
         parsed.config.routers[&router("a")].track_interfaces.iter().map(|name| name.as_str()).collect();
     assert_eq!(tracked, ["eth1"]);
-}
-
-#[test]
-fn as_many_addresses_as_an_advert_counts_are_taken() {
-    let addresses: Vec<String> = (1..=255).map(|n| format!("\"10.0.{}.{}/16\"", n / 250, n % 250 + 1)).collect();
-    let source =
-        format!("[virtual_router.a]\ninterface = \"eth0\"\nvrid = 1\naddresses = [{}]\n", addresses.join(", "));
-    assert_eq!(valid(&source).routers[&router("a")].addresses.len(), 255);
 }
 
 #[test]
@@ -307,6 +239,100 @@ fn the_table_of_keys_tells_the_truth() {
             keys::Default::Words(_) => assert!(without.is_ok(), "{}", key.name),
         }
     }
+}
+
+/// The same for the tables that stand in others.
+#[test]
+fn the_tables_within_tables_tell_the_truth() {
+    let router = "[virtual_router.web]\ninterface = \"eth0\"\nvrid = 51\naddresses = [\"192.0.2.10/24\"]\n";
+    let auth = |without: &str| {
+        let lines = keys::VIRTUAL_ROUTER_AUTH.keys.iter().filter(|key| ![without, keys::PASS.name].contains(&key.name));
+        let body: String = lines.map(|key| format!("{} = {}\n", key.name, key.example)).collect();
+        format!("{router}[virtual_router.web.auth]\n{body}")
+    };
+    assert!(valid(&auth("")).routers[&router_name()].auth.is_some());
+    let version_2 = |pass: &str| format!("{router}version = 2\n[virtual_router.web.auth]\n{pass}\n");
+    assert!(valid(&version_2(&format!("pass = {}", keys::PASS.example))).routers[&router_name()].password.is_some());
+    assert!(parse(&version_2(""), "host").is_err());
+    for key in keys::VIRTUAL_ROUTER_AUTH.keys.iter().filter(|key| **key != keys::PASS) {
+        assert_eq!(key.default, keys::Default::Required);
+        let diagnostics = parse(&auth(key.name), "host").expect_err(key.name);
+        assert!(diagnostics.iter().any(|d| d.message.contains(&format!("`{}`", key.name))), "{}", key.name);
+    }
+    let element: Vec<String> =
+        keys::ADDRESS_TABLE.keys.iter().map(|key| format!("{} = {}", key.name, key.example)).collect();
+    let listed = format!("addresses = [\"192.0.2.11/24\", {{ {} }}]", element.join(", "));
+    let table = router.replace("addresses = [\"192.0.2.10/24\"]", &listed);
+    assert_eq!(valid(&table).routers[&router_name()].addresses[1].to_string(), "192.0.2.10/24 on eth1");
+    for key in keys::AUTH_KEY.keys {
+        assert_eq!(key.default, keys::Default::Required);
+        let element = keys::AUTH_KEY.keys.iter().filter(|other| other.name != key.name);
+        let element: Vec<String> = element.map(|key| format!("{} = {}", key.name, key.example)).collect();
+        let text = format!("{}keys = [{{ {} }}]\n", auth("keys"), element.join(", "));
+        let diagnostics = parse(&text, "host").expect_err(key.name);
+        assert!(diagnostics.iter().any(|d| d.message.contains(&format!("`{}`", key.name))), "{}", key.name);
+    }
+}
+
+fn router_name() -> RouterName {
+    router("web")
+}
+
+#[test]
+fn authentication_is_read_as_written() {
+    let config = valid(
+        r#"
+        [virtual_router.web]
+        interface = "eth0"
+        vrid = 51
+        addresses = ["192.0.2.10/24"]
+
+        [virtual_router.web.auth]
+        mode = "receive-only"
+        active_key = 255
+        keys = [{ id = 255, file = "/etc/locum/keys/new" }, { id = 1, file = "/etc/locum/keys/old" }]
+        "#,
+    );
+    let auth = config.routers[&router("web")].auth.as_ref().expect("it is there");
+    assert_eq!((auth.mode, auth.active_key.get()), (AuthMode::ReceiveOnly, 255));
+    let keys: Vec<(u8, &str)> = auth.keys.iter().map(|(id, file)| (id.get(), file.to_str().expect("ASCII"))).collect();
+    assert_eq!(keys, [(1, "/etc/locum/keys/old"), (255, "/etc/locum/keys/new")]);
+    let files: Vec<&Path> = config.key_files().into_iter().collect();
+    assert_eq!(files, [Path::new("/etc/locum/keys/new"), Path::new("/etc/locum/keys/old")]);
+    assert!(config.secrets.is_empty());
+}
+
+/// Whoever writes the key itself into the file, be it rightly quoted or not, does not find it in a log.
+#[test]
+fn no_message_repeats_what_may_be_a_key() {
+    const SECRET: &str = "5f3e-horse-battery-staple-correct-0a1b";
+    let head = "[virtual_router.web]\ninterface = \"eth0\"\nvrid = 51\naddresses = [\"192.0.2.10/24\"]\n";
+    let mut told = 0;
+    for line in [
+        "pass = \"KEY\"",
+        "auth_pass = KEY",
+        "auth = \"KEY\"",
+        "auth = { mode = \"enforce\", active_key = \"KEY\", keys = [] }",
+        "auth = { mode = \"enforce\", active_key = 1, keys = \"KEY\" }",
+        "auth = { mode = \"enforce\", active_key = 1, keys = [\"KEY\"] }",
+        "auth = { mode = \"enforce\", active_key = 1, keys = [{ id = 1, file = \"KEY\" }] }",
+        "auth = { mode = \"enforce\", active_key = 1, keys = [{ id = 1, file = \"hex:KEY\" }] }",
+        "auth = { mode = \"enforce\", active_key = 1, keys = [{ id = 1, key = \"KEY\" }] }",
+        "auth = { mode = \"enforce\", active_key = 1, keys = [{ id = 1, file = KEY }] }",
+        "[virtual_router.web.auth]\nkey = \"KEY\"",
+        "[virtual_router.web.auth]\nkeys = [{ id = \"KEY\", file = \"/etc/locum/keys/web\" }]",
+        "[virtual_router.web.auth]\nfile = KEY",
+        "secret = 'KEY",
+    ] {
+        let source = format!("{head}{}\n", line.replace("KEY", SECRET));
+        let diagnostics = parse(&source, "host").expect_err(line);
+        let text = render(&diagnostics, "locum.toml", &source, false) + &summary(&diagnostics, "locum.toml", &source);
+        for part in ["horse", "battery", "staple"] {
+            assert!(!text.contains(part), "{line}:\n{text}");
+        }
+        told += diagnostics.len();
+    }
+    assert!(told >= 14);
 }
 
 fn own_line(table: &keys::Table, key: &keys::Key, value: &str) -> String {
@@ -394,7 +420,11 @@ fn the_shipped_file_is_valid_and_does_nothing() {
     let config = valid(&uncommented(SHIPPED));
     assert_eq!((config.routers.len(), config.checks.len()), (1, 1));
     for key in keys::TABLES.iter().flat_map(|table| table.keys) {
-        assert!(SHIPPED.lines().any(|line| line.starts_with(&format!("#{} = ", key.name))), "{} is shown", key.name);
+        let shown = match key.kind {
+            keys::Kind::Table => format!("#[virtual_router.web.{}]", key.name),
+            _ => format!("#{} = ", key.name),
+        };
+        assert!(SHIPPED.lines().any(|line| line.starts_with(&shown)), "{} is shown", key.name);
     }
 }
 
@@ -537,6 +567,7 @@ proptest! {
             message: "m".to_owned(),
             remedy: None,
             related: Some(Related { span: other..other + other_length, label: "r".to_owned() }),
+            unquoted: false,
         };
         let told = render(std::slice::from_ref(&diagnostic), "locum.toml", &source, false);
         let (line, column) = diagnostic.position(&source);

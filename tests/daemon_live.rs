@@ -37,9 +37,10 @@ fn config(priority: u8, addresses: u8) -> Config {
         checks: Vec::new(),
         track_interfaces: Vec::new(),
         when_unhealthy: WhenUnhealthy::Hold,
+        auth: None,
     };
     let routers = [("web".parse().expect("a name"), router)].into();
-    Config { node: format!("node{priority}"), routers, checks: Default::default() }
+    Config { node: format!("node{priority}"), routers, checks: Default::default(), secrets: Default::default() }
 }
 
 /// Nothing here takes this long unless it hangs.

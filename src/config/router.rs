@@ -5,6 +5,7 @@ use toml::Spanned;
 
 use super::addresses::{self, Entry};
 use super::adverts::{Adverts, Beside, Settled};
+use super::auth::{self, Auth};
 use super::diagnostic::{Diagnostic, Problems, Reported};
 use super::keys::{self, Key};
 use super::model::{RouterConfig, WhenUnhealthy};
@@ -35,12 +36,14 @@ pub(super) struct Draft {
     preempt_delay: Result<Option<Spanned<Duration>>, Reported>,
     track_interfaces: List<InterfaceName>,
     when_unhealthy: Result<Option<Spanned<WhenUnhealthy>>, Reported>,
+    auth: Result<Option<Spanned<Auth>>, Reported>,
 }
 
 impl Draft {
     /// Reads a section and reports what is wrong with it alone.
     pub(super) fn read(named: &Named<'_, '_>, problems: &mut Problems) -> Self {
         let section = &named.section;
+        let adverts = Adverts::read(section, problems);
         let draft = Draft {
             title: section.title.clone(),
             name: value::parsed("virtual_router", &named.name, NAME_RULE, problems),
@@ -48,13 +51,17 @@ impl Draft {
             vrid: section.required(&keys::VRID, problems, vrid),
             priority: section.optional(&keys::PRIORITY, problems, priority),
             addresses: or_nothing(section.required(&keys::ADDRESSES, problems, addresses::read).map(Some)),
-            adverts: Adverts::read(section, problems),
             advert_interval: section.optional(&keys::ADVERT_INTERVAL, problems, advert_interval),
             preempt: section.optional(&keys::PREEMPT, problems, value::boolean),
             preempt_delay: section.optional(&keys::PREEMPT_DELAY, problems, value::duration),
             checks: or_nothing(section.optional(&keys::CHECKS, problems, checks)),
             track_interfaces: or_nothing(section.optional(&keys::TRACK_INTERFACES, problems, interfaces)),
             when_unhealthy: section.optional(&keys::WHEN_UNHEALTHY, problems, when_unhealthy),
+            auth: section.optional(&keys::AUTH, problems, |_, value, problems| {
+                let version = adverts.version();
+                problems.unquoted(|problems| auth::read(&section.title, version, value, problems))
+            }),
+            adverts,
         };
         draft.contradictions(section, problems);
         draft.adverts.examine(&draft.beside(section), problems);
@@ -117,6 +124,7 @@ impl Draft {
             (self.addresses.complete()?, self.checks.complete()?, self.track_interfaces.complete()?);
         let listed = addresses.iter().filter(|entry| entry.is_listed(family));
         let advertised: Vec<IpAddr> = listed.map(|entry| entry.net.addr()).collect();
+        let (auth, password) = self.auth.ok()?.map_or((None, None), |auth| auth.into_inner().split());
         let carried = |entry: Entry| VirtualAddress { net: entry.net, interface: entry.interface.unwrap_or(interface) };
         let config = RouterConfig {
             interface,
@@ -129,13 +137,14 @@ impl Draft {
             source,
             unicast_peers,
             checksum,
-            password: None,
+            password,
             advert_interval: self.advert_interval.ok()?.map_or(Interval::DEFAULT, Spanned::into_inner),
             preempt: self.preempt.ok()?.is_none_or(Spanned::into_inner),
             preempt_delay: self.preempt_delay.ok()?.map_or(Duration::ZERO, Spanned::into_inner),
             checks,
             track_interfaces: tracked.into_iter().filter(|name| *name != interface).collect(),
             when_unhealthy: self.when_unhealthy.ok()?.map_or(WhenUnhealthy::Hold, Spanned::into_inner),
+            auth,
         };
         Some((self.name.ok()?, config))
     }

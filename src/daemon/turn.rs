@@ -68,7 +68,9 @@ impl Loop {
 
     pub(super) async fn run(mut self) {
         self.wanted = self.agent.interfaces();
-        let now = clock::now();
+        let clocks = clock::pair();
+        let now = clocks.boot;
+        self.feed(now, Input::WallClock { unix_nanos: clocks.unix_nanos });
         self.tell_news(now);
         self.feed(now, Input::Tick);
         self.rest(now);
@@ -103,6 +105,7 @@ impl Loop {
         let clocks = clock::pair();
         let now = clocks.boot;
         self.again = false;
+        self.feed(now, Input::WallClock { unix_nanos: clocks.unix_nanos });
         if let Err(error) = self.look() {
             self.hands.log.refused("ask which sockets can be read".to_owned(), error.to_string());
         }

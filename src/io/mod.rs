@@ -11,6 +11,7 @@ pub mod clock;
 pub mod echo;
 pub mod files;
 pub mod interruption;
+pub mod keys;
 pub mod lan;
 pub mod namespace;
 pub mod neighbours;

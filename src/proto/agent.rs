@@ -6,13 +6,14 @@ use super::eligibility::Checks;
 use super::input::Input;
 use super::interfaces::Interfaces;
 use super::listening::{Listening, needs};
-use super::peers::Discards;
+use super::peers::{Discards, Wall};
 use super::router::{Router, World};
 use super::settle;
 use crate::config::{Config, RouterConfig};
 use crate::report::{Event, Reason, WallClock, status};
 use crate::types::{
-    Channel, CheckName, CheckResult, Discard, Family, Instant, InterfaceFacts, InterfaceName, RouterName, Vrid,
+    Channel, CheckName, CheckResult, Discard, Family, Freshness, Instant, InterfaceFacts, InterfaceName, RouterName,
+    Vrid, WallOffsets,
 };
 use crate::wire::{announcement, ip, vrrp};
 
@@ -30,6 +31,7 @@ pub struct Agent {
     deadline_of: Vec<Option<Instant>>,
     interfaces: Interfaces,
     checks: Checks,
+    wall: Wall,
     listening: Listening,
     discards: BTreeMap<InterfaceName, Discards>,
     stage: Stage,
@@ -57,6 +59,7 @@ impl Agent {
             deadline_of: Vec::new(),
             interfaces: Interfaces::default(),
             checks: Checks::default(),
+            wall: Wall::default(),
             listening: Listening::default(),
             discards: BTreeMap::new(),
             stage: Stage::New,
@@ -73,6 +76,23 @@ impl Agent {
             std::iter::once(config.interface).chain(carriers).chain(config.track_interfaces.clone())
         };
         self.routers.iter().flat_map(of_router).collect()
+    }
+
+    /// What must not be forgotten over a restart of the agent, so that no authenticated advert is taken twice and none
+    /// of ours refused: the wall clock as it was set, and what each virtual router sent and heard.
+    pub fn freshness(&self) -> (WallOffsets, BTreeMap<RouterName, Freshness>) {
+        let routers = self.routers.iter().filter(|router| !router.is_ended());
+        (self.wall.offsets(), routers.map(|router| (router.name().clone(), router.freshness())).collect())
+    }
+
+    /// Takes over what an agent of this boot before us remembered; to be told ahead of the first tick.
+    pub fn restore_freshness(&mut self, wall: WallOffsets, routers: &BTreeMap<RouterName, Freshness>) {
+        self.wall.restore(wall);
+        for router in &mut self.routers {
+            if let Some(freshness) = routers.get(router.name()) {
+                router.restore(freshness);
+            }
+        }
     }
 
     /// When `handle` must be called at the latest, be it with a mere tick.
@@ -141,6 +161,7 @@ impl Agent {
         match input {
             Input::Tick if self.stage == Stage::New => self.begin(now, effects),
             Input::Tick => self.tick(now, effects),
+            Input::WallClock { unix_nanos } => self.wall_clock(now, unix_nanos, effects),
             Input::Packet { interface, received, bytes } => self.packet(now, interface, received, bytes, effects),
             Input::Frame { interface, bytes } => self.frame(now, interface, bytes, effects),
             Input::Interface { name, facts } => self.interface(now, name, facts, effects),
@@ -170,6 +191,14 @@ impl Agent {
         let event = Event::Started { node, version: env!("CARGO_PKG_VERSION"), routers };
         effects.push(Effect::Tell(event));
         self.review(now, effects, |_| true);
+    }
+
+    fn wall_clock(&mut self, now: Instant, unix_nanos: u64, effects: &mut Vec<Effect>) {
+        let step = self.wall.read(now, unix_nanos);
+        let authenticated = self.routers.iter().any(|router| router.config().auth.is_some());
+        if let Some(step) = step.filter(|_| authenticated) {
+            effects.push(Effect::Tell(Event::ClockSet { by_ms: step / 1_000_000 }));
+        }
     }
 
     fn packet(
@@ -258,7 +287,7 @@ impl Agent {
 
     /// Takes a configuration over: what is the same stays as it is. How many routers were added, changed, removed.
     fn adopt(&mut self, config: Config, now: Instant, effects: &mut Vec<Effect>) -> [usize; 3] {
-        let Config { node, routers: mut wanted, checks } = config;
+        let Config { node, routers: mut wanted, checks, secrets } = config;
         self.node = node;
         self.checks.configure(&checks);
         let addresses = wanted.values().flat_map(|router| router.addresses.iter());
@@ -267,7 +296,7 @@ impl Agent {
         self.interfaces.set_virtual(addresses);
         self.rename(&wanted);
         let [mut changed, mut removed] = [0, 0];
-        let mut world = World { now, interfaces: &self.interfaces, checks: &self.checks, effects };
+        let mut world = World { now, interfaces: &self.interfaces, checks: &self.checks, wall: &self.wall, effects };
         for router in self.routers.iter_mut().filter(|router| !router.is_ended()) {
             match wanted.remove(router.name()) {
                 Some(same) if same == *router.config() => {}
@@ -292,6 +321,9 @@ impl Agent {
         let departing = self.routers.iter().position(Router::is_ended).unwrap_or(self.routers.len());
         self.routers.splice(departing..departing, new);
         self.routers.sort_by_key(Router::is_ended);
+        for router in self.routers.iter_mut().filter(|router| !router.is_ended()) {
+            router.set_keys(&secrets);
+        }
         self.number_routers();
         [added, changed, removed]
     }
@@ -392,7 +424,7 @@ impl Agent {
         let Some(router) = self.routers.get_mut(number) else {
             return;
         };
-        let mut world = World { now, interfaces: &self.interfaces, checks: &self.checks, effects };
+        let mut world = World { now, interfaces: &self.interfaces, checks: &self.checks, wall: &self.wall, effects };
         step(router, &mut world);
         let deadline = router.deadline();
         if let Some(before) = self.deadline_of.get_mut(number).filter(|before| **before != deadline) {

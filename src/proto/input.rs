@@ -8,6 +8,11 @@ use crate::types::{
 pub enum Input<'a> {
     /// Nothing but time has passed.
     Tick,
+    /// What the wall clock shows now: nanoseconds since 1970 (UTC). To be told before a packet is.
+    WallClock {
+        /// The reading.
+        unix_nanos: u64,
+    },
     /// A packet of protocol 112 of either family, from its IP header on.
     Packet {
         /// Where it was heard.

@@ -13,7 +13,7 @@ use locum::types::{
 };
 use locum::wire::announcement::{self, Announcement};
 use locum::wire::ip;
-use locum::wire::vrrp::{self, Advertisement, Proof};
+use locum::wire::vrrp::{self, Advertisement, Proof, Tail};
 
 pub const PEER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 3);
 pub const PEER_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 3]);
@@ -59,6 +59,7 @@ pub fn router(vrid: u8, priority: u8, addresses: &[&str]) -> RouterConfig {
         checks: Vec::new(),
         track_interfaces: Vec::new(),
         when_unhealthy: WhenUnhealthy::Hold,
+        auth: None,
     }
 }
 
@@ -76,7 +77,7 @@ pub fn check(weight: Option<i16>) -> CheckSpec {
 
 pub fn config(routers: &[(&str, RouterConfig)]) -> Config {
     let routers = routers.iter().map(|(name, router)| (name.parse().unwrap(), router.clone()));
-    Config { node: "lb1".to_owned(), routers: routers.collect(), checks: BTreeMap::new() }
+    Config { node: "lb1".to_owned(), routers: routers.collect(), checks: BTreeMap::new(), secrets: BTreeMap::new() }
 }
 
 /// The node's interface as the kernel tells of it.
@@ -263,10 +264,15 @@ fn words(effect: &Effect) -> Option<String> {
     match effect {
         Effect::Listen { .. } | Effect::Unlisten { .. } => None,
         Effect::SendAdvert { router, packet, destination, .. } => {
-            let received = vrrp::parse(packet).expect("a valid advert");
-            assert_eq!(received.destination, *destination);
-            let to = if received.is_multicast() { String::new() } else { format!(" to {destination}") };
-            Some(format!("{}advert {}{to}", of(router), received.advertisement.advertised.byte()))
+            let sent = vrrp::parse(packet).expect("a valid advert");
+            assert_eq!(sent.destination, *destination);
+            let to = if sent.is_multicast() { String::new() } else { format!(" to {destination}") };
+            let sealed = match &sent.tail {
+                Tail::Nothing => "",
+                Tail::Trailer(_) => " sealed",
+                Tail::Unknown => panic!("bytes behind the message"),
+            };
+            Some(format!("{}advert {}{sealed}{to}", of(router), sent.advertisement.advertised.byte()))
         }
         Effect::AddAddresses { router, additions, .. } => {
             let nets = additions.iter().map(|addition| {
@@ -313,6 +319,9 @@ fn words(effect: &Effect) -> Option<String> {
         }
         Effect::Tell(Event::PriorityChanged { router, from, to }) => {
             Some(format!("{}priority {from} -> {to}", of(router)))
+        }
+        Effect::Tell(Event::ClocksApart { peer, behind_ms, .. }) => {
+            Some(format!("clock of {peer} behind by {behind_ms} ms"))
         }
         Effect::Tell(Event::Discarded { reason, suppressed, .. }) => {
             Some(format!("discarded {} and {suppressed} more", reason.token()))

@@ -17,6 +17,7 @@ mod room;
 mod stalls;
 mod wire;
 
+mod authentication;
 mod departures;
 mod exits;
 mod families;

@@ -168,6 +168,9 @@ fn open(interfaces: &[String]) -> Socket {
     socket
 }
 
+/// The type of service of packets that a test floods the LAN with, so that the observer is spared them.
+pub const FLOOD: u8 = 0x04;
+
 /// Passes ARP, Neighbor Advertisements and protocol 112 of these interfaces; the client's echoes would only cost time.
 fn filter(interfaces: &[String]) -> Vec<SockFilter> {
     // SKF_AD_OFF + SKF_AD_IFINDEX of linux/filter.h.
@@ -181,12 +184,14 @@ fn filter(interfaces: &[String]) -> Vec<SockFilter> {
     program.extend([
         SockFilter::new(0x06, 0, 0, 0),
         SockFilter::new(0x28, 0, 0, 12),
-        SockFilter::new(0x15, 9, 0, 0x0806),
+        SockFilter::new(0x15, 11, 0, 0x0806),
         SockFilter::new(0x15, 1, 0, 0x0800),
-        SockFilter::new(0x15, 2, 8, 0x86dd),
-        // IPv4: the protocol.
+        SockFilter::new(0x15, 4, 10, 0x86dd),
+        // IPv4: the protocol and the type of service.
         SockFilter::new(0x30, 0, 0, 23),
-        SockFilter::new(0x15, 5, 6, 112),
+        SockFilter::new(0x15, 0, 8, 112),
+        SockFilter::new(0x30, 0, 0, 15),
+        SockFilter::new(0x15, 6, 5, u32::from(FLOOD)),
         // IPv6: the next header, and of ICMPv6 the type.
         SockFilter::new(0x30, 0, 0, 20),
         SockFilter::new(0x15, 3, 0, 112),

@@ -162,6 +162,7 @@ impl Host {
                 checks: plan.checks[self.id].iter().map(|_| check_name()).collect(),
                 track_interfaces: Vec::new(),
                 when_unhealthy: seat.when_unhealthy,
+                auth: None,
             };
             (router_name(number), config)
         };
@@ -178,6 +179,7 @@ impl Host {
             node: format!("h{}", self.id),
             routers: (0..plan.routers.len()).map(router).collect(),
             checks: plan.checks[self.id].iter().map(|check| (check_name(), spec(check))).collect(),
+            secrets: Default::default(),
         }
     }
 

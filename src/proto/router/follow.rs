@@ -5,10 +5,11 @@ use super::{Mode, Router, World};
 use crate::proto::effect::Effect;
 use crate::proto::election::{Claim, Outcome, State};
 use crate::proto::holding::Departure;
+use crate::proto::peers::Sealing;
 use crate::report::{Event, Reason, RouterState};
 use crate::types::{Advertised, Instant};
 use crate::wire::ip;
-use crate::wire::vrrp::{self, Advertisement, Proof};
+use crate::wire::vrrp::{self, Advertisement, Proof, Unsendable};
 
 /// An unhealthy router that nobody relieved resigns anew this often, so that a backup that does not preempt
 /// gets its turn.
@@ -115,13 +116,33 @@ impl Router {
         self.troubles.sending();
         self.unsent = 0;
         self.counters.adverts_sent += 1;
-        let (source, checksum) = (self.election.params().source, self.config.checksum);
-        let proof = self.config.password.map_or(Proof::None, Proof::Password);
-        for destination in self.destinations() {
+        let seals = self.authentication.seals(world.now, world.wall, self.config.advert_interval);
+        let destinations = self.destinations();
+        self.outgoing = seals.len() * destinations.len();
+        for (sealing, destination) in seals.iter().flat_map(|seal| destinations.iter().map(move |to| (seal, *to))) {
             let (router, interface) = (self.name.clone(), self.config.interface);
-            match vrrp::emit(&advertisement, source, destination, checksum, proof) {
+            match self.packet(&advertisement, destination, sealing.as_ref()) {
                 Ok(packet) => world.effects.push(Effect::SendAdvert { router, interface, destination, packet }),
                 Err(unsendable) => self.note_unsent(world.now, unsendable.to_string()),
+            }
+        }
+    }
+
+    fn packet(
+        &self,
+        advertisement: &Advertisement,
+        destination: IpAddr,
+        sealing: Option<&Sealing>,
+    ) -> Result<Vec<u8>, Unsendable> {
+        let (source, checksum) = (self.election.params().source, self.config.checksum);
+        match (sealing, self.config.password) {
+            (None, None) => vrrp::emit(advertisement, source, destination, checksum, Proof::None),
+            (None, Some(password)) => {
+                vrrp::emit(advertisement, source, destination, checksum, Proof::Password(password))
+            }
+            (Some(sealing), _) => {
+                let trailer = |message: &[u8]| sealing.trailer(source, message);
+                vrrp::emit(advertisement, source, destination, checksum, Proof::Trailer(&trailer))
             }
         }
     }

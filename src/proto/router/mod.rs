@@ -5,6 +5,7 @@
 
 mod follow;
 mod snapshot;
+mod trust;
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
@@ -15,7 +16,7 @@ use super::election::{self, Election, Outcome, Params, State};
 use super::eligibility::{self, Checks, Troubles, Verdict};
 use super::holding::{Departure, Ground, Holding, Linger, Say};
 use super::interfaces::Interfaces;
-use super::peers::{Discards, Peers, admit};
+use super::peers::{Authentication, Discards, Peers, Strangers, Wall, admit};
 use crate::config::RouterConfig;
 use crate::report::{Event, Reason, RouterState};
 use crate::types::{
@@ -35,6 +36,7 @@ pub(crate) struct World<'a> {
     pub(crate) now: Instant,
     pub(crate) interfaces: &'a Interfaces,
     pub(crate) checks: &'a Checks,
+    pub(crate) wall: &'a Wall,
     pub(crate) effects: &'a mut Vec<Effect>,
 }
 
@@ -46,6 +48,8 @@ pub(crate) struct Router {
     election: Election,
     holding: Holding,
     peers: Peers,
+    authentication: Authentication,
+    strangers: Strangers,
     discards: Discards,
     troubles: Troubles,
     mode: Mode,
@@ -57,7 +61,8 @@ pub(crate) struct Router {
     since: Instant,
     transitions: VecDeque<(Instant, RouterState, RouterState, Reason)>,
     counters: Counters,
-    /// To how many destinations the newest advert did not leave.
+    /// Packets that the newest advert went out in, one for each destination, and how many of them did not leave.
+    outgoing: usize,
     unsent: usize,
     /// When an unhealthy Active router resigns anew.
     resign_again_at: Option<Instant>,
@@ -87,6 +92,7 @@ struct Counters {
     resignations_sent: u64,
     resignations_received: u64,
     send_errors: u64,
+    unauthenticated: u64,
 }
 
 impl Router {
@@ -105,6 +111,8 @@ impl Router {
             election: Election::new(params),
             holding: Holding::new(&config.addresses),
             peers: Peers::default(),
+            authentication: Authentication::default(),
+            strangers: Strangers::default(),
             discards: Discards::new(now),
             troubles: Troubles::default(),
             mode: Mode::New,
@@ -114,6 +122,7 @@ impl Router {
             since: now,
             transitions: VecDeque::new(),
             counters: Counters::default(),
+            outgoing: 0,
             unsent: 0,
             resign_again_at: None,
             answered_at: None,
@@ -197,14 +206,14 @@ impl Router {
     pub(crate) fn hear(&mut self, world: &mut World<'_>, received_at: Instant, received: &Received) {
         let source = received.source;
         if source == self.election.params().source {
-            self.discard(world, Discard::OwnPacket, Some(source));
-            return;
+            return self.discard(world, Discard::OwnPacket, Some(source));
         }
-        if let Err(reason) = admit(&self.config, received) {
-            self.discard(world, reason, Some(source));
-            return;
-        }
-        self.peers.hear(received_at, received, &self.config.advertised);
+        let examined = admit(&self.config, received).and_then(|()| self.examine(world, received_at, received));
+        let standing = match examined {
+            Ok(standing) => standing,
+            Err(reason) => return self.discard(world, reason, Some(source)),
+        };
+        self.peers.hear(received_at, received, standing, &self.config.advertised);
         let Advertisement { advertised, interval, .. } = received.advertisement;
         self.counters.adverts_received += 1;
         match advertised {
@@ -221,6 +230,9 @@ impl Router {
 
     /// A packet of this VRID that was thrown away.
     pub(crate) fn discard(&mut self, world: &mut World<'_>, reason: Discard, source: Option<IpAddr>) {
+        if let Some(source) = source.filter(|_| reason.is_authentication()) {
+            self.strangers.hear(world.now, source, reason);
+        }
         let about = (Some(&self.name), self.config.interface);
         let line = self.discards.count(world.now, about, reason, source);
         world.effects.extend(line.map(Effect::Tell));
@@ -246,7 +258,7 @@ impl Router {
         }
     }
 
-    /// An advert did not leave to one of its destinations.
+    /// An advert did not leave, at least to one of its destinations.
     pub(crate) fn send_failed(&mut self, world: &mut World<'_>, error: String) {
         self.note_unsent(world.now, error);
         self.review(world);
@@ -256,7 +268,7 @@ impl Router {
     fn note_unsent(&mut self, now: Instant, error: String) {
         self.counters.send_errors += 1;
         self.unsent += 1;
-        if self.unsent < self.destinations().len() {
+        if self.unsent < self.outgoing {
             return;
         }
         let patience = self.active_down_interval(self.config.priority);
