@@ -10,5 +10,6 @@ mod bench;
 mod election;
 mod families;
 mod health;
+mod hostile;
 mod noise;
 mod transport;
