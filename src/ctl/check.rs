@@ -1,8 +1,9 @@
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::net::IpAddr;
 use std::path::Path;
 
-use super::print;
+use super::{lists, print};
 use crate::config::{self, Config, Diagnostic};
 use crate::io::{files, keys, system};
 use crate::types::{Exit, Failure, InterfaceName};
@@ -30,7 +31,7 @@ pub fn check(file: &Path) -> Result<(), Failure> {
                 1 => "1 virtual router".to_owned(),
                 count => format!("{count} virtual routers"),
             };
-            print(&format!("{name}: fine, {routers}\n"))
+            print(&format!("{name}: fine, {routers}\n{}", lists::for_keepalived(&config)))
         }
         Err(problems) => {
             tell(&problems, &name, &source);
@@ -81,6 +82,13 @@ fn lacking(config: &Config, source: &str) -> Vec<Diagnostic> {
         let message = format!("this host has no interface `{interface}`");
         let remedy = "a virtual router waits in fault until its interfaces exist";
         warnings.push(Diagnostic::warning_at(source, interface.as_str(), message, remedy));
+    }
+    let peers: BTreeSet<IpAddr> =
+        config.routers.values().flat_map(|router| router.unicast_peers.iter().copied()).collect();
+    for peer in peers.into_iter().filter(|peer| system::has_address(*peer)) {
+        let message = format!("`unicast_peers` names {peer}, which is an address of this host");
+        let remedy = "list the other nodes only; a virtual router whose peer is itself stays in fault";
+        warnings.push(Diagnostic::warning_at(source, &peer.to_string(), message, remedy));
     }
     warnings
 }

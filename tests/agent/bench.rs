@@ -125,7 +125,7 @@ pub fn checked_node(weight: Option<i16>, change: impl FnOnce(&mut RouterConfig))
     bench
 }
 
-fn instant(millis: f64) -> Instant {
+pub fn instant(millis: f64) -> Instant {
     Instant::from_nanos(START + (millis * 1e6).round() as u64)
 }
 

@@ -20,6 +20,7 @@ mod wire;
 mod authentication;
 mod departures;
 mod exits;
+mod families;
 mod health;
 mod hostile;
 mod interfaces;

@@ -428,10 +428,15 @@ impl Holding {
         let Some(range) = self.prober.due(ground.now, probed.len()) else {
             return;
         };
-        for slot in probed.get(range).unwrap_or_default() {
-            let interface = slot.address.interface;
-            if let (IpAddr::V6(address), Some(mac)) = (slot.address.net.addr(), ground.interfaces.mac(interface)) {
-                let frames = vec![nd::probe(address, mac)];
+        let chunk = probed.get(range).unwrap_or_default();
+        for interface in self.carriers() {
+            let on_it = chunk.iter().filter(|slot| slot.address.interface == interface);
+            let frame = |slot: &&Slot| match slot.address.net {
+                IpNet::V6(net) => Some(nd::probe(net.addr(), ground.interfaces.mac(interface)?)),
+                IpNet::V4(_) => None,
+            };
+            let frames: Vec<Vec<u8>> = on_it.filter_map(frame).collect();
+            if !frames.is_empty() {
                 ground.effects.push(Effect::Probe { router: ground.router.clone(), interface, frames });
             }
         }

@@ -1,7 +1,7 @@
 //! Who else was heard, whether it is who it says it is, and what was thrown away.
 //!
-//! Belongs here: whose adverts count, memory of peers, keys and what was sent and heard under them, counters of discards,
-//! and how often they are told. Does not belong here: what a valid advert means (`election`).
+//! Belongs here: whose adverts count, memory of peers, keys and what was sent and heard under them, counters of
+//! discards, and how often they are told. Does not belong here: what a valid advert means (`election`).
 
 mod admission;
 mod authentication;
@@ -34,9 +34,9 @@ pub(crate) struct Peer {
     /// Sent to the group, not to us alone.
     pub(crate) multicast: bool,
     pub(crate) checksum: ChecksumForm,
-    pub(crate) standing: Standing,
     /// Whether it lists the addresses that we list, in our order.
     pub(crate) lists_ours: bool,
+    pub(crate) standing: Standing,
     pub(crate) heard_at: Instant,
     pub(crate) adverts: u64,
 }
@@ -64,8 +64,8 @@ impl Peers {
             version: advertisement.version,
             multicast: received.is_multicast(),
             checksum: received.checksum,
-            standing,
             lists_ours: advertisement.addresses == ours,
+            standing,
             heard_at: received_at,
             adverts: adverts + 1,
         };

@@ -122,7 +122,7 @@ impl Router {
     pub(crate) fn send_failed(&mut self, world: &mut World<'_>, error: String) {
         self.counters.send_errors += 1;
         self.unsent += 1;
-        if self.unsent < self.destinations().len() {
+        if self.unsent < self.outgoing {
             return;
         }
         if self.claiming.take().is_some() {

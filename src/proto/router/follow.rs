@@ -9,7 +9,7 @@ use crate::proto::peers::Sealing;
 use crate::report::{Event, Reason, RouterState};
 use crate::types::{Advertised, Instant};
 use crate::wire::ip;
-use crate::wire::vrrp::{self, Advertisement, Proof};
+use crate::wire::vrrp::{self, Advertisement, Proof, Unsendable};
 
 /// An unhealthy router that nobody relieved resigns anew this often, so that a backup that does not preempt
 /// gets its turn.
@@ -109,36 +109,33 @@ impl Router {
         self.unsent = 0;
         self.counters.adverts_sent += 1;
         let seals = self.authentication.seals(world.now, world.wall, self.config.advert_interval);
-        for destination in self.destinations() {
-            for sealing in &seals {
-                self.send_copy(world, &advertisement, destination, sealing.as_ref());
+        let destinations = self.destinations();
+        self.outgoing = seals.len() * destinations.len();
+        for (sealing, destination) in seals.iter().flat_map(|seal| destinations.iter().map(move |to| (seal, *to))) {
+            let (router, interface) = (self.name.clone(), self.config.interface);
+            match self.packet(&advertisement, destination, sealing.as_ref()) {
+                Ok(packet) => world.effects.push(Effect::SendAdvert { router, interface, destination, packet }),
+                Err(unsendable) => self.send_failed(world, unsendable.to_string()),
             }
         }
     }
 
-    /// One packet: to one destination, under one number.
-    fn send_copy(
-        &mut self,
-        world: &mut World<'_>,
+    fn packet(
+        &self,
         advertisement: &Advertisement,
         destination: IpAddr,
         sealing: Option<&Sealing>,
-    ) {
+    ) -> Result<Vec<u8>, Unsendable> {
         let (source, checksum) = (self.election.params().source, self.config.checksum);
-        let packet = match sealing {
-            None => {
-                let proof = self.config.password.map_or(Proof::None, Proof::Password);
-                vrrp::emit(advertisement, source, destination, checksum, proof)
+        match (sealing, self.config.password) {
+            (None, None) => vrrp::emit(advertisement, source, destination, checksum, Proof::None),
+            (None, Some(password)) => {
+                vrrp::emit(advertisement, source, destination, checksum, Proof::Password(password))
             }
-            Some(sealing) => {
+            (Some(sealing), _) => {
                 let trailer = |message: &[u8]| sealing.trailer(source, message);
                 vrrp::emit(advertisement, source, destination, checksum, Proof::Trailer(&trailer))
             }
-        };
-        let (router, interface) = (self.name.clone(), self.config.interface);
-        match packet {
-            Ok(packet) => world.effects.push(Effect::SendAdvert { router, interface, destination, packet }),
-            Err(unsendable) => self.send_failed(world, unsendable.to_string()),
         }
     }
 

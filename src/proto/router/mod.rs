@@ -75,7 +75,8 @@ pub(crate) struct Router {
     since: Instant,
     transitions: VecDeque<(Instant, RouterState, RouterState, Reason)>,
     counters: Counters,
-    /// To how many destinations the newest advert did not leave.
+    /// Packets that the newest advert went out in, one for each destination, and how many of them did not leave.
+    outgoing: usize,
     unsent: usize,
     /// When an unhealthy Active router resigns anew.
     resign_again_at: Option<Instant>,
@@ -143,6 +144,7 @@ impl Router {
             since: now,
             transitions: VecDeque::new(),
             counters: Counters::default(),
+            outgoing: 0,
             unsent: 0,
             resign_again_at: None,
             challenge_told_at: None,
@@ -230,14 +232,10 @@ impl Router {
     pub(crate) fn hear(&mut self, world: &mut World<'_>, received_at: Instant, received: &Received) {
         let source = received.source;
         if source == self.election.params().source {
-            self.discard(world, Discard::OwnPacket, Some(source));
-            return;
+            return self.discard(world, Discard::OwnPacket, Some(source));
         }
-        if let Err(reason) = admit(&self.config, received) {
-            self.discard(world, reason, Some(source));
-            return;
-        }
-        let standing = match self.examine(world, received_at, received) {
+        let examined = admit(&self.config, received).and_then(|()| self.examine(world, received_at, received));
+        let standing = match examined {
             Ok(standing) => standing,
             Err(reason) => return self.discard(world, reason, Some(source)),
         };
