@@ -6,7 +6,7 @@ mod isolation;
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use isolation::{ip, isolated};
@@ -130,7 +130,7 @@ impl Bench {
                     listing.expect("a listing");
                     return failures;
                 }
-                Report::Added { .. } => panic!("nothing was to be added"),
+                Report::Added { .. } | Report::Reached(_) => panic!("nothing was to be added"),
             }
         }
     }
@@ -299,6 +299,42 @@ fn an_advert_is_heard_with_the_kernels_stamp() {
         // The sender does not hear itself.
         let mut sender = sender;
         assert!(sender.receive(&clock::pair()).expect("readable").is_none());
+    });
+}
+
+/// A descriptor as it is inherited: another one of the same open socket.
+fn copy(fd: &impl AsFd) -> OwnedFd {
+    fd.as_fd().try_clone_to_owned().expect("a copy")
+}
+
+#[test]
+fn an_open_socket_is_taken_over_with_its_queue_and_for_what_it_is_alone() {
+    isolated("an_open_socket_is_taken_over_with_its_queue_and_for_what_it_is_alone", || {
+        let (va, vb) = cable();
+        for family in [Family::Ipv4, Family::Ipv6] {
+            let other = if family == Family::Ipv4 { Family::Ipv6 } else { Family::Ipv4 };
+            let vrrp = VrrpSocket::open(&name("vb"), vb, family).expect("a raw socket");
+            let neighbours = NeighbourSocket::open(vb, family).expect("a packet socket");
+            let since = clock::now();
+            let take = |fd, interface, family| VrrpSocket::take_over(fd, &name(interface), vb, family, since);
+            assert!(take(copy(&vrrp), "va", family).is_err());
+            assert!(take(copy(&vrrp), "vb", other).is_err());
+            assert!(take(copy(&neighbours), "vb", family).is_err());
+            assert!(take(copy(&vrrp), "vb", family).is_ok());
+            assert!(NeighbourSocket::take_over(copy(&neighbours), va, family).is_err());
+            assert!(NeighbourSocket::take_over(copy(&neighbours), vb, other).is_err());
+            assert!(NeighbourSocket::take_over(copy(&vrrp), vb, family).is_err());
+            assert!(NeighbourSocket::take_over(copy(&neighbours), vb, family).is_ok());
+        }
+        let before = NeighbourSocket::open(vb, Family::Ipv4).expect("a packet socket");
+        let frame = gratuitous(Ipv4Addr::new(192, 0, 2, 10));
+        NeighbourSocket::open(va, Family::Ipv4).and_then(|sender| sender.send(&frame)).expect("sent");
+        let after = NeighbourSocket::take_over(copy(&before), vb, Family::Ipv4).expect("taken over");
+        drop(before);
+        await_readable(&after);
+        let mut buffer = [0; NeighbourSocket::LARGEST];
+        let heard = after.receive(&mut buffer).expect("readable").expect("what came before");
+        assert_eq!(heard.get(..42), frame.get(..42));
     });
 }
 

@@ -5,11 +5,13 @@
 
 mod check;
 mod client;
+mod reload;
 mod span;
 mod table;
 
 pub use check::check;
 pub use client::status;
+pub use reload::reload;
 
 use std::io::{self, Write};
 

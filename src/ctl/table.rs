@@ -1,6 +1,6 @@
 use super::span;
 use crate::report::RouterState;
-use crate::report::status::{AddressState, Check, Priority, Router, Status};
+use crate::report::status::{AddressState, Check, Priority, Realtime, Router, Status};
 
 /// Changes of state that are shown; the document has twenty.
 const TRANSITIONS: usize = 5;
@@ -12,6 +12,9 @@ pub(super) fn table(status: &Status) -> String {
         text.push_str("  STOPPING");
     }
     text.push('\n');
+    if let Some(line) = realtime(&status.realtime) {
+        text.push_str(&format!("{line}\n"));
+    }
     if let Some(hint) = &status.hint {
         text.push_str(&format!("\n{hint}\n"));
     }
@@ -35,6 +38,18 @@ pub(super) fn table(status: &Status) -> String {
     // Whatever answered, it does not steer this terminal.
     text.retain(|c| c == '\n' || !c.is_control());
     text
+}
+
+/// Nothing where it was not asked for.
+fn realtime(realtime: &Realtime) -> Option<String> {
+    if !realtime.wanted {
+        return None;
+    }
+    let scheduler = realtime.priority.map(|priority| format!("SCHED_FIFO {priority}"));
+    let memory = realtime.memory_locked.then(|| "memory locked".to_owned());
+    let refused = realtime.refused.iter().map(|what| format!("REFUSED {what}"));
+    let parts: Vec<String> = scheduler.into_iter().chain(memory).chain(refused).collect();
+    Some(format!("real time: {}", parts.join(", ")))
 }
 
 fn head(name: &str, router: &Router, now: &str) -> String {

@@ -3,6 +3,7 @@ use std::io;
 
 use tokio::sync::mpsc;
 
+use super::handover::Sockets;
 use super::listening::Listening;
 use crate::io::netlink::{Job, Monitor, Netlink, NewAddress, Report, Worker};
 use crate::io::poller::Poller;
@@ -31,11 +32,13 @@ pub(super) struct Hands {
     /// When to ask for a listing again, after one that failed or could not be asked for.
     pub(super) relist: Option<Instant>,
     worker: Worker,
+    /// Jobs that the worker was handed.
+    handed: u64,
 }
 
 impl Hands {
     /// Opens what is always open, and takes the first listing.
-    pub(super) fn new(events: mpsc::Sender<Event>) -> io::Result<Self> {
+    pub(super) fn new(events: mpsc::Sender<Event>, sockets: Option<Sockets>) -> io::Result<Self> {
         let mut monitor = Monitor::open(MONITOR_BUFFER)?;
         let mut netlink = Netlink::open()?;
         monitor.replace(netlink.snapshot()?);
@@ -44,8 +47,8 @@ impl Hands {
         let timer = Timer::new()?;
         let (worker, reports) = Worker::start(netlink)?;
         let log = Log { events, held: Vec::new(), lost: 0 };
-        let listening = Listening::default();
-        Ok(Hands { poller, timer, monitor, listening, reports, log, stopped: false, relist: None, worker })
+        let listening = Listening::new(sockets);
+        Ok(Hands { poller, timer, monitor, listening, reports, log, stopped: false, relist: None, worker, handed: 0 })
     }
 
     /// Performs one effect; what fails at once is an input for the agent.
@@ -118,8 +121,20 @@ impl Hands {
         }
     }
 
+    /// Has the worker say when it has done all it was handed until now; the number it says so with.
+    pub(super) fn mark(&mut self) -> Option<u64> {
+        let number = self.handed;
+        self.worker.hand(Job::Mark(number)).is_ok().then_some(number)
+    }
+
+    /// Whether the worker has been handed nothing since that mark.
+    pub(super) fn idle_since(&self, number: u64) -> bool {
+        self.handed == number
+    }
+
     fn hand(&mut self, job: Job, failures: &mut VecDeque<Input<'static>>) {
         const FULL: &str = "1,024 changes wait for the kernel already";
+        self.handed += 1;
         let Err(job) = self.worker.hand(job) else { return };
         match *job {
             Job::Add { router, additions, .. } => {
@@ -133,7 +148,7 @@ impl Hands {
             Job::Announce { router, interface, .. } => {
                 self.log.failed(router, format!("announce its addresses on {interface}"), FULL.to_owned());
             }
-            Job::List => {}
+            Job::List | Job::Mark(_) => {}
         }
     }
 
@@ -143,7 +158,7 @@ impl Hands {
         while let Some(report) = self.reports.recv().await {
             match report {
                 Report::Failed { router, what, error } => self.log.failed(router, what, error),
-                Report::Added { .. } | Report::Listed(_) => {}
+                Report::Added { .. } | Report::Listed(_) | Report::Reached(_) => {}
             }
         }
         self.log.flush();
@@ -176,8 +191,19 @@ impl Log {
         self.hold(Event::SystemRefused { router: None, what, error });
     }
 
-    /// Sends them off; what does not fit is counted, and the count told as soon as there is room.
-    pub(super) fn flush(&mut self) {
+    /// How many lines of this wake-up there are.
+    pub(super) fn count(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Those of them after the first so many.
+    pub(super) fn since(&self, count: usize) -> impl Iterator<Item = &Event> {
+        self.held.iter().skip(count)
+    }
+
+    /// Sends them off; what does not fit is counted, and the count told as soon as there is room. Whether there was any.
+    pub(super) fn flush(&mut self) -> bool {
+        let any = !self.held.is_empty();
         if self.lost > 0 && self.events.try_send(Event::LogLost { lines: self.lost }).is_ok() {
             self.lost = 0;
         }
@@ -186,5 +212,6 @@ impl Log {
                 self.lost += 1;
             }
         }
+        any
     }
 }

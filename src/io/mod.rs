@@ -10,6 +10,7 @@ pub mod capture;
 pub mod clock;
 pub mod echo;
 pub mod files;
+pub mod handover;
 pub mod interruption;
 pub mod lan;
 pub mod namespace;
@@ -17,8 +18,10 @@ pub mod neighbours;
 pub mod netlink;
 pub mod poller;
 pub mod program;
+pub mod realtime;
 mod sys;
 pub mod system;
+pub mod systemd;
 pub mod timer;
 pub mod vrrp;
 

@@ -10,9 +10,9 @@ use super::peers::Discards;
 use super::router::{Router, World};
 use super::settle;
 use crate::config::{Config, RouterConfig};
-use crate::report::{Event, Reason, WallClock, status};
+use crate::report::{Event, Reason, Summary, WallClock, status};
 use crate::types::{
-    Channel, CheckName, CheckResult, Discard, Family, Instant, InterfaceFacts, InterfaceName, RouterName, Vrid,
+    Channel, CheckName, CheckResult, Discard, Family, Instant, InterfaceFacts, InterfaceName, Memory, RouterName, Vrid,
 };
 use crate::wire::{announcement, ip, vrrp};
 
@@ -115,11 +115,31 @@ impl Agent {
             now: clock.rfc3339(clock.at),
             uptime: clock.at.since(self.started_at).as_secs_f64(),
             hint,
+            // How it is scheduled is not for a value to know; the loop fills it in.
+            realtime: status::Realtime::default(),
             stopping: matches!(self.stage, Stage::Stopping | Stage::Stopped),
             routers: self.routers.iter().rev().map(router).collect(),
             checks: self.check_status(&clock),
             discards: self.discards.iter().map(discards).collect(),
         }
+    }
+
+    /// Whether nothing is under way that a successor of this process could not go on with: no router has left its
+    /// election or is giving its addresses up, and the agent is not stopping.
+    pub fn is_quiet(&self) -> bool {
+        self.stage == Stage::Running && !self.routers.iter().any(Router::is_between)
+    }
+
+    /// What a program that takes over from this one must know, beside what is recorded all the time.
+    pub fn memory(&self) -> Memory {
+        let verdicts = self.checks.iter().filter_map(|(name, check)| Some((name.clone(), check.healthy?)));
+        Memory { backups: self.routers.iter().filter_map(Router::backup).collect(), verdicts: verdicts.collect() }
+    }
+
+    /// How all virtual routers stand, in short.
+    pub fn summary(&self) -> Summary {
+        let standing: Vec<_> = self.routers.iter().rev().map(Router::standing).collect();
+        Summary::of(&standing)
     }
 
     fn check_status(&self, clock: &WallClock) -> BTreeMap<String, status::Check> {
@@ -141,6 +161,7 @@ impl Agent {
         match input {
             Input::Tick if self.stage == Stage::New => self.begin(now, effects),
             Input::Tick => self.tick(now, effects),
+            Input::Memory(memory) => self.recall_memory(memory),
             Input::Packet { interface, received, bytes } => self.packet(now, interface, received, bytes, effects),
             Input::Frame { interface, bytes } => self.frame(now, interface, bytes, effects),
             Input::Interface { name, facts } => self.interface(now, name, facts, effects),
@@ -170,6 +191,22 @@ impl Agent {
         let event = Event::Started { node, version: env!("CARGO_PKG_VERSION"), routers };
         effects.push(Effect::Tell(event));
         self.review(now, effects, |_| true);
+        self.routers.iter_mut().for_each(Router::forget_backup);
+    }
+
+    fn recall_memory(&mut self, memory: Memory) {
+        if self.stage != Stage::New {
+            return;
+        }
+        self.checks.recall(&memory.verdicts);
+        for backup in memory.backups {
+            let same = |router: &&mut Router| {
+                (router.config().interface, router.config().vrid) == (backup.interface, backup.vrid)
+            };
+            if let Some(router) = self.routers.iter_mut().find(same) {
+                router.recall_backup(backup);
+            }
+        }
     }
 
     fn packet(
@@ -258,7 +295,7 @@ impl Agent {
 
     /// Takes a configuration over: what is the same stays as it is. How many routers were added, changed, removed.
     fn adopt(&mut self, config: Config, now: Instant, effects: &mut Vec<Effect>) -> [usize; 3] {
-        let Config { node, routers: mut wanted, checks } = config;
+        let Config { node, realtime: _, routers: mut wanted, checks } = config;
         self.node = node;
         self.checks.configure(&checks);
         let addresses = wanted.values().flat_map(|router| router.addresses.iter());

@@ -1,6 +1,6 @@
 use crate::config::Config;
 use crate::types::{
-    AddressOutcome, Channel, CheckName, CheckResult, Instant, InterfaceFacts, InterfaceName, IpNet, RouterName,
+    AddressOutcome, Channel, CheckName, CheckResult, Instant, InterfaceFacts, InterfaceName, IpNet, Memory, RouterName,
 };
 
 /// Everything the agent can be told. Failures of effects come back as inputs too.
@@ -8,6 +8,8 @@ use crate::types::{
 pub enum Input<'a> {
     /// Nothing but time has passed.
     Tick,
+    /// What the agent that this one takes over from knew a moment ago. Comes before the first tick, or not at all.
+    Memory(Memory),
     /// A packet of protocol 112 of either family, from its IP header on.
     Packet {
         /// Where it was heard.

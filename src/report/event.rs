@@ -70,6 +70,16 @@ pub enum Event {
     ReloadRefused { why: String },
     /// The configuration is valid, but hardly means what it says; place and problem.
     ConfigWarning { what: String },
+    /// The program on disk is about to take this one's place, in the same process.
+    Replacing { program: String },
+    /// It has.
+    Replaced { before: String, version: &'static str },
+    /// It cannot; the agent goes on as it is.
+    ReplaceRefused { program: String, why: String },
+    /// The protocol thread is scheduled in real time from here on, or as usual again.
+    RealtimeChanged { priority: Option<i32>, memory_locked: bool },
+    /// Real time is configured and was refused, all or part of it.
+    RealtimeRefused { why: String },
     /// The program that starts the checks is gone; every check fails until it is back.
     RunnerLost { why: String },
     /// The system refused something that the agent can go on without, for now.
@@ -105,6 +115,11 @@ impl Event {
             Event::Reloaded { .. } => "reloaded",
             Event::ReloadRefused { .. } => "reload-refused",
             Event::ConfigWarning { .. } => "config-warning",
+            Event::Replacing { .. } => "replacing",
+            Event::Replaced { .. } => "replaced",
+            Event::ReplaceRefused { .. } => "replace-refused",
+            Event::RealtimeChanged { .. } => "realtime-changed",
+            Event::RealtimeRefused { .. } => "realtime-refused",
             Event::RunnerLost { .. } => "runner-lost",
             Event::SystemRefused { .. } => "system-refused",
             Event::LogLost { .. } => "log-lost",
@@ -129,7 +144,11 @@ impl Event {
             Event::Challenged { .. }
             | Event::Discarded { .. }
             | Event::LogLost { .. }
+            | Event::RealtimeRefused { .. }
             | Event::ConfigWarning { .. } => Level::Warning,
+            Event::RealtimeChanged { .. } => Level::Info,
+            Event::Replacing { .. } | Event::Replaced { .. } => Level::Notice,
+            Event::ReplaceRefused { .. } => Level::Error,
             Event::CheckChanged { healthy: true, .. } => Level::Notice,
             Event::CheckChanged { healthy: false, .. } => Level::Warning,
             Event::Reloaded { .. } => Level::Notice,
@@ -153,6 +172,11 @@ impl Event {
             | Event::Reloaded { .. }
             | Event::ReloadRefused { .. }
             | Event::ConfigWarning { .. }
+            | Event::Replacing { .. }
+            | Event::Replaced { .. }
+            | Event::ReplaceRefused { .. }
+            | Event::RealtimeChanged { .. }
+            | Event::RealtimeRefused { .. }
             | Event::RunnerLost { .. }
             | Event::LogLost { .. } => None,
         }
@@ -197,7 +221,15 @@ impl Event {
             Event::Reloaded { added, changed, removed } => {
                 vec![field("added", added), field("changed", changed), field("removed", removed)]
             }
-            Event::ReloadRefused { .. } | Event::ConfigWarning { .. } | Event::RunnerLost { .. } => Vec::new(),
+            Event::Replacing { program } | Event::ReplaceRefused { program, .. } => vec![field("program", program)],
+            Event::Replaced { before, version } => vec![field("before", before), field("version", version)],
+            Event::RealtimeChanged { priority, .. } => {
+                priority.iter().map(|priority| field("priority", priority)).collect()
+            }
+            Event::ReloadRefused { .. }
+            | Event::ConfigWarning { .. }
+            | Event::RealtimeRefused { .. }
+            | Event::RunnerLost { .. } => Vec::new(),
             Event::SystemRefused { what, error, .. } => vec![field("what", what), field("error", error)],
             Event::LogLost { lines } => vec![field("lines", lines)],
         }
@@ -258,6 +290,13 @@ impl fmt::Display for Event {
             }
             Event::ReloadRefused { why } => write!(f, "configuration refused, nothing was changed: {why}"),
             Event::ConfigWarning { what } => write!(f, "configuration: {what}"),
+            Event::Replacing { program } => write!(f, "{program} takes over in this process"),
+            Event::Replaced { before, version } => write!(f, "locum {version} has taken over from {before}"),
+            Event::ReplaceRefused { program, why } => {
+                write!(f, "{program} does not take over, the agent goes on as it is: {why}")
+            }
+            Event::RealtimeChanged { priority, memory_locked } => scheduled(f, *priority, *memory_locked),
+            Event::RealtimeRefused { why } => write!(f, "`realtime` refused, everything else goes on: {why}"),
             Event::RunnerLost { why } => {
                 write!(f, "the runner of check programs is gone, every check fails until it is back: {why}")
             }
@@ -268,6 +307,14 @@ impl fmt::Display for Event {
             Event::LogLost { lines } => write!(f, "{lines} log lines were lost because the log could not take them"),
         }
     }
+}
+
+fn scheduled(f: &mut fmt::Formatter<'_>, priority: Option<i32>, memory_locked: bool) -> fmt::Result {
+    match priority {
+        Some(priority) => write!(f, "adverts are scheduled in real time (SCHED_FIFO {priority})")?,
+        None => f.write_str("adverts are scheduled like any program")?,
+    }
+    write!(f, ", memory is {}locked", if memory_locked { "" } else { "not " })
 }
 
 fn more_since(suppressed: u64) -> String {

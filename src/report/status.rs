@@ -30,12 +30,28 @@ pub struct Status {
     pub hint: Option<String>,
     /// Whether the agent has been told to stop and lingers.
     pub stopping: bool,
+    /// Whether the protocol thread runs in real time, and if it should but does not, why.
+    #[serde(default)]
+    pub realtime: Realtime,
     /// The virtual routers by name.
     pub routers: BTreeMap<String, Router>,
     /// The checks by name.
     pub checks: BTreeMap<String, Check>,
     /// Discards that belong to no virtual router, by interface and reason.
     pub discards: BTreeMap<String, BTreeMap<String, u64>>,
+}
+
+/// How the protocol thread is scheduled, and whether the agent can be paged out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Realtime {
+    /// What the configuration asks for.
+    pub wanted: bool,
+    /// Under SCHED_FIFO with this priority; absent where it is scheduled as any program is.
+    pub priority: Option<i32>,
+    /// Its memory is locked.
+    pub memory_locked: bool,
+    /// What of it was refused, each with what would help.
+    pub refused: Vec<String>,
 }
 
 /// One virtual router.

@@ -76,7 +76,7 @@ pub fn check(weight: Option<i16>) -> CheckSpec {
 
 pub fn config(routers: &[(&str, RouterConfig)]) -> Config {
     let routers = routers.iter().map(|(name, router)| (name.parse().unwrap(), router.clone()));
-    Config { node: "lb1".to_owned(), routers: routers.collect(), checks: BTreeMap::new() }
+    Config { node: "lb1".to_owned(), realtime: false, routers: routers.collect(), checks: BTreeMap::new() }
 }
 
 /// The node's interface as the kernel tells of it.

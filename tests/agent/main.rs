@@ -7,6 +7,7 @@
 mod addresses;
 mod bench;
 mod election;
+mod handover;
 mod health;
 mod hostile;
 mod noise;

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use super::table;
 use crate::report::RouterState;
 use crate::report::status::{
-    Address, AddressState, Check, Contribution, Counters, Peer, Priority, Router, Status, Transition,
+    Address, AddressState, Check, Contribution, Counters, Peer, Priority, Realtime, Router, Status, Transition,
 };
 use crate::types::CheckResult;
 
@@ -16,6 +16,7 @@ fn status(routers: Vec<(&str, Router)>) -> Status {
         uptime: 7384.2,
         hint: None,
         stopping: false,
+        realtime: Realtime::default(),
         routers: routers.into_iter().map(|(name, router)| (name.to_owned(), router)).collect(),
         checks: BTreeMap::new(),
         discards: BTreeMap::new(),

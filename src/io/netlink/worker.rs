@@ -98,6 +98,8 @@ pub enum Job {
         /// What sends them.
         announcers: Announcers,
     },
+    /// Nothing; reported as [`Report::Reached`] when all jobs before it are done.
+    Mark(u64),
     /// List all links and addresses; reported as [`Report::Listed`].
     List,
 }
@@ -112,6 +114,8 @@ pub enum Report {
         /// Each address with its outcome.
         outcomes: Vec<(IpNet, AddressOutcome)>,
     },
+    /// The worker has come to this [`Job::Mark`].
+    Reached(u64),
     /// Everything there is, or why it cannot be listed.
     Listed(io::Result<Snapshot>),
     /// Part of a job failed.
@@ -183,6 +187,7 @@ impl Working {
                 Job::Announce { router, interface, frames, announcers } => {
                     self.announce(&router, &interface, frames.iter().map(Vec::as_slice), &announcers);
                 }
+                Job::Mark(number) => self.report(Report::Reached(number)),
                 Job::List => {
                     let listing = self.netlink.snapshot();
                     self.report(Report::Listed(listing));

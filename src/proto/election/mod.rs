@@ -143,6 +143,20 @@ impl Election {
         }
     }
 
+    /// Instead of a startup event: goes on as the Backup that it was, since that advert.
+    pub fn go_on(
+        &mut self,
+        heard_at: Instant,
+        active_adver_interval: Interval,
+        preempt_at: Option<Instant>,
+    ) -> Outcome {
+        if self.state == State::Initialize {
+            let patience = Patience::Full;
+            self.state = State::Backup(Backup { active_adver_interval, heard_at, patience, preempt_at });
+        }
+        Outcome::Nothing
+    }
+
     /// Shutdown event (sections 6.4.2 and 6.4.3). True if it was Active: the caller then sends priority 0.
     pub fn shut_down(&mut self) -> bool {
         let was_active = matches!(self.state, State::Active { .. });
@@ -259,6 +273,17 @@ impl Election {
                     Outcome::Assert
                 }
             }
+        }
+    }
+
+    /// From when a Backup's patience runs and until when it leaves a lower router alone, if it waits for nothing but the
+    /// Active router's silence.
+    pub fn waits(&self) -> Option<(&Backup, Instant, Option<Instant>)> {
+        match &self.state {
+            State::Backup(backup) if backup.patience == Patience::Full => {
+                Some((backup, backup.heard_at, backup.preempt_at))
+            }
+            State::Initialize | State::Backup(_) | State::Active { .. } => None,
         }
     }
 

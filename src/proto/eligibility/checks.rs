@@ -84,6 +84,15 @@ impl Checks {
         if state.record(now, result, output) { state.healthy } else { None }
     }
 
+    /// The verdict of an earlier process stands until the results of this one change it.
+    pub(crate) fn recall(&mut self, verdicts: &BTreeMap<CheckName, bool>) {
+        for (name, healthy) in verdicts {
+            if let Some(state) = self.known.get_mut(name) {
+                state.healthy.get_or_insert(*healthy);
+            }
+        }
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&CheckName, &CheckState)> {
         self.known.iter()
     }

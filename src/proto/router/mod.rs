@@ -19,8 +19,8 @@ use super::peers::{Discards, Peers, admit};
 use crate::config::RouterConfig;
 use crate::report::{Event, Reason, RouterState};
 use crate::types::{
-    AddressOutcome, Advertised, Channel, CheckName, CheckResult, Discard, Instant, InterfaceName, IpNet, Priority,
-    RouterName,
+    AddressOutcome, Advertised, BackupMemory, Channel, CheckName, CheckResult, Discard, Instant, InterfaceName, IpNet,
+    Priority, RouterName,
 };
 use crate::wire::announcement::Announcement;
 use crate::wire::vrrp::{Advertisement, Received};
@@ -57,6 +57,8 @@ pub(crate) struct Router {
     since: Instant,
     transitions: VecDeque<(Instant, RouterState, RouterState, Reason)>,
     counters: Counters,
+    /// Where it was when this program took over, until it has begun.
+    memory: Option<BackupMemory>,
     /// To how many destinations the newest advert did not leave.
     unsent: usize,
     /// When an unhealthy Active router resigns anew.
@@ -114,6 +116,7 @@ impl Router {
             since: now,
             transitions: VecDeque::new(),
             counters: Counters::default(),
+            memory: None,
             unsent: 0,
             resign_again_at: None,
             answered_at: None,
@@ -143,6 +146,30 @@ impl Router {
     /// Whether it has left its election for good and holds nothing any more.
     pub(crate) fn is_over(&self) -> bool {
         self.is_ended() && self.holding.is_empty()
+    }
+
+    /// Goes on from there if it takes part at once.
+    pub(crate) fn recall_backup(&mut self, memory: BackupMemory) {
+        self.memory = Some(memory);
+    }
+
+    /// It is too late to go on as before.
+    pub(crate) fn forget_backup(&mut self) {
+        self.memory = None;
+    }
+
+    /// What a program that takes over must know to go on as this Backup; `None` if this is none.
+    pub(crate) fn backup(&self) -> Option<BackupMemory> {
+        let (backup, heard_at, preempt_at) = self.election.waits()?;
+        let (interface, vrid, interval) = (self.config.interface, self.config.vrid, backup.active_adver_interval);
+        Some(BackupMemory { interface, vrid, heard_at, interval, preempt_at })
+    }
+
+    /// Whether it is in the middle of something that cannot be handed to another program: it leaves its election or its
+    /// addresses, or waits for somebody to take the place that it or another one has just left.
+    pub(crate) fn is_between(&self) -> bool {
+        let waits_briefly = matches!(self.election.state(), State::Backup(_)) && self.election.waits().is_none();
+        self.is_ended() || self.holding.is_leaving() || waits_briefly
     }
 
     /// When it must be ticked at the latest.
@@ -353,7 +380,13 @@ impl Router {
         if *self.election.state() == State::Initialize {
             let recovered = was == Mode::Fault && self.started;
             self.started = true;
-            let outcome = self.election.start(world.now);
+            let outcome = match self.memory.take() {
+                // The owner backs nobody up, whatever it was before.
+                Some(BackupMemory { heard_at, interval, preempt_at, .. }) if !priority.is_owner() => {
+                    self.election.go_on(heard_at, interval, preempt_at)
+                }
+                Some(_) | None => self.election.start(world.now),
+            };
             match outcome {
                 Outcome::Claim(_) | Outcome::Advertise | Outcome::Yield | Outcome::Assert => {}
                 Outcome::Nothing => {

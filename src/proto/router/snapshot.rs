@@ -4,7 +4,7 @@ use super::{Mode, Router};
 use crate::proto::election::State;
 use crate::proto::eligibility::Checks;
 use crate::proto::interfaces::Interfaces;
-use crate::report::{WallClock, status};
+use crate::report::{Standing, WallClock, status};
 use crate::types::Family;
 
 impl Router {
@@ -29,6 +29,11 @@ impl Router {
             counters: self.counters(),
             last_transitions: self.last_transitions(clock),
         }
+    }
+
+    /// The same in short.
+    pub(crate) fn standing(&self) -> Standing<'_> {
+        Standing { name: &self.name, state: self.reported, degraded: self.is_degraded(), reason: &self.reason }
     }
 
     fn is_degraded(&self) -> bool {
