@@ -64,7 +64,8 @@ impl Host {
             moved.recv().expect("the test goes on");
             ip(&format!("addr add {own} dev eth0"));
             ip("link set eth0 up");
-            let (handle, join) = daemon::spawn(config, lines).expect("the protocol thread starts");
+            let (handle, join) =
+                daemon::spawn(config, locum::io::record::Kept::nothing(), lines).expect("the protocol thread starts");
             ready.send(handle).expect("the test waits");
             for ask in asks {
                 answer.send(ip(&ask)).expect("the test waits");

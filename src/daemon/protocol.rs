@@ -7,6 +7,7 @@ use super::hands::Hands;
 use super::turn::Loop;
 use crate::config::Config;
 use crate::io::clock;
+use crate::io::record::Kept;
 use crate::proto::Agent;
 use crate::report::Event;
 use crate::report::status::Status;
@@ -33,6 +34,8 @@ pub enum Command {
     Stop,
     /// End without waiting for a successor.
     StopAtOnce,
+    /// End without resigning and without removing anything.
+    Leave,
     /// Say how things stand.
     Snapshot(oneshot::Sender<Status>),
 }
@@ -103,12 +106,12 @@ impl ProtocolJoin {
     }
 }
 
-/// Starts the protocol thread in the network namespace of the caller and waits until its sockets are open.
-/// Log lines that `events` cannot take are counted and told of later.
+/// Starts the protocol thread in the network namespace of the caller and waits until its sockets are open. It goes on
+/// from what was `kept` of an earlier process, as far as it can. Log lines that `events` cannot take are counted and told of later.
 ///
 /// # Errors
 /// The system's: no netlink, no threads, no file descriptors.
-pub fn spawn(config: Config, events: mpsc::Sender<Event>) -> io::Result<(ProtocolHandle, ProtocolJoin)> {
+pub fn spawn(config: Config, kept: Kept, events: mpsc::Sender<Event>) -> io::Result<(ProtocolHandle, ProtocolJoin)> {
     let (commands, queue) = mpsc::channel(COMMANDS);
     let (over, ended) = oneshot::channel::<()>();
     let (ready, begun) = std::sync::mpsc::sync_channel(1);
@@ -117,7 +120,7 @@ pub fn spawn(config: Config, events: mpsc::Sender<Event>) -> io::Result<(Protoco
             let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
             let hands = {
                 let _context = runtime.enter();
-                Hands::new(events)?
+                Hands::new(kept, events)?
             };
             Ok((runtime, hands))
         };

@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use super::protocol::{Command, ProtocolHandle, ProtocolJoin, spawn};
 use crate::config::{self, Config, Parsed};
 use crate::io::files::{self, RuntimeDir};
+use crate::io::record::Kept;
 use crate::io::{capabilities, system};
 use crate::report::Event;
 use crate::service::log::Log;
@@ -116,7 +117,9 @@ impl Service {
         let listener = socket::open(&path).map_err(internal(&what))?;
         let specs = loaded.config.checks.clone();
         self.warn(loaded.warnings);
-        let (agent, join) = spawn(loaded.config, self.log.sender()).map_err(internal("start the protocol thread"))?;
+        let kept = Kept::open(runtime_dir.path());
+        let spawned = spawn(loaded.config, kept, self.log.sender());
+        let (agent, join) = spawned.map_err(internal("start the protocol thread"))?;
         let checks = self.serve(listener, runner, &agent);
         // The channel is empty and has room for one.
         checks.specs.send(specs).await.ok();
@@ -174,6 +177,10 @@ impl Service {
                         let command = if specs.take().is_some() { Command::Stop } else { Command::StopAtOnce };
                         // That it has stopped already is what `ended` tells.
                         agent.send(command).await.ok();
+                    }
+                    Told::Leave => {
+                        specs.take();
+                        agent.send(Command::Leave).await.ok();
                     }
                     Told::Reload if loading.is_some() => load_again = true,
                     Told::Reload => loading = Some(self.load()),
@@ -248,6 +255,7 @@ struct Signals {
     terminate: Signal,
     interrupt: Signal,
     reload: Signal,
+    leave: Signal,
 }
 
 impl Signals {
@@ -256,6 +264,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             reload: signal(SignalKind::hangup())?,
+            leave: signal(SignalKind::user_defined1())?,
         })
     }
 
@@ -264,6 +273,7 @@ impl Signals {
             _ = self.terminate.recv() => Told::Stop,
             _ = self.interrupt.recv() => Told::Stop,
             _ = self.reload.recv() => Told::Reload,
+            _ = self.leave.recv() => Told::Leave,
         }
     }
 }
@@ -272,4 +282,5 @@ impl Signals {
 enum Told {
     Stop,
     Reload,
+    Leave,
 }

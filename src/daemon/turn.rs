@@ -3,11 +3,11 @@ use std::io;
 
 use tokio::sync::mpsc;
 
-use super::hands::{Hands, MONITOR};
+use super::hands::{Hands, MONITOR, Past};
 use super::listening::Which;
 use super::protocol::Command;
 use crate::io::arp::ArpSocket;
-use crate::io::clock::{self, ClockPair};
+use crate::io::clock::{self, ClockPair, SuspendWatch};
 use crate::io::netlink::{MonitorState, Report};
 use crate::proto::{Agent, Effect, Input};
 use crate::report::WallClock;
@@ -47,6 +47,7 @@ pub(super) struct Loop {
     /// Something is left to do without waiting.
     again: bool,
     postponed: u32,
+    suspends: SuspendWatch,
 }
 
 impl Loop {
@@ -63,12 +64,16 @@ impl Loop {
             ready: Vec::new(),
             again: false,
             postponed: 0,
+            suspends: SuspendWatch::start(),
         }
     }
 
     pub(super) async fn run(mut self) {
         self.wanted = self.agent.interfaces();
         let now = clock::now();
+        if let Some(Past { records, left }) = self.hands.take_past() {
+            self.feed(now, Input::Past { records, left });
+        }
         self.tell_news(now);
         self.feed(now, Input::Tick);
         self.rest(now);
@@ -103,6 +108,9 @@ impl Loop {
         let clocks = clock::pair();
         let now = clocks.boot;
         self.again = false;
+        if let Some(span) = self.suspends.suspended() {
+            self.agent.handle(now, Input::Suspended(span), &mut self.effects);
+        }
         if let Err(error) = self.look() {
             self.hands.log.refused("ask which sockets can be read".to_owned(), error.to_string());
         }
@@ -297,6 +305,7 @@ impl Loop {
             }
             Command::Stop => self.feed(now, Input::Stop),
             Command::StopAtOnce => self.feed(now, Input::StopAtOnce),
+            Command::Leave => self.feed(now, Input::Leave),
             Command::Snapshot(reply) => {
                 let status = self.agent.snapshot(WallClock { at: now, unix_nanos: clocks.unix_nanos });
                 // Whoever asked may have gone away since.

@@ -17,6 +17,7 @@ pub mod namespace;
 pub mod netlink;
 pub mod poller;
 pub mod program;
+pub mod record;
 mod sys;
 pub mod system;
 pub mod timer;

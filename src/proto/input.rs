@@ -1,11 +1,25 @@
+use std::time::Duration;
+
 use crate::config::Config;
-use crate::types::{AddressOutcome, CheckName, CheckResult, Instant, InterfaceFacts, InterfaceName, IpNet, RouterName};
+use crate::types::{
+    AddressOutcome, CheckName, CheckResult, Instant, InterfaceFacts, InterfaceName, IpNet, LeftAddress, RouterName,
+    RouterRecord,
+};
 
 /// Everything the agent can be told. Failures of effects come back as inputs too.
 #[derive(Debug)]
 pub enum Input<'a> {
     /// Nothing but time has passed.
     Tick,
+    /// What an earlier process on this host has left behind. Comes before everything else, or not at all.
+    Past {
+        /// What it kept of its virtual routers.
+        records: Vec<RouterRecord>,
+        /// Its addresses that are still here.
+        left: Vec<LeftAddress>,
+    },
+    /// The machine was suspended for so long since the last input.
+    Suspended(Duration),
     /// An IPv4 packet of protocol 112, from its IP header on, as it stood on the interface.
     Packet {
         /// Where it was heard.
@@ -65,4 +79,6 @@ pub enum Input<'a> {
     Stop,
     /// End without waiting for a successor.
     StopAtOnce,
+    /// End as if killed: neither resign nor remove anything, so that the next process goes on.
+    Leave,
 }

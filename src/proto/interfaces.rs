@@ -9,6 +9,8 @@ use crate::types::{InterfaceFacts, InterfaceName, IpNet, MacAddr};
 pub(crate) struct Interfaces {
     known: BTreeMap<InterfaceName, InterfaceFacts>,
     virtual_addresses: BTreeSet<IpAddr>,
+    /// Addresses that an earlier process of ours has left: virtual ones, whatever the configuration says now.
+    left: BTreeSet<(InterfaceName, IpAddr)>,
     /// Subnets in which the host has or had an address of its own.
     host_subnets: BTreeSet<(InterfaceName, IpNet)>,
 }
@@ -17,6 +19,9 @@ impl Interfaces {
     /// The newest facts of one interface; true if they differ from those before.
     pub(crate) fn learn(&mut self, name: InterfaceName, facts: Option<InterfaceFacts>) -> bool {
         let changed = self.known.get(&name) != facts.as_ref();
+        let is_there =
+            |address| facts.as_ref().is_some_and(|facts| facts.addresses.iter().any(|net| net.addr() == address));
+        self.left.retain(|(interface, address)| *interface != name || is_there(*address));
         match facts {
             Some(facts) => {
                 self.known.insert(name, facts);
@@ -36,10 +41,20 @@ impl Interfaces {
         self.remember_host_subnets();
     }
 
+    /// Addresses that are virtual beside the configured ones for as long as they are there.
+    pub(crate) fn set_left(&mut self, left: BTreeSet<(InterfaceName, IpAddr)>) {
+        self.left = left;
+    }
+
+    fn is_virtual(&self, address: IpAddr) -> bool {
+        self.virtual_addresses.contains(&address) || self.left.iter().any(|(_, left)| *left == address)
+    }
+
     fn remember_host_subnets(&mut self) {
         for (name, facts) in &self.known {
-            let own = facts.addresses.iter().filter(|net| !self.virtual_addresses.contains(&net.addr()));
-            self.host_subnets.extend(own.map(|net| (*name, net.trunc())));
+            let own = facts.addresses.iter().filter(|net| !self.is_virtual(net.addr()));
+            let subnets: Vec<_> = own.map(|net| (*name, net.trunc())).collect();
+            self.host_subnets.extend(subnets);
         }
     }
 
@@ -70,7 +85,7 @@ impl Interfaces {
             IpNet::V4(net) => Some(net.addr()),
             IpNet::V6(_) => None,
         };
-        let is_virtual = |address: &Ipv4Addr| self.virtual_addresses.contains(&IpAddr::V4(*address));
+        let is_virtual = |address: &Ipv4Addr| self.is_virtual(IpAddr::V4(*address));
         let all = || facts.addresses.iter().filter_map(ipv4);
         all().find(|address| !is_virtual(address)).or_else(|| all().next().filter(|_| owner))
     }
@@ -98,7 +113,7 @@ impl Interfaces {
     pub(crate) fn host_neighbours(&self, name: InterfaceName, removed: IpNet) -> impl Iterator<Item = IpNet> + '_ {
         let all = self.known.get(&name).map(|facts| facts.addresses.as_slice()).unwrap_or_default();
         all.iter().copied().filter(move |net| {
-            same_subnet(*net, removed) && !self.virtual_addresses.contains(&net.addr()) && net.addr() != removed.addr()
+            same_subnet(*net, removed) && !self.is_virtual(net.addr()) && net.addr() != removed.addr()
         })
     }
 

@@ -14,7 +14,9 @@ mod eligibility;
 mod holding;
 mod input;
 mod interfaces;
+mod lateness;
 mod peers;
+mod resume;
 mod router;
 mod settle;
 

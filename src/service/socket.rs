@@ -226,6 +226,7 @@ mod tests {
             now: String::new(),
             uptime: 1.0,
             hint: None,
+            lateness: crate::report::status::Lateness::default(),
             stopping: false,
             routers: BTreeMap::new(),
             checks: BTreeMap::new(),

@@ -16,6 +16,7 @@ mod mac;
 mod names;
 mod priority;
 mod program;
+mod record;
 mod vrid;
 
 pub use address::VirtualAddress;
@@ -30,4 +31,5 @@ pub use mac::MacAddr;
 pub use names::{CheckName, InterfaceName, NameError, RouterName};
 pub use priority::{Advertised, Priority};
 pub use program::{ProgramOutcome, ProgramReport, ProgramRequest};
+pub use record::{LeftAddress, RouterRecord};
 pub use vrid::Vrid;

@@ -9,3 +9,5 @@ mod bench;
 mod election;
 mod health;
 mod noise;
+mod resume;
+mod stalls;

@@ -30,3 +30,4 @@ mod pace;
 mod partitions;
 mod power_loss;
 mod reload;
+mod resume;

@@ -268,6 +268,14 @@ pub fn is_secondary(message: &AddressMessage) -> bool {
     message.header.flags.contains(AddressHeaderFlags::Secondary)
 }
 
+/// Whose mark an address bears (IFA_PROTO); `None` where it bears none, or the kernel knows no marks.
+pub fn mark_of(message: &AddressMessage) -> Option<u8> {
+    message.attributes.iter().find_map(|attribute| match attribute {
+        AddressAttribute::Protocol(protocol) => Some(u8::from(*protocol)),
+        _ => None,
+    })
+}
+
 fn attributes_of(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     NlasIterator::new(bytes).map_while(Result::ok).map(move |attribute| {
         let (kind, length) = (attribute.kind(), attribute.value_length());

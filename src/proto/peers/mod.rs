@@ -1,14 +1,16 @@
 //! Who else was heard, and what was thrown away.
 //!
-//! Belongs here: memory of peers, counters of discards, and how often they are told. Does not belong here:
+//! Belongs here: memory of peers, since when anybody was heard, counters of discards and how often they are told. Does not belong here:
 //! what a valid advert means (`election`).
 
 mod discards;
+mod ears;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 pub(crate) use discards::Discards;
+pub(crate) use ears::Ears;
 
 use crate::types::{Advertised, Instant, Interval};
 use crate::wire::vrrp::{ChecksumForm, Received};

@@ -4,6 +4,7 @@
 //! rules, and anything that concerns several routers (`agent`).
 
 mod follow;
+mod memory;
 mod snapshot;
 
 use std::collections::VecDeque;
@@ -15,17 +16,23 @@ use super::election::{self, Election, Outcome, Params, State};
 use super::eligibility::{self, Checks, Troubles, Verdict};
 use super::holding::{Departure, Ground, Holding, Linger, Say};
 use super::interfaces::Interfaces;
-use super::peers::{Discards, Peers};
+use super::peers::{Discards, Ears, Peers};
 use crate::config::RouterConfig;
 use crate::report::{Event, Reason, RouterState};
 use crate::types::{
-    AddressOutcome, Advertised, CheckName, CheckResult, Discard, Instant, InterfaceName, IpNet, Priority, RouterName,
+    AddressOutcome, Advertised, CheckName, CheckResult, Discard, Instant, InterfaceName, IpNet, LeftAddress, Priority,
+    RouterName, RouterRecord,
 };
 use crate::wire::arp::Announcement;
 use crate::wire::vrrp::{Advertisement, Received};
 
+pub(crate) use memory::NOTHING_LEFT;
+use memory::Resumption;
+
 /// Nobody is waited for longer, however slow the adverts.
 const LONGEST_LINGER: Duration = Duration::from_secs(10);
+/// Announcements may wait that long for the kernel, however fast the adverts.
+const SHORTEST_PATIENCE: Duration = Duration::from_millis(500);
 /// Changes of state that are remembered for the status.
 const REMEMBERED: usize = 20;
 
@@ -34,6 +41,9 @@ pub(crate) struct World<'a> {
     pub(crate) now: Instant,
     pub(crate) interfaces: &'a Interfaces,
     pub(crate) checks: &'a Checks,
+    pub(crate) ears: &'a Ears,
+    /// What an earlier process has left, while that may still be taken over.
+    pub(crate) left: &'a [LeftAddress],
     pub(crate) effects: &'a mut Vec<Effect>,
 }
 
@@ -56,6 +66,13 @@ pub(crate) struct Router {
     since: Instant,
     transitions: VecDeque<(Instant, RouterState, RouterState, Reason)>,
     counters: Counters,
+    /// When the last advert left that said it is Active, and the one before that.
+    sent_at: Option<Instant>,
+    sent_before: Option<Instant>,
+    /// What was last written down for a successor of this process.
+    remembered: Option<RouterRecord>,
+    /// What an earlier process was, until it is clear whether that can go on.
+    resumption: Option<Resumption>,
     /// When an unhealthy Active router resigns anew.
     resign_again_at: Option<Instant>,
     answered_at: Option<Instant>,
@@ -110,6 +127,10 @@ impl Router {
             since: now,
             transitions: VecDeque::new(),
             counters: Counters::default(),
+            sent_at: None,
+            sent_before: None,
+            remembered: None,
+            resumption: None,
             resign_again_at: None,
             answered_at: None,
             challenge_told_at: None,
@@ -144,6 +165,7 @@ impl Router {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         [
             self.election.deadline(),
+            self.election.wake_at(),
             self.holding.deadline(),
             self.troubles.deadline(),
             self.discards.deadline(),
@@ -159,7 +181,8 @@ impl Router {
         if self.mode == Mode::Ended {
             return;
         }
-        match eligibility::verdict(&self.config, world.interfaces, world.checks, &self.troubles, self.started) {
+        let started = self.started || self.resumption.is_some();
+        match eligibility::verdict(&self.config, world.interfaces, world.checks, &self.troubles, started) {
             Verdict::Fault(reason) => self.fail(world, reason),
             Verdict::Fit(priority) => self.take_part(world, priority, Mode::Fit),
             Verdict::Unhealthy(failing) => self.take_part(world, Priority::LOWEST, Mode::Unhealthy(failing)),
@@ -174,7 +197,13 @@ impl Router {
         if self.resign_again_at.is_some_and(|at| at <= world.now) {
             self.step_back(world);
         }
-        let outcome = self.election.tick(world.now);
+        let listened_since = match self.election.state() {
+            State::Backup(backup) => {
+                world.ears.since(self.config.interface, world.now, backup.active_adver_interval.duration())
+            }
+            State::Initialize | State::Active { .. } => None,
+        };
+        let outcome = self.election.tick(world.now, listened_since);
         self.follow(world, outcome, None);
         match (self.holding.say(world.now), self.election.state()) {
             (Say::Resign, _) => self.resign(world),
@@ -233,6 +262,7 @@ impl Router {
     /// An advert did not leave.
     pub(crate) fn send_failed(&mut self, world: &mut World<'_>, error: String) {
         self.counters.send_errors += 1;
+        self.sent_at = self.sent_before;
         let patience = election::active_down_interval(self.config.priority, self.config.advert_interval);
         self.troubles.send_failed(world.now, self.config.interface, error, patience);
         self.review(world);
@@ -257,6 +287,8 @@ impl Router {
         if config.vrid != self.config.vrid {
             // Under the new VRID nobody knows us: a new election, while the addresses stay until it is decided.
             self.quit(world, RouterState::Initialize, Reason::Reconfigured);
+            let (interface, vrid) = (self.config.interface, self.config.vrid);
+            world.effects.push(Effect::Forget { interface, vrid });
             self.mode = Mode::New;
             self.peers = Peers::default();
         }
@@ -315,9 +347,17 @@ impl Router {
         if *self.election.state() == State::Initialize {
             let recovered = was == Mode::Fault && self.started;
             self.started = true;
-            let outcome = self.election.start(world.now);
+            let outcome = self.begin(world);
             match outcome {
-                Outcome::Claim(_) | Outcome::Advertise | Outcome::Yield | Outcome::Assert => {}
+                Outcome::Claim(_)
+                | Outcome::Resume
+                | Outcome::Advertise
+                | Outcome::Yield
+                | Outcome::Assert
+                | Outcome::Wait(_)
+                | Outcome::Listen(_)
+                | Outcome::Reassert
+                | Outcome::GiveUp => {}
                 Outcome::Nothing => {
                     let reason = match (&self.mode, recovered) {
                         (Mode::Unhealthy(failing), _) => Reason::Unhealthy(failing.clone()),
@@ -420,6 +460,7 @@ impl Router {
             now: world.now,
             router: &self.name,
             owner: self.config.priority.is_owner(),
+            patience: (self.config.advert_interval.duration() * 3).max(SHORTEST_PATIENCE),
             interfaces: world.interfaces,
             effects: &mut *world.effects,
         };

@@ -66,7 +66,12 @@ impl Claims {
                     }
                 }
                 Effect::Tell(Event::Transition { .. }) | Effect::Stopped => telling = true,
-                Effect::Tell(_) | Effect::Listen { .. } | Effect::Unlisten { .. } | Effect::SendAdvert { .. } => {}
+                Effect::Tell(_)
+                | Effect::Record(_)
+                | Effect::Forget { .. }
+                | Effect::Listen { .. }
+                | Effect::Unlisten { .. }
+                | Effect::SendAdvert { .. } => {}
             }
         }
         let left = seats.iter().enumerate().filter(|(_, seat)| seat.resigned || seat.yielded);
@@ -170,6 +175,8 @@ fn is_advert(effect: &Effect, router: usize, resigned: bool) -> bool {
         | Effect::AddAddresses { .. }
         | Effect::RemoveAddresses { .. }
         | Effect::Announce { .. }
+        | Effect::Record(_)
+        | Effect::Forget { .. }
         | Effect::Tell(_)
         | Effect::Stopped => false,
     }
