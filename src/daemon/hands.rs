@@ -11,7 +11,7 @@ use crate::io::system;
 use crate::io::timer::Timer;
 use crate::proto::{Effect, Input};
 use crate::report::Event;
-use crate::types::{AddressOutcome, Instant, LeftAddress, RouterRecord};
+use crate::types::{AddressOutcome, Family, Instant, LeftAddress, RouterRecord};
 
 /// The monitor's token; those of the sockets count up from 0.
 pub(super) const MONITOR: u64 = u64::MAX;
@@ -81,15 +81,15 @@ impl Hands {
     /// Performs one effect; what fails at once is an input for the agent.
     pub(super) fn perform(&mut self, effect: Effect, failures: &mut VecDeque<Input<'static>>) {
         match effect {
-            Effect::Listen { interface, index } => {
-                if let Err(error) = self.listening.open(&self.poller, interface, index) {
-                    failures.push_back(Input::ListenFailed { interface, error: error.to_string() });
+            Effect::Listen { interface, index, channels } => {
+                for (channel, error) in self.listening.open(&self.poller, interface, index, &channels) {
+                    failures.push_back(Input::ListenFailed { interface, channel, error: error.to_string() });
                 }
             }
-            Effect::Unlisten { interface } => self.listening.close(&interface),
+            Effect::Unlisten { interface } => self.listening.close_all(interface),
             Effect::SendAdvert { router, interface, destination, packet } => {
-                let sent = match self.listening.get(&interface) {
-                    Some(sockets) => sockets.vrrp.send(&packet, destination),
+                let sent = match self.listening.adverts(interface, Family::of(destination)) {
+                    Some(socket) => socket.send(&packet, destination),
                     None => Err(io::Error::other("not listening on this interface")),
                 };
                 if let Err(error) = sent {
@@ -103,22 +103,26 @@ impl Hands {
                     announcement: addition.announcement,
                 };
                 let additions = additions.into_iter().map(new).collect();
-                let socket = self.listening.arp(&interface);
-                self.hand(Job::Add { router, interface, index, additions, socket }, failures);
+                let announcers = self.listening.announcers(interface);
+                self.hand(Job::Add { router, interface, index, additions, announcers }, failures);
             }
             Effect::RemoveAddresses { router, interface, index, removals, restore } => {
                 self.hand(Job::Remove { router, interface, index, removals, restore }, failures);
             }
             Effect::Announce { router, interface, frames, until } => {
-                let socket = self.listening.arp(&interface);
-                self.hand(Job::Announce { router, interface, frames, until, socket }, failures);
+                let announcers = self.listening.announcers(interface);
+                self.hand(Job::Announce { router, interface, frames, until: Some(until), announcers }, failures);
+            }
+            Effect::Probe { router, interface, frames } => {
+                let announcers = self.listening.announcers(interface);
+                self.hand(Job::Announce { router, interface, frames, until: None, announcers }, failures);
             }
             Effect::Record(record) => {
                 let written = self.record.slots.write(&record);
                 self.remembered(written);
             }
-            Effect::Forget { interface, vrid } => {
-                let written = self.record.slots.forget(interface, vrid);
+            Effect::Forget { interface, family, vrid } => {
+                let written = self.record.slots.forget((interface, family, vrid));
                 self.remembered(written);
             }
             Effect::Tell(event) => self.log.hold(event),

@@ -1,20 +1,24 @@
-use std::net::Ipv4Addr;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use crate::report::Event;
-use crate::types::{Instant, InterfaceName, IpNet, RouterName, RouterRecord, Vrid};
+use crate::types::{Channel, Family, Instant, InterfaceName, IpNet, RouterName, RouterRecord, Vrid};
 
 /// Everything the agent can want done. Effects are performed in the order in which they were asked for;
 /// each carries all it needs and does no harm when done twice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// Open the sockets for adverts and ARP on an interface, or open them anew when its index has changed.
+    /// Have exactly these channels open on an interface; all are opened anew when its index has changed. One that
+    /// cannot be opened comes back as [`Input::ListenFailed`](super::Input::ListenFailed), the others stay.
     Listen {
         /// The interface.
         interface: InterfaceName,
         /// Its kernel index.
         index: u32,
+        /// What is needed there; never empty.
+        channels: BTreeSet<Channel>,
     },
-    /// Close the sockets of an interface.
+    /// Close all channels of an interface.
     Unlisten {
         /// The interface.
         interface: InterfaceName,
@@ -25,8 +29,8 @@ pub enum Effect {
         router: RouterName,
         /// Where.
         interface: InterfaceName,
-        /// Destination, the same as in the packet.
-        destination: Ipv4Addr,
+        /// Destination, the same as in the packet: the group of its family, or one peer.
+        destination: IpAddr,
         /// The packet from its IP header on.
         packet: Vec<u8>,
     },
@@ -70,15 +74,26 @@ pub enum Effect {
         /// When it is too late for them.
         until: Instant,
     },
-    /// Keep this in place of what was kept of the same interface and VRID, so that it outlives this process. It must
+    /// Keep this in place of what was kept of the same interface, family and VRID, so that it outlives this process. It must
     /// not hold up anything that follows.
     Record(Box<RouterRecord>),
     /// Keep nothing more of this virtual router.
     Forget {
         /// The interface of its adverts.
         interface: InterfaceName,
+        /// Their family.
+        family: Family,
         /// Its VRID there.
         vrid: Vrid,
+    },
+    /// Ask the LAN whether another host has an IPv6 address of ours too.
+    Probe {
+        /// Whose.
+        router: RouterName,
+        /// Where.
+        interface: InterfaceName,
+        /// Whole Ethernet frames.
+        frames: Vec<Vec<u8>>,
     },
     /// Write a line to the log.
     Tell(Event),

@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::types::{
-    AddressOutcome, CheckName, CheckResult, Instant, InterfaceFacts, InterfaceName, IpNet, LeftAddress, RouterName,
-    RouterRecord,
+    AddressOutcome, Channel, CheckName, CheckResult, Instant, InterfaceFacts, InterfaceName, IpNet, LeftAddress,
+    RouterName, RouterRecord,
 };
 
 /// Everything the agent can be told. Failures of effects come back as inputs too.
@@ -20,7 +20,7 @@ pub enum Input<'a> {
     },
     /// The machine was suspended for so long since the last input.
     Suspended(Duration),
-    /// An IPv4 packet of protocol 112, from its IP header on, as it stood on the interface.
+    /// A packet of protocol 112 of either family, from its IP header on.
     Packet {
         /// Where it was heard.
         interface: InterfaceName,
@@ -29,7 +29,7 @@ pub enum Input<'a> {
         /// The packet, untrusted.
         bytes: &'a [u8],
     },
-    /// An ARP packet, from its Ethernet header on.
+    /// An ARP packet or a Neighbor Advertisement, from its Ethernet header on.
     Frame {
         /// Where it was heard.
         interface: InterfaceName,
@@ -43,10 +43,12 @@ pub enum Input<'a> {
         /// All that is known of it.
         facts: Option<InterfaceFacts>,
     },
-    /// [`Effect::Listen`](super::Effect::Listen) failed.
+    /// A channel of an [`Effect::Listen`](super::Effect::Listen) could not be opened, or broke.
     ListenFailed {
         /// Where.
         interface: InterfaceName,
+        /// Which.
+        channel: Channel,
         /// The system's words.
         error: String,
     },

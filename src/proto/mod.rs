@@ -15,6 +15,7 @@ mod holding;
 mod input;
 mod interfaces;
 mod lateness;
+mod listening;
 mod peers;
 mod resume;
 mod router;

@@ -19,15 +19,16 @@ impl Past {
     /// The record of a router, if there is one.
     pub(crate) fn of(&self, router: &Router) -> Option<&RouterRecord> {
         let config = router.config();
-        self.records.iter().find(|record| record.interface == config.interface && record.vrid == config.vrid)
+        let key = (config.interface, config.family, config.version, config.vrid);
+        self.records.iter().find(|record| (record.interface, record.family, record.version, record.vrid) == key)
     }
 
     /// Removes what no router has taken over, and forgets the routers that are no more.
     pub(crate) fn clear_away(self, routers: &[Router], effects: &mut Vec<Effect>) {
-        for RouterRecord { interface, vrid, .. } in self.records {
-            let known = |router: &Router| router.config().interface == interface && router.config().vrid == vrid;
-            if !routers.iter().any(known) {
-                effects.push(Effect::Forget { interface, vrid });
+        for RouterRecord { interface, family, vrid, .. } in self.records {
+            let key = |router: &Router| (router.config().interface, router.config().family, router.config().vrid);
+            if !routers.iter().any(|router| key(router) == (interface, family, vrid)) {
+                effects.push(Effect::Forget { interface, family, vrid });
             }
         }
         let mut groups: BTreeMap<(InterfaceName, u32, RouterName), Vec<_>> = BTreeMap::new();

@@ -31,6 +31,7 @@ pub(crate) fn settle(
         | Effect::SendAdvert { .. }
         | Effect::Record(_)
         | Effect::Forget { .. }
+        | Effect::Probe { .. }
         | Effect::Tell(_)
         | Effect::Stopped => true,
     });
@@ -84,6 +85,7 @@ fn take_from_removals(effects: &mut [Effect], on: InterfaceName, address: IpAddr
         | Effect::Announce { .. }
         | Effect::Record(_)
         | Effect::Forget { .. }
+        | Effect::Probe { .. }
         | Effect::Tell(_)
         | Effect::Stopped => None,
     })
@@ -126,6 +128,7 @@ fn is_added_by(effects: &[Effect], on: InterfaceName, net: IpNet) -> bool {
         | Effect::Announce { .. }
         | Effect::Record(_)
         | Effect::Forget { .. }
+        | Effect::Probe { .. }
         | Effect::Tell(_)
         | Effect::Stopped => false,
     })

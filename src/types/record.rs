@@ -1,13 +1,18 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{CheckName, Instant, InterfaceName, Interval, IpNet, Priority, RouterName, Vrid};
+use super::{CheckName, Family, Instant, InterfaceName, Interval, IpNet, Priority, RouterName, Version, Vrid};
 
-/// What is remembered of one virtual router beyond the end of its process. Interface and VRID say which one it is.
+/// What is remembered of one virtual router beyond the end of its process. Interface, family and VRID say which one it
+/// is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RouterRecord {
     /// The interface of its adverts.
     pub interface: InterfaceName,
+    /// The family that carries them.
+    pub family: Family,
+    /// Their version.
+    pub version: Version,
     /// Its VRID there.
     pub vrid: Vrid,
     /// What it is called.
@@ -58,6 +63,8 @@ mod tests {
         let at = |millis: u64| Instant::from_nanos(millis * 1_000_000);
         let mut record = RouterRecord {
             interface: "eth0".parse().expect("a name"),
+            family: Family::Ipv4,
+            version: Version::V3,
             vrid: Vrid::new(51).expect("a VRID"),
             name: "web".parse().expect("a name"),
             sent_at: Some(at(10_000)),

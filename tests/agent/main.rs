@@ -8,6 +8,7 @@ mod addresses;
 mod bench;
 mod election;
 mod health;
+mod hostile;
 mod noise;
 mod resume;
 mod stalls;

@@ -2,12 +2,14 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use locum::proto::{Effect, Input};
 use locum::types::{AddressOutcome, CheckResult, Instant, IpNet};
-use locum::wire::{arp, vrrp};
+use locum::wire::announcement::{self, Announcement};
+use locum::wire::vrrp;
 
 use crate::check::{Cause, Heard, Judge};
 use crate::host::{Held, Host, INDEX, Job, check_name, interface};
@@ -127,8 +129,8 @@ impl World {
                 }
             }
             Happening::ClientFrame { client, from, bytes } => {
-                if let Some(heard) = arp::parse_gratuitous(&bytes) {
-                    self.scene.lan.caches[client].insert(heard.address, from);
+                if let Some(Announcement { address: IpAddr::V4(address), .. }) = announcement::parse(&bytes) {
+                    self.scene.lan.caches[client].insert(address, from);
                 }
             }
             Happening::Done { host, life, job } if self.lives(host, life) => self.done(host, job),
@@ -203,7 +205,7 @@ impl World {
     fn perform(&mut self, host: usize, effect: Effect) {
         let (now, life) = (self.scene.now, self.scene.hosts[host].life);
         match effect {
-            Effect::Listen { .. } | Effect::Unlisten { .. } => {}
+            Effect::Listen { .. } | Effect::Unlisten { .. } | Effect::Probe { .. } => {}
             Effect::SendAdvert { packet, router, .. } => {
                 if !self.scene.hosts[host].link {
                     let router = crate::host::router_number(&router);
@@ -482,9 +484,12 @@ impl Ord for Entry {
 impl Heard {
     fn read(packet: Vec<u8>) -> Option<Self> {
         let received = vrrp::parse(&packet).ok()?;
+        let IpAddr::V4(source) = received.source else {
+            return None;
+        };
         let advertisement = received.advertisement;
         Some(Heard {
-            source: received.source,
+            source,
             vrid: advertisement.vrid.get(),
             priority: advertisement.advertised.byte(),
             interval: advertisement.interval.duration(),

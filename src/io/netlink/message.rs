@@ -8,7 +8,7 @@ use netlink_packet_core::{
     NlasIterator, Parseable,
 };
 use netlink_packet_route::address::{
-    AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol,
+    AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol, CacheInfo,
 };
 use netlink_packet_route::link::LinkMessage;
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
@@ -45,7 +45,12 @@ pub fn add_address(index: u32, address: IpAddr, prefix: u8) -> Request {
     let mut message = bare_address(index, address, prefix);
     message.attributes.push(AddressAttribute::Protocol(AddressProtocol::Other(MARK)));
     if address.is_ipv6() {
+        // Duplicates are looked for by our own probe, after the address serves. Never preferred: the host does not
+        // choose an address as its source that another host may have next.
         message.header.flags |= AddressHeaderFlags::Nodad;
+        let mut lifetimes = CacheInfo::default();
+        (lifetimes.ifa_preferred, lifetimes.ifa_valid) = (0, u32::MAX);
+        message.attributes.push(AddressAttribute::CacheInfo(lifetimes));
     }
     Request { message: RouteNetlinkMessage::NewAddress(message), flags: NLM_F_CREATE | NLM_F_EXCL }
 }
@@ -74,10 +79,10 @@ pub fn dump_links() -> Request {
     Request { message: RouteNetlinkMessage::GetLink(LinkMessage::default()), flags: NLM_F_DUMP }
 }
 
-/// Asks for all IPv4 addresses, or those of one interface.
+/// Asks for all addresses of both families, or the IPv4 addresses of one interface.
 pub fn dump_addresses(index: Option<u32>) -> Request {
     let mut message = AddressMessage::default();
-    message.header.family = AddressFamily::Inet;
+    message.header.family = index.map_or(AddressFamily::Unspec, |_| AddressFamily::Inet);
     message.header.index = index.unwrap_or(0);
     Request { message: RouteNetlinkMessage::GetAddress(message), flags: NLM_F_DUMP }
 }
@@ -274,6 +279,13 @@ pub fn mark_of(message: &AddressMessage) -> Option<u8> {
         AddressAttribute::Protocol(protocol) => Some(u8::from(*protocol)),
         _ => None,
     })
+}
+
+/// Whether the address can be sent from and will stay: an IPv6 address is not while the kernel still looks for a
+/// duplicate of it or has found one, nor if the kernel made it up for a while (RFC 8981).
+pub fn is_usable(message: &AddressMessage) -> bool {
+    let passing = AddressHeaderFlags::Tentative | AddressHeaderFlags::Dadfailed | AddressHeaderFlags::Secondary;
+    message.header.family != AddressFamily::Inet6 || !message.header.flags.intersects(passing)
 }
 
 fn attributes_of(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {

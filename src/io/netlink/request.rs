@@ -99,7 +99,7 @@ impl Netlink {
         }
     }
 
-    /// All links and IPv4 addresses, each in the kernel's order.
+    /// All links and addresses, each in the kernel's order.
     ///
     /// # Errors
     /// The socket's, the kernel's refusal, or that things never kept still for as long as a dump takes.

@@ -13,10 +13,10 @@ use nix::errno::Errno;
 use super::message::{self, Request};
 use super::request::{Netlink, NetlinkError};
 use super::table::Snapshot;
-use crate::io::arp::ArpSocket;
 use crate::io::clock;
+use crate::io::neighbours::NeighbourSocket;
 use crate::io::record::Journal;
-use crate::types::{AddressOutcome, Instant, InterfaceName, RouterName};
+use crate::types::{AddressOutcome, Family, Instant, InterfaceName, RouterName};
 
 /// Jobs that may wait. One for each change of a router: hundreds of routers that all change at once fit.
 const JOBS: usize = 1024;
@@ -43,6 +43,30 @@ impl NewAddress {
     }
 }
 
+/// What frames leave by on one interface, by family; `None`: that family is not listened to there.
+#[derive(Debug, Clone, Default)]
+pub struct Announcers {
+    /// For ARP.
+    pub ipv4: Option<Arc<NeighbourSocket>>,
+    /// For neighbour discovery.
+    pub ipv6: Option<Arc<NeighbourSocket>>,
+}
+
+impl Announcers {
+    fn send(&self, frame: &[u8]) -> io::Result<()> {
+        const ETHERTYPE: std::ops::Range<usize> = 12..14;
+        let family = if frame.get(ETHERTYPE) == Some(&[0x86, 0xdd]) { Family::Ipv6 } else { Family::Ipv4 };
+        let socket = match family {
+            Family::Ipv4 => &self.ipv4,
+            Family::Ipv6 => &self.ipv6,
+        };
+        match socket {
+            Some(socket) => socket.send(frame),
+            None => Err(io::Error::from(Errno::ENOTCONN)),
+        }
+    }
+}
+
 /// One thing to do. Jobs are done one after the other.
 #[derive(Debug)]
 pub enum Job {
@@ -56,8 +80,8 @@ pub enum Job {
         index: u32,
         /// Which, in the order in which they are wanted.
         additions: Vec<NewAddress>,
-        /// What announces them; `None` if nothing listens on the interface.
-        socket: Option<Arc<ArpSocket>>,
+        /// What announces them.
+        announcers: Announcers,
     },
     /// Remove addresses (that one is absent is no failure) and put back those of `restore` that went with them.
     Remove {
@@ -80,10 +104,10 @@ pub enum Job {
         interface: InterfaceName,
         /// Whole Ethernet frames.
         frames: Vec<Vec<u8>>,
-        /// What has not been sent by then is not sent.
-        until: Instant,
-        /// What sends them; `None` if nothing listens on the interface.
-        socket: Option<Arc<ArpSocket>>,
+        /// What has not been sent by then is not sent; `None`: it is never too late.
+        until: Option<Instant>,
+        /// What sends them.
+        announcers: Announcers,
     },
     /// List all links and addresses; reported as [`Report::Listed`].
     List,
@@ -163,16 +187,16 @@ impl Working {
     fn run(&mut self, queue: &Receiver<Job>) {
         while let Ok(job) = queue.recv() {
             match job {
-                Job::Add { router, interface, index, additions, socket } => {
-                    self.add(&router, &interface, index, &additions, socket.as_deref());
+                Job::Add { router, interface, index, additions, announcers } => {
+                    self.add(&router, &interface, index, &additions, &announcers);
                 }
                 Job::Remove { router, interface, index, removals, restore } => {
                     self.remove(&router, &interface, index, &removals, &restore);
                 }
                 // This process stood still since it was decided.
-                Job::Announce { until, .. } if clock::now() > until => {}
-                Job::Announce { router, interface, frames, socket, .. } => {
-                    self.announce(&router, &interface, frames.iter().map(Vec::as_slice), socket.as_deref());
+                Job::Announce { until: Some(until), .. } if clock::now() > until => {}
+                Job::Announce { router, interface, frames, announcers, .. } => {
+                    self.announce(&router, &interface, frames.iter().map(Vec::as_slice), &announcers);
                 }
                 Job::List => {
                     let listing = self.netlink.snapshot();
@@ -197,7 +221,7 @@ impl Working {
         interface: &InterfaceName,
         index: u32,
         additions: &[NewAddress],
-        socket: Option<&ArpSocket>,
+        announcers: &Announcers,
     ) {
         let nets: Vec<IpNet> = additions.iter().map(NewAddress::net).collect();
         if let Err(error) = self.journal.add(router, *interface, &nets) {
@@ -223,7 +247,7 @@ impl Working {
             let not_ours: Vec<IpNet> = not_ours.map(|(new, _)| new.net()).collect();
             self.disown(router, *interface, &not_ours);
             let added = chunk.iter().zip(&outcomes).filter(|(_, outcome)| **outcome == AddressOutcome::Added);
-            self.announce(router, interface, added.map(|(new, _)| new.announcement.as_slice()), socket);
+            self.announce(router, interface, added.map(|(new, _)| new.announcement.as_slice()), announcers);
             let outcomes = chunk.iter().map(|new| new.address).zip(outcomes).collect();
             self.report(Report::Added { router: router.clone(), outcomes });
         }
@@ -235,15 +259,11 @@ impl Working {
         router: &RouterName,
         interface: &InterfaceName,
         frames: impl Iterator<Item = &'f [u8]>,
-        socket: Option<&ArpSocket>,
+        announcers: &Announcers,
     ) {
         let mut failure = None;
         for frame in frames {
-            let sent = match socket {
-                Some(socket) => socket.send(frame),
-                None => Err(io::Error::from(Errno::ENOTCONN)),
-            };
-            if let Err(error) = sent {
+            if let Err(error) = announcers.send(frame) {
                 failure.get_or_insert(error);
             }
         }

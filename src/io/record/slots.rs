@@ -6,7 +6,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::{CheckName, Instant, InterfaceName, Interval, Priority, RouterName, RouterRecord, Vrid};
+use crate::types::{
+    CheckName, Family, Instant, InterfaceName, Interval, Priority, RouterName, RouterRecord, Version, Vrid,
+};
 
 const TITLE: &str = "locum routers 1";
 /// One page: the kernel takes it over whole or not at all, whenever this process dies.
@@ -25,8 +27,11 @@ const HEAD: usize = 4 + 8 + 2;
 #[derive(Debug)]
 pub struct Slots {
     file: Option<File>,
-    places: BTreeMap<(InterfaceName, Vrid), Place>,
+    places: BTreeMap<Key, Place>,
 }
+
+/// Which virtual router a record is of.
+type Key = (InterfaceName, Family, Vrid);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Place {
@@ -40,6 +45,8 @@ struct Place {
 struct Text {
     router: RouterName,
     interface: String,
+    family: String,
+    version: u8,
     vrid: u8,
     sent_at: Option<u64>,
     interval_cs: u16,
@@ -60,7 +67,7 @@ impl Slots {
     /// # Errors
     /// The disk's, or that it is more than a page of text or than 2,048 virtual routers.
     pub fn write(&mut self, record: &RouterRecord) -> io::Result<()> {
-        let key = (record.interface, record.vrid);
+        let key = (record.interface, record.family, record.vrid);
         let Some(file) = &self.file else { return Ok(()) };
         let before = match self.places.get(&key) {
             Some(place) => *place,
@@ -77,8 +84,8 @@ impl Slots {
     ///
     /// # Errors
     /// The disk's.
-    pub fn forget(&mut self, interface: InterfaceName, vrid: Vrid) -> io::Result<()> {
-        let Some(place) = self.places.remove(&(interface, vrid)) else { return Ok(()) };
+    pub fn forget(&mut self, key: (InterfaceName, Family, Vrid)) -> io::Result<()> {
+        let Some(place) = self.places.remove(&key) else { return Ok(()) };
         match &self.file {
             Some(file) => file.write_all_at(&[0; PAIR], offset(place.number, 0)),
             None => Ok(()),
@@ -86,7 +93,7 @@ impl Slots {
     }
 }
 
-fn free(places: &BTreeMap<(InterfaceName, Vrid), Place>) -> io::Result<usize> {
+fn free(places: &BTreeMap<Key, Place>) -> io::Result<usize> {
     let taken: std::collections::BTreeSet<usize> = places.values().map(|place| place.number).collect();
     let free = (0..MOST).find(|number| !taken.contains(number));
     free.ok_or_else(|| io::Error::other(format!("{MOST} virtual routers are kept already")))
@@ -101,6 +108,8 @@ fn encode(record: &RouterRecord, sequence: u64) -> io::Result<Vec<u8>> {
     let text = Text {
         router: record.name.clone(),
         interface: record.interface.to_string(),
+        family: record.family.word().to_owned(),
+        version: record.version.number(),
         vrid: record.vrid.get(),
         sent_at: record.sent_at.map(Instant::as_nanos),
         interval_cs: record.interval.centiseconds(),
@@ -136,6 +145,8 @@ fn decode(slot: &[u8]) -> Option<(u64, RouterRecord)> {
     let text: Text = serde_json::from_slice(slot.get(HEAD..HEAD + length)?).ok()?;
     let record = RouterRecord {
         interface: text.interface.parse().ok()?,
+        family: [Family::Ipv4, Family::Ipv6].into_iter().find(|family| family.word() == text.family)?,
+        version: [Version::V2, Version::V3].into_iter().find(|version| version.number() == text.version)?,
         vrid: Vrid::new(text.vrid)?,
         name: text.router,
         sent_at: text.sent_at.map(Instant::from_nanos),
@@ -162,7 +173,8 @@ pub(super) fn open(path: &Path, epoch: &str) -> io::Result<(Slots, Vec<RouterRec
         file.write_all_at(&[0; PAIR], offset(number, 0))?;
     }
     file.write_all_at(format!("{TITLE} {epoch}\n").as_bytes(), 0)?;
-    let places = old.found.iter().map(|(place, record)| ((record.interface, record.vrid), *place)).collect();
+    let places =
+        old.found.iter().map(|(place, record)| ((record.interface, record.family, record.vrid), *place)).collect();
     let records = old.found.into_iter().map(|(_, record)| record).collect();
     Ok((Slots { file: Some(file), places }, records, old.refused))
 }
@@ -215,6 +227,8 @@ mod tests {
     fn record(vrid: u8, sent_at: Option<u64>) -> RouterRecord {
         RouterRecord {
             interface: "eth0".parse().expect("a name"),
+            family: Family::Ipv4,
+            version: Version::V3,
             vrid: Vrid::new(vrid).expect("a VRID"),
             name: "web".parse().expect("a name"),
             sent_at: sent_at.map(Instant::from_nanos),
@@ -246,7 +260,9 @@ mod tests {
         }
         slots.write(&record(52, None)).expect("kept");
         assert_eq!(found(&path), (vec![record(51, Some(5)), record(52, None)], None));
-        slots.forget("eth0".parse().expect("a name"), Vrid::new(51).expect("a VRID")).expect("forgotten");
+        slots
+            .forget(("eth0".parse().expect("a name"), Family::Ipv4, Vrid::new(51).expect("a VRID")))
+            .expect("forgotten");
         assert_eq!(found(&path), (vec![record(52, None)], None));
         // Its place is free for another one.
         slots.write(&record(53, Some(7))).expect("kept");

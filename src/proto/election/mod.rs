@@ -6,17 +6,19 @@
 mod timers;
 mod vigil;
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::Duration;
 
 pub use timers::{active_down_interval, skew_time};
 use vigil::Vigil;
 
-use crate::types::{Advertised, Instant, Interval, Priority};
+use crate::types::{Advertised, Instant, Interval, Priority, Version};
 
 /// What the election is held with; may change while it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Params {
+    /// The version of VRRP, which decides Skew_Time.
+    pub version: Version,
     /// Priority that goes out in adverts.
     pub priority: Priority,
     /// Advertisement_Interval: our own.
@@ -25,8 +27,8 @@ pub struct Params {
     pub preempt: bool,
     /// How long a lower Active router is listened to before it is preempted.
     pub preempt_delay: Duration,
-    /// Our source address, for ties.
-    pub source: Ipv4Addr,
+    /// Our source address, for ties: of the family of the adverts.
+    pub source: IpAddr,
     /// Takes part although it had better not: leaves a resigned router's place to those who are fit.
     pub reluctant: bool,
 }
@@ -225,7 +227,7 @@ impl Election {
         }
         let listened = listened_since.is_some_and(|since| since <= backup.heard_at + interval);
         // Whoever is preferred waits less, also where all hosts slept.
-        let wait = interval + skew_time(self.params.priority, backup.active_adver_interval);
+        let wait = interval + skew_time(self.params.version, self.params.priority, backup.active_adver_interval);
         if !listened && backup.vigil.extend(now + wait) {
             self.state = State::Backup(backup);
             return Outcome::Wait(late);
@@ -262,7 +264,7 @@ impl Election {
         &mut self,
         now: Instant,
         received: Instant,
-        source: Ipv4Addr,
+        source: IpAddr,
         advertised: Advertised,
         interval: Interval,
     ) -> Outcome {
@@ -315,7 +317,7 @@ impl Election {
         &mut self,
         now: Instant,
         received: Instant,
-        source: Ipv4Addr,
+        source: IpAddr,
         advertised: Advertised,
         interval: Interval,
     ) -> Outcome {
@@ -369,10 +371,10 @@ impl Election {
     }
 
     fn patience(&self, backup: &Backup) -> Duration {
-        let (priority, interval) = (self.params.priority, backup.active_adver_interval);
+        let (version, priority, interval) = (self.params.version, self.params.priority, backup.active_adver_interval);
         match backup.patience {
-            Patience::Full => active_down_interval(priority, interval),
-            Patience::Skew => skew_time(priority, interval),
+            Patience::Full => active_down_interval(version, priority, interval),
+            Patience::Skew => skew_time(version, priority, interval),
             Patience::Given(chance) => chance,
         }
     }

@@ -6,6 +6,7 @@
 
 mod announcing;
 mod leaving;
+mod probing;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -13,13 +14,15 @@ use std::time::Duration;
 use announcing::Announcer;
 use leaving::Leaving;
 pub(crate) use leaving::{Departure, Linger};
+use probing::Prober;
 
 use super::effect::{Addition, Effect};
 use super::interfaces::Interfaces;
 use crate::report::status::AddressState;
 use crate::report::{Event, Release};
-use crate::types::{AddressOutcome, Instant, InterfaceName, IpNet, LeftAddress, MacAddr, RouterName, VirtualAddress};
-use crate::wire::arp::{self, Announcement};
+use crate::types::{AddressOutcome, Instant, InterfaceName, IpNet, LeftAddress, RouterName, VirtualAddress};
+use crate::wire::announcement::{self, Announcement};
+use crate::wire::nd;
 
 /// What holding needs of its surroundings for one step.
 pub(crate) struct Ground<'a> {
@@ -49,6 +52,7 @@ pub(crate) struct Holding {
     slots: Vec<Slot>,
     stage: Stage,
     announcer: Announcer,
+    prober: Prober,
 }
 
 /// One configured address and what is here of it.
@@ -85,6 +89,7 @@ impl Holding {
             slots: addresses.iter().map(|&address| Slot { address, presence: Presence::Absent }).collect(),
             stage: Stage::Nothing,
             announcer: Announcer::default(),
+            prober: Prober::default(),
         }
     }
 
@@ -104,6 +109,11 @@ impl Holding {
         }
     }
 
+    /// Whether what others announce matters to it now.
+    pub(crate) fn heeds_announcements(&self) -> bool {
+        self.is_leaving() || self.prober.heeds()
+    }
+
     /// Rounds of announcements begun so far.
     pub(crate) fn announcements(&self) -> u64 {
         self.announcer.rounds()
@@ -115,6 +125,7 @@ impl Holding {
         let held_all_along = self.slots.iter().any(Slot::is_here);
         self.stage = Stage::Held;
         self.add_missing(ground);
+        self.prober = self.prober_from(ground.now);
         if held_all_along {
             self.announcer.begin_unannounced(ground.now);
         } else {
@@ -149,6 +160,7 @@ impl Holding {
             }
             (Stage::Held | Stage::Leaving(_), Departure::Linger(_) | Departure::Yield(_)) => {
                 self.announcer.stop();
+                self.prober = Prober::Idle;
                 self.stage = Stage::Leaving(Leaving::new(ground.now, departure));
             }
         }
@@ -168,12 +180,23 @@ impl Holding {
             Stage::Leaving(leaving) if own != Some(heard.mac) => leaving.began(),
             Stage::Leaving(_) | Stage::Nothing | Stage::Held => return,
         };
-        let claimed =
-            |slot: &Slot| slot.address.interface == interface && slot.address.net.addr() == IpAddr::V4(heard.address);
+        let claimed = |slot: &Slot| slot.is(interface, heard.address);
         let removed = self.remove(ground, claimed);
         if removed && !self.slots.iter().any(Slot::is_here) {
             self.finish(ground, Release::Announced(heard.mac), began);
         }
+    }
+
+    /// The address that somebody else has too, if an answer to a question of ours says so.
+    pub(crate) fn duplicate(
+        &self,
+        ground: &Ground<'_>,
+        interface: InterfaceName,
+        heard: Announcement,
+    ) -> Option<IpNet> {
+        let foreign = ground.interfaces.mac(interface) != Some(heard.mac);
+        let mut held = self.slots.iter().filter(|slot| slot.is_probed() && slot.is(interface, heard.address));
+        held.next().filter(|_| foreign && self.prober.heeds()).map(|slot| slot.address.net)
     }
 
     /// What became of additions. The first failure, if there was one.
@@ -248,15 +271,16 @@ impl Holding {
         let before = std::mem::replace(&mut self.slots, slots);
         if let Stage::Held = self.stage {
             self.add_missing(ground);
+            self.prober = self.prober_from(ground.now);
         }
-        let mut leftover = Holding { slots: before, stage: Stage::Nothing, announcer: Announcer::default() };
+        let mut leftover = Holding { slots: before, ..Holding::new(&[]) };
         leftover.remove(ground, |slot| !addresses.contains(&slot.address));
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match &self.stage {
             Stage::Nothing => None,
-            Stage::Held => self.announcer.deadline(),
+            Stage::Held => self.announcer.deadline().into_iter().chain(self.prober.deadline()).min(),
             Stage::Leaving(leaving) => Some(leaving.deadline()),
         }
     }
@@ -281,7 +305,10 @@ impl Holding {
     pub(crate) fn tick(&mut self, ground: &mut Ground<'_>) {
         match &self.stage {
             Stage::Nothing => {}
-            Stage::Held => self.announce_due(ground),
+            Stage::Held => {
+                self.announce_due(ground);
+                self.probe_due(ground);
+            }
             Stage::Leaving(leaving) => {
                 let began = leaving.began();
                 if let Some(how) = leaving.over(ground.now) {
@@ -324,15 +351,17 @@ impl Holding {
 
     fn add_missing(&mut self, ground: &mut Ground<'_>) {
         for interface in self.carriers() {
-            let (Some(facts), Some(mac)) = (ground.interfaces.get(interface), ground.interfaces.mac(interface)) else {
+            let Some(facts) = ground.interfaces.get(interface) else {
                 continue;
             };
             let on_it = |slot: &&mut Slot| slot.address.interface == interface;
             let mut additions = Vec::new();
             for slot in self.slots.iter_mut().filter(on_it).filter(|slot| !slot.is_here()) {
+                let Some(announcement) = announcement(ground.interfaces, slot.address) else {
+                    continue;
+                };
                 let prefix = ground.interfaces.prefix_for(interface, slot.address.net);
                 slot.presence = Presence::Adding(prefix);
-                let announcement = announcement(slot.address.net, mac);
                 additions.push(Addition { address: slot.address.net, prefix, announcement });
             }
             if !additions.is_empty() {
@@ -371,6 +400,7 @@ impl Holding {
         self.remove(ground, |_| true);
         self.stage = Stage::Nothing;
         self.announcer.stop();
+        self.prober = Prober::Idle;
         let (router, after) = (ground.router.clone(), ground.now.since(began));
         let addresses = self.slots.len();
         ground.effects.push(Effect::Tell(Event::Released { router, addresses, how, after }));
@@ -383,14 +413,33 @@ impl Holding {
         };
         let chunk = here.get(range).unwrap_or_default();
         for interface in self.carriers() {
-            let Some(mac) = ground.interfaces.mac(interface) else {
-                continue;
-            };
             let on_it = chunk.iter().filter(|slot| slot.address.interface == interface);
-            let frames: Vec<Vec<u8>> = on_it.map(|slot| announcement(slot.address.net, mac)).collect();
+            let frame = |slot: &&Slot| announcement(ground.interfaces, slot.address);
+            let frames: Vec<Vec<u8>> = on_it.filter_map(frame).collect();
             if !frames.is_empty() {
                 let (router, until) = (ground.router.clone(), ground.now + ground.patience);
                 ground.effects.push(Effect::Announce { router, interface, frames, until });
+            }
+        }
+    }
+
+    /// What is to be asked once addresses have been added now; nothing where all are IPv4.
+    fn prober_from(&self, now: Instant) -> Prober {
+        let any = self.slots.iter().any(|slot| matches!(slot.address.net, IpNet::V6(_)));
+        if any { Prober::begin(now) } else { Prober::Idle }
+    }
+
+    /// Asks for the IPv6 addresses that are due.
+    fn probe_due(&mut self, ground: &mut Ground<'_>) {
+        let probed: Vec<&Slot> = self.slots.iter().filter(|slot| slot.is_probed()).collect();
+        let Some(range) = self.prober.due(ground.now, probed.len()) else {
+            return;
+        };
+        for slot in probed.get(range).unwrap_or_default() {
+            let interface = slot.address.interface;
+            if let (IpAddr::V6(address), Some(mac)) = (slot.address.net.addr(), ground.interfaces.mac(interface)) {
+                let frames = vec![nd::probe(address, mac)];
+                ground.effects.push(Effect::Probe { router: ground.router.clone(), interface, frames });
             }
         }
     }
@@ -419,6 +468,14 @@ impl Slot {
         }
     }
 
+    /// Whether others are asked for it: IPv4 has its own ways, and what is foreign is not ours to fear for.
+    fn is_probed(&self) -> bool {
+        match (self.address.net, self.presence) {
+            (IpNet::V6(_), Presence::Ours(_)) => true,
+            (IpNet::V4(_), _) | (IpNet::V6(_), Presence::Absent | Presence::Adding(_) | Presence::Foreign) => false,
+        }
+    }
+
     /// Being added, it announces itself.
     fn is_announceable(&self) -> bool {
         match self.presence {
@@ -435,12 +492,11 @@ fn tell_foreign(ground: &mut Ground<'_>, address: VirtualAddress) {
     }
 }
 
-fn announcement(net: IpNet, mac: MacAddr) -> Vec<u8> {
-    match net {
-        IpNet::V4(net) => arp::gratuitous(net.addr(), mac),
-        // The configuration admits none.
-        IpNet::V6(_) => Vec::new(),
-    }
+/// The frame that announces an address, if its interface has a hardware address to announce it at.
+fn announcement(interfaces: &Interfaces, address: VirtualAddress) -> Option<Vec<u8>> {
+    let facts = interfaces.get(address.interface)?;
+    let claim = Announcement { address: address.net.addr(), mac: facts.mac? };
+    Some(announcement::emit(claim, facts.forwards_ipv6))
 }
 
 fn with_prefix(net: IpNet, prefix: u8) -> IpNet {

@@ -37,6 +37,8 @@ impl Router {
         let verdicts = world.checks.verdicts(&self.config.checks).map(|(name, healthy)| (name.clone(), healthy));
         let record = RouterRecord {
             interface: self.config.interface,
+            family: self.config.family,
+            version: self.config.version,
             vrid: self.config.vrid,
             name: self.name.clone(),
             sent_at: self.sent_at.filter(|_| active),
