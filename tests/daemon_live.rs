@@ -71,7 +71,8 @@ impl Host {
             moved.recv().expect("the test goes on");
             ip(&format!("addr add {own} dev eth0"));
             ip("link set eth0 up");
-            let (handle, join) = daemon::spawn(Start::new(config, lines)).expect("the protocol thread starts");
+            let kept = locum::io::record::Kept::nothing();
+            let (handle, join) = daemon::spawn(Start::new(config, kept, lines)).expect("the protocol thread starts");
             ready.send(handle).expect("the test waits");
             for ask in asks {
                 answer.send(ip(&ask)).expect("the test waits");

@@ -1,6 +1,6 @@
 use super::span;
 use crate::report::RouterState;
-use crate::report::status::{AddressState, Check, Priority, Realtime, Router, Status};
+use crate::report::status::{AddressState, Check, Lateness, Priority, Realtime, Router, Status};
 
 /// Changes of state that are shown; the document has twenty.
 const TRANSITIONS: usize = 5;
@@ -18,6 +18,7 @@ pub(super) fn table(status: &Status) -> String {
     if let Some(hint) = &status.hint {
         text.push_str(&format!("\n{hint}\n"));
     }
+    text.push_str(&stood_still(&status.lateness));
     for (name, router) in &status.routers {
         text.push('\n');
         text.push_str(&head(name, router, &status.now));
@@ -50,6 +51,25 @@ fn realtime(realtime: &Realtime) -> Option<String> {
     let refused = realtime.refused.iter().map(|what| format!("REFUSED {what}"));
     let parts: Vec<String> = scheduler.into_iter().chain(memory).chain(refused).collect();
     Some(format!("real time: {}", parts.join(", ")))
+}
+
+/// What a busy machine does now and then is not worth a line.
+fn stood_still(lateness: &Lateness) -> String {
+    if lateness.max_ms < 100.0 && lateness.suspended_ms < 100.0 {
+        return String::new();
+    }
+    let span = |millis: f64| {
+        if millis < 1000.0 { format!("{millis:.1} ms") } else { format!("{:.2} s", millis / 1000.0) }
+    };
+    let suspended = match lateness.suspended_ms {
+        0.0 => String::new(),
+        millis => format!(", suspended for {}", span(millis)),
+    };
+    format!(
+        "\nthis host stood still: up to {} late, {} at last{suspended}\n",
+        span(lateness.max_ms),
+        span(lateness.last_ms)
+    )
 }
 
 fn head(name: &str, router: &Router, now: &str) -> String {

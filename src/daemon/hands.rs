@@ -7,10 +7,12 @@ use super::handover::Sockets;
 use super::listening::Listening;
 use crate::io::netlink::{Job, Monitor, Netlink, NewAddress, Report, Worker};
 use crate::io::poller::Poller;
+use crate::io::record::{Kept, Slots};
+use crate::io::system;
 use crate::io::timer::Timer;
 use crate::proto::{Effect, Input};
 use crate::report::Event;
-use crate::types::{AddressOutcome, Family, Instant};
+use crate::types::{AddressOutcome, Family, Instant, LeftAddress, RouterRecord};
 
 /// The monitor's token; those of the sockets count up from 0.
 pub(super) const MONITOR: u64 = u64::MAX;
@@ -34,21 +36,49 @@ pub(super) struct Hands {
     worker: Worker,
     /// Jobs that the worker was handed.
     handed: u64,
+    record: Record,
+    /// What an earlier process has left, until the agent has been told.
+    past: Option<Past>,
+}
+
+/// What an earlier process has left.
+#[derive(Debug)]
+pub(super) struct Past {
+    pub(super) records: Vec<RouterRecord>,
+    pub(super) left: Vec<LeftAddress>,
+}
+
+/// Where virtual routers are remembered, and whether that works: told when it changes, not with each advert.
+#[derive(Debug)]
+struct Record {
+    slots: Slots,
+    works: bool,
 }
 
 impl Hands {
     /// Opens what is always open, and takes the first listing.
-    pub(super) fn new(events: mpsc::Sender<Event>, sockets: Option<Sockets>) -> io::Result<Self> {
+    pub(super) fn new(kept: Kept, events: mpsc::Sender<Event>, sockets: Option<Sockets>) -> io::Result<Self> {
+        let Kept { slots, journal, records, added, troubles } = kept;
         let mut monitor = Monitor::open(MONITOR_BUFFER)?;
         let mut netlink = Netlink::open()?;
-        monitor.replace(netlink.snapshot()?);
+        let snapshot = netlink.snapshot()?;
+        let left = snapshot.left(&added, system::kernel_marks_addresses());
+        monitor.replace(snapshot);
         let poller = Poller::new()?;
         poller.add(&monitor, MONITOR)?;
         let timer = Timer::new()?;
-        let (worker, reports) = Worker::start(netlink)?;
-        let log = Log { events, held: Vec::new(), lost: 0 };
+        let (worker, reports) = Worker::start(netlink, journal)?;
+        let mut log = Log { events, held: Vec::new(), lost: 0 };
+        troubles.into_iter().for_each(|(what, error)| log.refused(what, error));
         let listening = Listening::new(sockets);
-        Ok(Hands { poller, timer, monitor, listening, reports, log, stopped: false, relist: None, worker, handed: 0 })
+        let record = Record { slots, works: true };
+        let (past, stopped, relist) = (Some(Past { records, left }), false, None);
+        Ok(Hands { poller, timer, monitor, listening, reports, log, stopped, relist, worker, handed: 0, record, past })
+    }
+
+    /// What an earlier process has left; once.
+    pub(super) fn take_past(&mut self) -> Option<Past> {
+        self.past.take()
     }
 
     /// Performs one effect; what fails at once is an input for the agent.
@@ -82,12 +112,36 @@ impl Hands {
             Effect::RemoveAddresses { router, interface, index, removals, restore } => {
                 self.hand(Job::Remove { router, interface, index, removals, restore }, failures);
             }
-            Effect::Announce { router, interface, frames } | Effect::Probe { router, interface, frames } => {
+            Effect::Announce { router, interface, frames, until } => {
                 let announcers = self.listening.announcers(interface);
-                self.hand(Job::Announce { router, interface, frames, announcers }, failures);
+                self.hand(Job::Announce { router, interface, frames, until: Some(until), announcers }, failures);
+            }
+            Effect::Probe { router, interface, frames } => {
+                let announcers = self.listening.announcers(interface);
+                self.hand(Job::Announce { router, interface, frames, until: None, announcers }, failures);
+            }
+            Effect::Record(record) => {
+                let written = self.record.slots.write(&record);
+                self.remembered(written);
+            }
+            Effect::Forget { interface, family, vrid } => {
+                let written = self.record.slots.forget((interface, family, vrid));
+                self.remembered(written);
             }
             Effect::Tell(event) => self.log.hold(event),
             Effect::Stopped => self.stopped = true,
+        }
+    }
+
+    fn remembered(&mut self, written: io::Result<()>) {
+        match written {
+            Ok(()) => self.record.works = true,
+            Err(error) if self.record.works => {
+                self.record.works = false;
+                let what = "remember the virtual routers, so a restart will not resume".to_owned();
+                self.log.refused(what, error.to_string());
+            }
+            Err(_) => {}
         }
     }
 

@@ -74,6 +74,10 @@ impl Life {
                 // That it has stopped already is what `ended` tells.
                 self.agent.send(command).await.ok();
             }
+            Told::Leave => {
+                self.specs.take();
+                self.agent.send(Command::Leave).await.ok();
+            }
             Told::Reload => self.reload(None),
             Told::Exhausted => self.take_realtime().await,
         }

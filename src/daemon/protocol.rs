@@ -12,6 +12,7 @@ use super::turn::{Beside, Loop};
 use crate::config::Config;
 use crate::io::clock;
 use crate::io::realtime::Thread;
+use crate::io::record::Kept;
 use crate::io::systemd::Manager;
 use crate::proto::Agent;
 use crate::report::status::Status;
@@ -43,6 +44,8 @@ pub enum Command {
     StopAtOnce,
     /// Stop at a quiet moment, so that another program can take this one's place. Dropped without if the agent is stopping.
     HandOver(oneshot::Sender<io::Result<Parked>>),
+    /// End without resigning and without removing anything.
+    Leave,
     /// Say how things stand.
     Snapshot(oneshot::Sender<Status>),
 }
@@ -148,12 +151,14 @@ pub struct Start {
     pub sockets: Option<Sockets>,
     /// What it knew.
     pub memory: Option<Memory>,
+    /// What was kept of an earlier process: it goes on from that, as far as it can.
+    pub kept: Kept,
 }
 
 impl Start {
     /// With this configuration and log, and nobody else who listens.
-    pub fn new(config: Config, events: mpsc::Sender<Event>) -> Self {
-        Start { config, events, summary: watch::Sender::default(), watchdog: None, sockets: None, memory: None }
+    pub fn new(config: Config, kept: Kept, events: mpsc::Sender<Event>) -> Self {
+        Start { config, events, summary: watch::Sender::default(), watchdog: None, sockets: None, memory: None, kept }
     }
 }
 
@@ -165,14 +170,14 @@ pub fn spawn(start: Start) -> io::Result<(ProtocolHandle, ProtocolJoin)> {
     let (commands, queue) = mpsc::channel(COMMANDS);
     let (over, ended) = oneshot::channel::<()>();
     let (ready, begun) = std::sync::mpsc::sync_channel(1);
-    let Start { config, events, summary, watchdog, sockets, memory } = start;
+    let Start { config, events, summary, watchdog, sockets, memory, kept } = start;
     let pulse = watchdog.map(|(manager, limit)| Pulse::new(manager, limit));
     let thread = std::thread::Builder::new().name("locum-protocol".to_owned()).spawn(move || {
         let run = || -> io::Result<_> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
             let hands = {
                 let _context = runtime.enter();
-                Hands::new(events, sockets)?
+                Hands::new(kept, events, sockets)?
             };
             Ok((runtime, hands))
         };

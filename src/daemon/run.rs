@@ -13,6 +13,7 @@ use super::replace::{self, Replacement};
 use super::signals::Signals;
 use crate::io::files::RuntimeDir;
 use crate::io::handover as io_handover;
+use crate::io::record::Kept;
 use crate::io::systemd::{self, Manager};
 use crate::io::{capabilities, system};
 use crate::report::{Event, Summary};
@@ -121,7 +122,8 @@ impl Service {
         let signals = Signals::new().map_err(internal("listen for signals"))?;
         let path = self.runtime_dir.file(SOCKET);
         let what = format!("open the status socket {}", path.display());
-        let mut start = Start::new(loaded.config, self.log.sender());
+        let kept = Kept::open(self.runtime_dir.path());
+        let mut start = Start::new(loaded.config, kept, self.log.sender());
         let listener = match before {
             Some(before) => {
                 io_handover::let_signals_come().map_err(internal("listen for signals"))?;

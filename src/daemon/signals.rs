@@ -8,6 +8,7 @@ pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     reload: Signal,
+    leave: Signal,
     exhausted: Signal,
 }
 
@@ -16,6 +17,8 @@ pub(super) struct Signals {
 pub(super) enum Told {
     Stop,
     Reload,
+    /// End as if killed: the next process goes on.
+    Leave,
     /// A real-time thread of ours has used a processor without a pause for as long as it may (RLIMIT_RTTIME).
     Exhausted,
 }
@@ -27,6 +30,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             reload: signal(SignalKind::hangup())?,
+            leave: signal(SignalKind::user_defined1())?,
             exhausted: signal(SignalKind::from_raw(libc::SIGXCPU))?,
         })
     }
@@ -36,6 +40,7 @@ impl Signals {
             _ = self.terminate.recv() => Told::Stop,
             _ = self.interrupt.recv() => Told::Stop,
             _ = self.reload.recv() => Told::Reload,
+            _ = self.leave.recv() => Told::Leave,
             _ = self.exhausted.recv() => Told::Exhausted,
         }
     }

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::hands::{Hands, MONITOR};
+use super::hands::{Hands, MONITOR, Past};
 use super::listening::Socket;
 use super::protocol::{Command, Parked};
 use super::pulse::Pulse;
 use super::realtime::Realtime;
 use crate::config::Config;
-use crate::io::clock::{self, ClockPair};
+use crate::io::clock::{self, ClockPair, SuspendWatch};
 use crate::io::neighbours::NeighbourSocket;
 use crate::io::netlink::{MonitorState, Report};
 use crate::proto::{Agent, Effect, Input};
@@ -79,6 +79,7 @@ pub(super) struct Loop {
     /// Something is left to do without waiting.
     again: bool,
     postponed: u32,
+    suspends: SuspendWatch,
 }
 
 impl Loop {
@@ -98,6 +99,7 @@ impl Loop {
             ready: Vec::new(),
             again: false,
             postponed: 0,
+            suspends: SuspendWatch::start(),
         }
     }
 
@@ -111,6 +113,9 @@ impl Loop {
         let now = clock::now();
         if let Some(memory) = self.beside.memory.take() {
             self.feed(now, Input::Memory(memory));
+        }
+        if let Some(Past { records, left }) = self.hands.take_past() {
+            self.feed(now, Input::Past { records, left });
         }
         self.tell_news(now);
         self.feed(now, Input::Tick);
@@ -148,6 +153,9 @@ impl Loop {
         let clocks = clock::pair();
         let now = clocks.boot;
         self.again = false;
+        if let Some(span) = self.suspends.suspended() {
+            self.agent.handle(now, Input::Suspended(span), &mut self.effects);
+        }
         if let Err(error) = self.look() {
             self.hands.log.refused("ask which sockets can be read".to_owned(), error.to_string());
         }
@@ -383,6 +391,7 @@ impl Loop {
             Command::RealtimeTaken => self.realtime.taken(&mut self.hands.log),
             Command::Stop => self.feed(now, Input::Stop),
             Command::StopAtOnce => self.feed(now, Input::StopAtOnce),
+            Command::Leave => self.feed(now, Input::Leave),
             Command::Snapshot(reply) => {
                 let mut status = self.agent.snapshot(WallClock { at: now, unix_nanos: clocks.unix_nanos });
                 status.realtime = self.realtime.status();

@@ -19,6 +19,7 @@ pub mod netlink;
 pub mod poller;
 pub mod program;
 pub mod realtime;
+pub mod record;
 mod sys;
 pub mod system;
 pub mod systemd;

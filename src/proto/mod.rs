@@ -14,8 +14,10 @@ mod eligibility;
 mod holding;
 mod input;
 mod interfaces;
+mod lateness;
 mod listening;
 mod peers;
+mod resume;
 mod router;
 mod settle;
 

@@ -30,6 +30,8 @@ pub enum Release {
     NoSuccessor,
     /// There was nothing to wait for: link, interface or address gone, or told to stop at once.
     AtOnce,
+    /// An earlier process had left it, and its place cannot be resumed.
+    Leftover,
 }
 
 /// Everything the log can say. One variant, one kind of line.
@@ -42,6 +44,14 @@ pub enum Event {
     Stopping,
     /// The agent has let everything go.
     Stopped,
+    /// The agent ends without resigning, for the next one to go on.
+    Left,
+    /// The machine was suspended.
+    Suspended { span: Duration },
+    /// A Backup woke this much too late to take the silence for the Active router's.
+    LateBackup { router: RouterName, late: Duration },
+    /// An Active router woke this long after its last advert, when its peers may have given up on it.
+    LateActive { router: RouterName, silent: Duration },
     /// A virtual router changed its state.
     Transition { router: RouterName, from: RouterState, to: RouterState, reason: Reason, priority: Priority },
     /// The reason of a state changed, not the state.
@@ -104,6 +114,10 @@ impl Event {
             Event::Started { .. } => "started",
             Event::Stopping => "stopping",
             Event::Stopped => "stopped",
+            Event::Left => "left",
+            Event::Suspended { .. } => "suspended",
+            Event::LateBackup { .. } => "late-backup",
+            Event::LateActive { .. } => "late-active",
             Event::Transition { .. } => "transition",
             Event::ReasonChanged { .. } => "reason-changed",
             Event::PriorityChanged { .. } => "priority-changed",
@@ -137,6 +151,8 @@ impl Event {
             },
             Event::Transition { reason: Reason::Degraded(_), .. } => Level::Error,
             Event::Transition { .. } | Event::Started { .. } | Event::Stopping | Event::Stopped => Level::Notice,
+            Event::Left | Event::Suspended { .. } => Level::Notice,
+            Event::LateBackup { .. } | Event::LateActive { .. } => Level::Warning,
             Event::ReasonChanged { reason: Reason::Degraded(_), .. } => Level::Error,
             Event::ReasonChanged { .. } | Event::PriorityChanged { .. } | Event::Released { .. } => Level::Info,
             Event::ForeignAddress { .. } | Event::ReloadRefused { .. } | Event::RunnerLost { .. } => Level::Error,
@@ -158,7 +174,9 @@ impl Event {
     /// The virtual router it is about, if it is about one.
     pub fn router(&self) -> Option<&RouterName> {
         match self {
-            Event::Transition { router, .. }
+            Event::LateBackup { router, .. }
+            | Event::LateActive { router, .. }
+            | Event::Transition { router, .. }
             | Event::ReasonChanged { router, .. }
             | Event::PriorityChanged { router, .. }
             | Event::Released { router, .. }
@@ -168,6 +186,8 @@ impl Event {
             Event::Started { .. }
             | Event::Stopping
             | Event::Stopped
+            | Event::Left
+            | Event::Suspended { .. }
             | Event::CheckChanged { .. }
             | Event::Reloaded { .. }
             | Event::ReloadRefused { .. }
@@ -189,7 +209,12 @@ impl Event {
             Event::Started { node, version, routers } => {
                 vec![field("node", node), field("version", version), field("routers", routers)]
             }
-            Event::Stopping | Event::Stopped => Vec::new(),
+            Event::Stopping | Event::Stopped | Event::Left => Vec::new(),
+            Event::Suspended { span: late }
+            | Event::LateBackup { late, .. }
+            | Event::LateActive { silent: late, .. } => {
+                vec![field("late_ms", &late.as_millis())]
+            }
             Event::Transition { from, to, reason, priority, .. } => vec![
                 field("from", from),
                 field("to", to),
@@ -248,6 +273,19 @@ impl fmt::Display for Event {
             }
             Event::Stopping => f.write_str("stopping: resigning, then waiting for the successor"),
             Event::Stopped => f.write_str("stopped"),
+            Event::Left => f.write_str("ends without resigning: the next agent on this host goes on"),
+            Event::Suspended { span } => write!(f, "this machine was suspended for {}", seconds(*span)),
+            Event::LateBackup { router, late } => {
+                let late = seconds(*late);
+                write!(f, "{router}: this host woke {late} late: listens for one more interval before it takes over")
+            }
+            Event::LateActive { router, silent } => {
+                let ago = seconds(*silent);
+                write!(
+                    f,
+                    "{router}: this host stood still, its last advert left {ago} ago: listens for an interval first"
+                )
+            }
             Event::Transition { router, from, to, reason, priority } => {
                 write!(f, "{router}: {from} -> {to} (priority {priority}): {reason}")
             }
@@ -255,13 +293,7 @@ impl fmt::Display for Event {
             Event::PriorityChanged { router, from, to } => write!(f, "{router}: priority {from} -> {to}"),
             Event::Released { router, addresses, how, after } => {
                 let count = if *addresses == 1 { "1 address".to_owned() } else { format!("{addresses} addresses") };
-                write!(f, "{router}: {count} released after {}: ", seconds(*after))?;
-                match how {
-                    Release::Announced(mac) => write!(f, "the successor announced from {mac}"),
-                    Release::Heard => f.write_str("the successor is Active"),
-                    Release::NoSuccessor => f.write_str("nobody took over"),
-                    Release::AtOnce => f.write_str("nothing to wait for"),
-                }
+                write!(f, "{router}: {count} released after {}: {how}", seconds(*after))
             }
             Event::ForeignAddress { router, address } => write!(
                 f,
@@ -315,6 +347,18 @@ fn scheduled(f: &mut fmt::Formatter<'_>, priority: Option<i32>, memory_locked: b
         None => f.write_str("adverts are scheduled like any program")?,
     }
     write!(f, ", memory is {}locked", if memory_locked { "" } else { "not " })
+}
+
+impl fmt::Display for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Release::Announced(mac) => write!(f, "the successor announced from {mac}"),
+            Release::Heard => f.write_str("the successor is Active"),
+            Release::NoSuccessor => f.write_str("nobody took over"),
+            Release::AtOnce => f.write_str("nothing to wait for"),
+            Release::Leftover => f.write_str("an earlier agent had left it"),
+        }
+    }
 }
 
 fn more_since(suppressed: u64) -> String {

@@ -281,6 +281,7 @@ mod tests {
             now: String::new(),
             uptime: 1.0,
             hint: None,
+            lateness: crate::report::status::Lateness::default(),
             stopping: false,
             realtime: Default::default(),
             routers: BTreeMap::new(),

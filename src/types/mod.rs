@@ -21,6 +21,7 @@ mod names;
 mod password;
 mod priority;
 mod program;
+mod record;
 mod version;
 mod vrid;
 
@@ -41,5 +42,6 @@ pub use names::{CheckName, InterfaceName, NameError, RouterName};
 pub use password::Password;
 pub use priority::{Advertised, Priority};
 pub use program::{ProgramOutcome, ProgramReport, ProgramRequest};
+pub use record::{LeftAddress, RouterRecord};
 pub use version::Version;
 pub use vrid::Vrid;

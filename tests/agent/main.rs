@@ -11,3 +11,5 @@ mod handover;
 mod health;
 mod hostile;
 mod noise;
+mod resume;
+mod stalls;

@@ -33,3 +33,4 @@ mod power_loss;
 mod realtime;
 mod reload;
 mod replace;
+mod resume;

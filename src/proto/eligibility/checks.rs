@@ -93,6 +93,11 @@ impl Checks {
         }
     }
 
+    /// The verdicts that there are.
+    pub(crate) fn verdicts<'a>(&'a self, names: &'a [CheckName]) -> impl Iterator<Item = (&'a CheckName, bool)> + 'a {
+        names.iter().filter_map(|name| Some((name, self.known.get(name)?.healthy?)))
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&CheckName, &CheckState)> {
         self.known.iter()
     }

@@ -1,16 +1,19 @@
 //! Who else was heard, and what was thrown away.
 //!
-//! Belongs here: whose adverts count, memory of peers, counters of discards, and how often they are told. Does not belong here:
+//! Belongs here: whose adverts count, memory of peers, since when anybody was heard, counters of discards, and how often
+//! they are told. Does not belong here:
 //! what a valid advert means (`election`).
 
 mod admission;
 mod discards;
+mod ears;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 pub(crate) use admission::admit;
 pub(crate) use discards::Discards;
+pub(crate) use ears::Ears;
 
 use crate::types::{Advertised, ChecksumForm, Instant, Interval, Version};
 use crate::wire::vrrp::Received;

@@ -4,6 +4,7 @@
 //! rules, and anything that concerns several routers (`agent`).
 
 mod follow;
+mod memory;
 mod snapshot;
 
 use std::collections::VecDeque;
@@ -15,18 +16,23 @@ use super::election::{self, Election, Outcome, Params, State};
 use super::eligibility::{self, Checks, Troubles, Verdict};
 use super::holding::{Departure, Ground, Holding, Linger, Say};
 use super::interfaces::Interfaces;
-use super::peers::{Discards, Peers, admit};
+use super::peers::{Discards, Ears, Peers, admit};
 use crate::config::RouterConfig;
 use crate::report::{Event, Reason, RouterState};
 use crate::types::{
     AddressOutcome, Advertised, BackupMemory, Channel, CheckName, CheckResult, Discard, Instant, InterfaceName, IpNet,
-    Priority, RouterName,
+    LeftAddress, Priority, RouterName, RouterRecord,
 };
 use crate::wire::announcement::Announcement;
 use crate::wire::vrrp::{Advertisement, Received};
 
+pub(crate) use memory::NOTHING_LEFT;
+use memory::Resumption;
+
 /// Nobody is waited for longer, however slow the adverts.
 const LONGEST_LINGER: Duration = Duration::from_secs(10);
+/// Announcements may wait that long for the kernel, however fast the adverts.
+const SHORTEST_PATIENCE: Duration = Duration::from_millis(500);
 /// Changes of state that are remembered for the status.
 const REMEMBERED: usize = 20;
 
@@ -35,6 +41,9 @@ pub(crate) struct World<'a> {
     pub(crate) now: Instant,
     pub(crate) interfaces: &'a Interfaces,
     pub(crate) checks: &'a Checks,
+    pub(crate) ears: &'a Ears,
+    /// What an earlier process has left, while that may still be taken over.
+    pub(crate) left: &'a [LeftAddress],
     pub(crate) effects: &'a mut Vec<Effect>,
 }
 
@@ -59,6 +68,13 @@ pub(crate) struct Router {
     counters: Counters,
     /// Where it was when this program took over, until it has begun.
     memory: Option<BackupMemory>,
+    /// When the last advert left that said it is Active, and the one before that.
+    sent_at: Option<Instant>,
+    sent_before: Option<Instant>,
+    /// What was last written down for a successor of this process.
+    remembered: Option<RouterRecord>,
+    /// What an earlier process was, until it is clear whether that can go on.
+    resumption: Option<Resumption>,
     /// To how many destinations the newest advert did not leave.
     unsent: usize,
     /// When an unhealthy Active router resigns anew.
@@ -117,6 +133,10 @@ impl Router {
             transitions: VecDeque::new(),
             counters: Counters::default(),
             memory: None,
+            sent_at: None,
+            sent_before: None,
+            remembered: None,
+            resumption: None,
             unsent: 0,
             resign_again_at: None,
             answered_at: None,
@@ -176,6 +196,7 @@ impl Router {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         [
             self.election.deadline(),
+            self.election.wake_at(),
             self.holding.deadline(),
             self.troubles.deadline(),
             self.discards.deadline(),
@@ -191,7 +212,8 @@ impl Router {
         if self.mode == Mode::Ended {
             return;
         }
-        match eligibility::verdict(&self.config, world.interfaces, world.checks, &self.troubles, self.started) {
+        let started = self.started || self.resumption.is_some();
+        match eligibility::verdict(&self.config, world.interfaces, world.checks, &self.troubles, started) {
             Verdict::Fault(reason) => self.fail(world, reason),
             Verdict::Fit(priority) => self.take_part(world, priority, Mode::Fit),
             Verdict::Unhealthy(failing) => self.take_part(world, Priority::LOWEST, Mode::Unhealthy(failing)),
@@ -206,7 +228,13 @@ impl Router {
         if self.resign_again_at.is_some_and(|at| at <= world.now) {
             self.step_back(world);
         }
-        let outcome = self.election.tick(world.now);
+        let listened_since = match self.election.state() {
+            State::Backup(backup) => {
+                world.ears.since(self.config.interface, world.now, backup.active_adver_interval.duration())
+            }
+            State::Initialize | State::Active { .. } => None,
+        };
+        let outcome = self.election.tick(world.now, listened_since);
         self.follow(world, outcome, None);
         match (self.holding.say(world.now), self.election.state()) {
             (Say::Resign, _) => self.resign(world),
@@ -286,6 +314,7 @@ impl Router {
         if self.unsent < self.destinations().len() {
             return;
         }
+        self.sent_at = self.sent_before;
         let patience = self.active_down_interval(self.config.priority);
         self.troubles.send_failed(now, self.config.interface, error, patience);
     }
@@ -315,6 +344,8 @@ impl Router {
         if !self.is_same_as(&config) {
             // As another virtual router nobody knows us: a new election, while the addresses stay until it is decided.
             self.quit(world, RouterState::Initialize, Reason::Reconfigured);
+            let (interface, family, vrid) = (self.config.interface, self.config.family, self.config.vrid);
+            world.effects.push(Effect::Forget { interface, family, vrid });
             self.mode = Mode::New;
             self.peers = Peers::default();
         }
@@ -380,15 +411,17 @@ impl Router {
         if *self.election.state() == State::Initialize {
             let recovered = was == Mode::Fault && self.started;
             self.started = true;
-            let outcome = match self.memory.take() {
-                // The owner backs nobody up, whatever it was before.
-                Some(BackupMemory { heard_at, interval, preempt_at, .. }) if !priority.is_owner() => {
-                    self.election.go_on(heard_at, interval, preempt_at)
-                }
-                Some(_) | None => self.election.start(world.now),
-            };
+            let outcome = self.begin(world);
             match outcome {
-                Outcome::Claim(_) | Outcome::Advertise | Outcome::Yield | Outcome::Assert => {}
+                Outcome::Claim(_)
+                | Outcome::Resume
+                | Outcome::Advertise
+                | Outcome::Yield
+                | Outcome::Assert
+                | Outcome::Wait(_)
+                | Outcome::Listen(_)
+                | Outcome::Reassert
+                | Outcome::GiveUp => {}
                 Outcome::Nothing => {
                     let reason = match (&self.mode, recovered) {
                         (Mode::Unhealthy(failing), _) => Reason::Unhealthy(failing.clone()),
@@ -496,6 +529,7 @@ impl Router {
             now: world.now,
             router: &self.name,
             owner: self.config.priority.is_owner(),
+            patience: (self.config.advert_interval.duration() * 3).max(SHORTEST_PATIENCE),
             interfaces: world.interfaces,
             effects: &mut *world.effects,
         };
