@@ -276,15 +276,11 @@ impl fmt::Display for Event {
             Event::Left => f.write_str("ends without resigning: the next agent on this host goes on"),
             Event::Suspended { span } => write!(f, "this machine was suspended for {}", seconds(*span)),
             Event::LateBackup { router, late } => {
-                let late = seconds(*late);
-                write!(f, "{router}: this host woke {late} late: listens for one more interval before it takes over")
+                write!(f, "{router}: this host woke {} late: listens an interval before it takes over", seconds(*late))
             }
             Event::LateActive { router, silent } => {
                 let ago = seconds(*silent);
-                write!(
-                    f,
-                    "{router}: this host stood still, its last advert left {ago} ago: listens for an interval first"
-                )
+                write!(f, "{router}: this host stood still, its last advert left {ago} ago: listens an interval first")
             }
             Event::Transition { router, from, to, reason, priority } => {
                 write!(f, "{router}: {from} -> {to} (priority {priority}): {reason}")
@@ -305,13 +301,10 @@ impl fmt::Display for Event {
                 "{router}: {peer} was Active as well, with less right (priority {priority}): asserted and announced again"
             ),
             Event::Discarded { router, interface, reason, source, suppressed } => {
-                match router {
-                    Some(router) => write!(f, "{router}: packet on {interface}")?,
-                    None => write!(f, "packet on {interface}")?,
-                }
-                let source = source.map(|source| format!(" from {source}")).unwrap_or_default();
-                let more = more_since(*suppressed);
-                write!(f, "{source} discarded: {}{more}", reason.words())
+                let whose = router.as_ref().map(|router| format!("{router}: ")).unwrap_or_default();
+                let from = source.map(|source| format!(" from {source}")).unwrap_or_default();
+                let (words, more) = (reason.words(), more_since(*suppressed));
+                write!(f, "{whose}packet on {interface}{from} discarded: {words}{more}")
             }
             Event::CheckChanged { check, healthy, result, output } => {
                 write!(f, "check {check} is {}: {result}", if *healthy { "healthy" } else { "failing" })?;
@@ -332,9 +325,7 @@ impl fmt::Display for Event {
             Event::RunnerLost { why } => {
                 write!(f, "the runner of check programs is gone, every check fails until it is back: {why}")
             }
-            Event::SystemRefused { router: Some(router), what, error } => {
-                write!(f, "{router}: cannot {what}: {error}")
-            }
+            Event::SystemRefused { router: Some(of), what, error } => write!(f, "{of}: cannot {what}: {error}"),
             Event::SystemRefused { router: None, what, error } => write!(f, "cannot {what}: {error}"),
             Event::LogLost { lines } => write!(f, "{lines} log lines were lost because the log could not take them"),
         }
