@@ -134,6 +134,8 @@ impl Seat {
                     sent[usize::from(resigned)] = true;
                 }
                 Effect::SendAdvert { .. }
+                | Effect::Record(_)
+                | Effect::Forget { .. }
                 | Effect::Tell(_)
                 | Effect::Listen { .. }
                 | Effect::Unlisten { .. }
