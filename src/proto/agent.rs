@@ -236,9 +236,9 @@ impl Agent {
         effects.push(Effect::Tell(event));
         let past = std::mem::take(&mut self.past);
         for router in &mut self.routers {
-            if let Some((record, sent_at)) =
-                past.of(router).and_then(|record| Some((record, record.still_awaited(now)?)))
-            {
+            let Some(record) = past.of(router) else { continue };
+            router.recall_marks(record);
+            if let Some(sent_at) = record.still_awaited(now) {
                 self.checks.recall(&record.verdicts);
                 router.recall(record, sent_at);
             }

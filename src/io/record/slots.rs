@@ -11,9 +11,9 @@ use crate::types::{
 };
 
 const TITLE: &str = "locum routers 1";
-/// One page: the kernel takes it over whole or not at all, whenever this process dies.
-const SLOT: usize = 4096;
-/// Each router has two, written in turn: if one makes no sense, the other is an advert older.
+/// Room for many checks and marks. What is not written stays a hole and takes no memory.
+const SLOT: usize = 16 * 1024;
+/// Each router has two, written in turn: if this process dies within a write, the other one is an advert older.
 const PAIR: usize = 2 * SLOT;
 /// The header takes the place of one pair.
 const FIRST: usize = PAIR;
@@ -65,7 +65,7 @@ impl Slots {
     /// Keeps this in place of what was kept of the same virtual router.
     ///
     /// # Errors
-    /// The disk's, or that it is more than a page of text or than 2,048 virtual routers.
+    /// The disk's, or that it is more than 16 KiB of text or than 2,048 virtual routers.
     pub fn write(&mut self, record: &RouterRecord) -> io::Result<()> {
         let key = (record.interface, record.family, record.vrid);
         let Some(file) = &self.file else { return Ok(()) };
@@ -119,7 +119,7 @@ fn encode(record: &RouterRecord, sequence: u64) -> io::Result<Vec<u8>> {
     };
     let text = serde_json::to_vec(&text)?;
     let length = u16::try_from(text.len()).ok().filter(|_| text.len() <= SLOT - HEAD);
-    let length = length.ok_or_else(|| io::Error::other("too many checks and marks for one page"))?;
+    let length = length.ok_or_else(|| io::Error::other("more checks and marks than 16 KiB hold"))?;
     let mut slot = vec![0; 4];
     slot.extend(sequence.to_le_bytes());
     slot.extend(length.to_le_bytes());
@@ -326,12 +326,12 @@ mod tests {
     }
 
     #[test]
-    fn more_than_a_page_is_refused_and_what_was_kept_stays() {
+    fn more_than_its_place_holds_is_refused_and_what_was_kept_stays() {
         let scratch = Scratch::new("large");
         let path = scratch.0.join("routers");
         let (mut slots, _, _) = open(&path, EPOCH).expect("a file");
         slots.write(&record(51, Some(1))).expect("kept");
-        let marks = (0..200).map(|number| (format!("192.0.2.{number}/1"), u64::MAX)).collect();
+        let marks = (0..1000).map(|number| (format!("192.0.2.{number}/1"), u64::MAX)).collect();
         let large = RouterRecord { marks, ..record(51, Some(2)) };
         assert!(slots.write(&large).is_err());
         assert_eq!(found(&path).0, [record(51, Some(1))]);

@@ -11,6 +11,11 @@ pub(super) struct Resumption {
 }
 
 impl Router {
+    /// Takes over what must not be forgotten, however long ago the process ended.
+    pub(crate) fn recall_marks(&mut self, record: &RouterRecord) {
+        self.marks.clone_from(&record.marks);
+    }
+
     /// It was Active until its process ended: if it takes part now, it goes on.
     pub(crate) fn recall(&mut self, record: &RouterRecord, sent_at: Instant) {
         self.start_delay_until = None;
@@ -52,7 +57,7 @@ impl Router {
             interval: self.config.advert_interval,
             priority: self.election.params().priority,
             verdicts: verdicts.collect(),
-            marks: Default::default(),
+            marks: self.marks.clone(),
         };
         // Once it has left for good another router may have its place in the record.
         let left = self.is_ended() && self.remembered.as_ref().is_some_and(|before| before.sent_at.is_none());

@@ -9,7 +9,7 @@ mod memory;
 mod snapshot;
 mod trust;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -89,6 +89,8 @@ pub(crate) struct Router {
     /// When the last advert left that said it is Active, and the one before that.
     sent_at: Option<Instant>,
     sent_before: Option<Instant>,
+    /// Numbers that must not go back, also when the process ends.
+    marks: BTreeMap<String, u64>,
     /// What was last written down for a successor of this process.
     remembered: Option<RouterRecord>,
     /// What an earlier process was, until it is clear whether that can go on.
@@ -166,6 +168,7 @@ impl Router {
             memory: None,
             sent_at: None,
             sent_before: None,
+            marks: BTreeMap::new(),
             remembered: None,
             resumption: None,
             unsent: 0,
