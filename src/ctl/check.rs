@@ -2,15 +2,18 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 
+use super::firewall::{self, Adverts};
 use super::print;
 use crate::config::{self, Config, Diagnostic, Severity};
 use crate::io::{files, system};
-use crate::types::{Exit, Failure, InterfaceName};
+use crate::report::first_steps;
+use crate::types::{Exit, Failure, Family, InterfaceName};
 
 /// Largest file that is read; the parser says what it makes of one that is larger than it takes.
 const LARGEST: usize = 2 << 20;
 
-/// `locum check`: prints every problem of a configuration, and what of it this host lacks.
+/// `locum check`: prints every problem of a configuration, and what of it this host lacks; of a valid one what to do
+/// next, or what the firewall must let in.
 ///
 /// # Errors
 /// The file is missing, cannot be read, or is not valid.
@@ -21,16 +24,39 @@ pub fn check(file: &Path) -> Result<(), Failure> {
         Ok(config::Parsed { config, mut warnings }) => {
             warnings.extend(lacking(&config, &source));
             tell(&warnings, &name, &source);
-            let routers = match config.routers.len() {
-                1 => "1 virtual router".to_owned(),
-                count => format!("{count} virtual routers"),
-            };
-            print(&format!("{name}: fine, {routers}\n"))
+            print(&format!("{name}: fine, {}", next(&config, &name)))
         }
         Err(problems) => {
             tell(&problems, &name, &source);
             Err(Failure::new(Exit::Configuration, format!("{name}: not valid, nothing would be run")))
         }
+    }
+}
+
+/// How much a valid configuration asks for, and what is left to do.
+fn next(config: &Config, name: &str) -> String {
+    let routers = match config.routers.len() {
+        0 => {
+            let steps = first_steps(name);
+            let steps = steps.iter().enumerate().map(|(at, step)| format!("  {}. {step}\n", at + 1));
+            return format!("no virtual router yet. What to do next:\n{}", steps.collect::<String>());
+        }
+        1 => "1 virtual router".to_owned(),
+        count => format!("{count} virtual routers"),
+    };
+    let of_router = |router: &config::RouterConfig| {
+        let interface = router.interface;
+        adverts(router).into_iter().map(move |adverts| (interface, adverts))
+    };
+    format!("{routers}\n\n{}", firewall::advice(&config.routers.values().flat_map(of_router).collect()))
+}
+
+/// What this router must hear of the others.
+fn adverts(router: &config::RouterConfig) -> Vec<Adverts> {
+    match router.family {
+        _ if router.is_unicast() => router.unicast_peers.iter().map(|peer| Adverts::Unicast(*peer)).collect(),
+        Family::Ipv4 => vec![Adverts::MulticastV4],
+        Family::Ipv6 => vec![Adverts::MulticastV6],
     }
 }
 

@@ -10,7 +10,7 @@ use super::peers::Discards;
 use super::router::{Router, World};
 use super::settle;
 use crate::config::{Config, RouterConfig};
-use crate::report::{Event, Reason, WallClock, status};
+use crate::report::{self, Event, Reason, WallClock, status};
 use crate::types::{
     Channel, CheckName, CheckResult, Discard, Family, Instant, InterfaceFacts, InterfaceName, RouterName, Vrid,
 };
@@ -103,8 +103,7 @@ impl Agent {
 
     /// How things stand. `clock` turns our times into dates; its reading is now.
     pub fn snapshot(&self, clock: WallClock) -> status::Status {
-        let hint = (self.routers.is_empty() && self.stage != Stage::Stopped)
-            .then(|| "no virtual router is configured: add a [virtual_router.NAME] and reload".to_owned());
+        let hint = (self.routers.is_empty() && self.stage != Stage::Stopped).then(report::no_router);
         let router =
             |router: &Router| (router.name().to_string(), router.snapshot(&clock, &self.interfaces, &self.checks));
         let discards = |(name, discards): (&InterfaceName, &Discards)| (name.to_string(), discards.totals());
