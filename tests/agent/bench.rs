@@ -31,6 +31,8 @@ pub struct Bench {
     pub kept: BTreeMap<(InterfaceName, Vrid), RouterRecord>,
     /// The addresses of ours that are on the host.
     pub here: Vec<LeftAddress>,
+    /// Whether sockets that open and close are told.
+    pub sockets: bool,
     lines: Vec<String>,
     now: Instant,
 }
@@ -145,7 +147,7 @@ impl Bench {
         let agent = Agent::new(config.clone(), instant(0.0));
         let (kept, here) = (BTreeMap::new(), Vec::new());
         let (outcome, lines, now) = (Some(AddressOutcome::Added), Vec::new(), instant(0.0));
-        Bench { agent, config, outcome, mute: false, kept, here, lines, now }
+        Bench { agent, config, outcome, mute: false, kept, here, sockets: false, lines, now }
     }
 
     /// The process is killed at one time, and another one has begun at the other.
@@ -253,7 +255,12 @@ impl Bench {
         let mut effects = Vec::new();
         self.agent.handle(now, input, &mut effects);
         let millis = (now.as_nanos() - START) as f64 / 1e6;
-        self.lines.extend(effects.iter().filter_map(words).map(|words| format!("{millis:.3} {words}")));
+        let is_told = |effect: &&Effect| match effect {
+            Effect::Listen { .. } | Effect::Unlisten { .. } => self.sockets,
+            _ => true,
+        };
+        let told = effects.iter().filter(is_told).filter_map(words);
+        self.lines.extend(told.map(|words| format!("{millis:.3} {words}")));
         let mut failed = Vec::new();
         for effect in effects {
             failed.extend(self.answer(now, effect));

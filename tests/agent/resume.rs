@@ -210,7 +210,10 @@ fn without_its_link_it_does_not_go_on() {
         other.give(5_040.0, Input::Tick),
         ["5040.000 initialize -> fault: no-carrier", "5040.000 released: leftover", "5040.000 remove 198.51.100.10/24"]
     );
-    assert_eq!(other.interface(5_100.0, Some(facts()))[0], "5100.000 fault -> backup: startup");
+    assert_eq!(
+        other.interface(5_100.0, Some(facts())),
+        ["5100.000 watch eth0 2", "5100.000 fault -> backup: awaiting-frames"]
+    );
 }
 
 #[test]
