@@ -1,7 +1,10 @@
 //! Rules of RFC 9568 that no other scenario is about.
 
+use locum::config::RouterConfig;
 use locum::proto::{Effect, Input};
-use locum::types::{InterfaceFacts, MacAddr};
+use locum::types::{Family, InterfaceFacts, Interval, MacAddr, Version};
+use locum::wire::ip;
+use locum::wire::vrrp::{Advertisement, Proof};
 
 use super::bench::*;
 
@@ -134,4 +137,39 @@ fn an_active_that_is_late_once_is_told_of_with_who_it_is() {
     let reasons: Vec<&str> = status.last_transitions.iter().map(|change| change.reason.as_str()).collect();
     assert!(reasons.ends_with(&["active-silent", "higher-priority"]), "{reasons:?}");
     assert!(status.words.contains("192.0.2.3"), "{}", status.words);
+}
+
+/// An advert of the peer, changed.
+fn changed(priority: u8, change: impl FnOnce(&mut Advertisement)) -> Vec<u8> {
+    advert_with(PEER.into(), ip::group(Family::Ipv4), 51, priority, change, Proof::None)
+}
+
+#[test]
+fn a_slower_active_router_is_given_its_own_time() {
+    let mut bench = node();
+    let slower = changed(200, |advert| advert.interval = Interval::from_centiseconds(300).unwrap());
+    assert_eq!(bench.packet(1_000.0, &slower), [""; 0]);
+    // 3 * 3 s + 156 / 256 * 3 s later, not 3.6 s.
+    assert_eq!(bench.until(11_828.0), [""; 0]);
+    assert_eq!(bench.until(11_829.0)[0], "11828.125 advert 100");
+}
+
+#[test]
+fn version_2_counts_no_advert_of_another_interval() {
+    let mut bench = Bench::up(config(&[("web", RouterConfig { version: Version::V2, ..web() })]), facts());
+    let as_configured = changed(200, |advert| advert.version = Version::V2);
+    assert_eq!(bench.packet(1_000.0, &as_configured), [""; 0]);
+    let slower = changed(200, |advert| {
+        advert.version = Version::V2;
+        advert.interval = Interval::from_centiseconds(300).unwrap();
+    });
+    assert_eq!(bench.packet(2_000.0, &slower), ["2000.000 discarded interval and 0 more"]);
+    assert_eq!(bench.until(4_700.0)[0], "4609.375 advert 100");
+}
+
+#[test]
+fn an_advert_with_another_list_decides_all_the_same() {
+    let mut bench = active_node();
+    let other = changed(200, |advert| advert.addresses = vec![[198, 51, 100, 77].into()]);
+    assert_eq!(bench.packet(4_100.0, &other), ["4100.000 active -> backup: higher-priority"]);
 }
