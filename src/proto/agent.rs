@@ -354,8 +354,8 @@ impl Agent {
         }
         self.listen(effects);
         self.review(now, effects, |_| true);
-        if news.link_returned {
-            self.each(now, effects, |_| true, |router, world| router.link_returned(world, name));
+        if news.link_returned || news.readdressed {
+            self.each(now, effects, |_| true, |router, world| router.forgotten(world, name));
         }
     }
 

@@ -13,6 +13,8 @@ pub(crate) struct News {
     pub(crate) changed: bool,
     /// The carrier is back, and the interface was up all the while.
     pub(crate) link_returned: bool,
+    /// The hardware address is another one.
+    pub(crate) readdressed: bool,
 }
 
 /// What is known of the host's interfaces, and which addresses are virtual and so never the host's own.
@@ -36,6 +38,8 @@ impl Interfaces {
             |address| facts.as_ref().is_some_and(|facts| facts.addresses.iter().any(|net| net.addr() == address));
         self.left.retain(|(interface, address)| *interface != name || is_there(*address));
         let link_returned = self.links.learn(now, name, facts.as_ref());
+        let mac = facts.as_ref().and_then(|facts| facts.mac);
+        let readdressed = mac.is_some() && self.mac(name).is_some_and(|before| Some(before) != mac);
         match facts {
             Some(facts) => {
                 self.known.insert(name, facts);
@@ -46,7 +50,7 @@ impl Interfaces {
             }
         }
         self.remember_host_subnets();
-        News { changed, link_returned }
+        News { changed, link_returned, readdressed }
     }
 
     /// All addresses that virtual routers move, so that none is taken for one of the host's own.

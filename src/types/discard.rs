@@ -123,7 +123,9 @@ impl Discard {
             Discard::Truncated => "the packet is cut short",
             Discard::Length => "the packet's length fields contradict its size",
             Discard::IpHeader => "the IP header is not one an advert can have",
-            Discard::Ttl => "its TTL or hop limit is not 255, so it did not come from this LAN",
+            Discard::Ttl => {
+                "its TTL or hop limit is not 255: its sender is not on this LAN, or is a keepalived without `unicast_ttl 255`"
+            }
             Discard::Destination => "it was sent to an address where this virtual router expects none",
             Discard::Version => "the other side speaks a version of VRRP that its family does not have",
             Discard::Version2 => "the other side speaks version 2: set `version = 2` here, or version 3 there",

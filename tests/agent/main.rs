@@ -15,6 +15,7 @@ mod hostile;
 mod link;
 mod noise;
 mod resume;
+mod rfc9568;
 mod sending;
 mod stalls;
 mod transport;

@@ -65,8 +65,9 @@ impl Router {
         self.review(world);
     }
 
-    /// The carrier was away for less than matters; switches may have forgotten where the addresses are.
-    pub(crate) fn link_returned(&mut self, world: &mut World<'_>, interface: InterfaceName) {
+    /// The carrier was away for less than matters, so switches may have forgotten where the addresses are; or the
+    /// interface has another hardware address, which nobody was told.
+    pub(crate) fn forgotten(&mut self, world: &mut World<'_>, interface: InterfaceName) {
         if eligibility::carriers(&self.config).any(|own| own == interface) {
             self.holding.announce_again(world.now);
         }
