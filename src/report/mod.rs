@@ -6,10 +6,12 @@
 #![deny(clippy::wildcard_enum_match_arm, clippy::match_wildcard_for_single_variants)]
 
 mod event;
+mod mistake;
 mod reason;
 pub mod status;
 mod walltime;
 
 pub use event::{Event, Field, Level, Release};
+pub use mistake::Mistake;
 pub use reason::{Reason, RouterState, Trouble};
 pub use walltime::WallClock;

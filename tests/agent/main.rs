@@ -12,6 +12,7 @@ mod families;
 mod health;
 mod hostile;
 mod link;
+mod mistakes;
 mod noise;
 mod sending;
 mod transport;

@@ -53,6 +53,7 @@ fn backup() -> Router {
             key: None,
             clock_behind_ms: None,
         }],
+        mistakes: Vec::new(),
         auth: None,
         counters: Counters::default(),
         last_transitions: Vec::new(),
@@ -218,6 +219,7 @@ web  FAULT for 3m 12s: waiting for interface eth0: it does not exist
   priority   100
   active     nobody that is known
   addresses  192.0.2.10/24  not here
+  peers      nobody has been heard since the start
 ";
     assert_eq!(table(&status(vec![("web", router)])), expected);
 }
