@@ -2,18 +2,22 @@
 //! root the same inside a user namespace.
 
 mod common;
+#[path = "io_live/ipv6.rs"]
+mod ipv6;
 mod isolation;
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use isolation::{ip, isolated};
 use locum::io::clock;
 use locum::io::frames::FramesSocket;
 use locum::io::neighbours::NeighbourSocket;
 use locum::io::netlink::{Announcers, Job, Monitor, MonitorState, Netlink, NewAddress, Report, Worker, message};
+use locum::io::record::{Added, Journal, Kept};
 use locum::io::vrrp::VrrpSocket;
 use locum::types::{AddressOutcome, Family, InterfaceFacts, InterfaceName, IpNet, MacAddr, RouterName};
 use locum::wire::nd;
@@ -86,7 +90,11 @@ struct Bench {
 
 impl Bench {
     fn on(index: u32) -> Self {
-        let (worker, reports) = Worker::start(Netlink::open().expect("netlink")).expect("a thread");
+        Bench::keeping(index, Kept::nothing().journal)
+    }
+
+    fn keeping(index: u32, journal: Journal) -> Self {
+        let (worker, reports) = Worker::start(Netlink::open().expect("netlink"), journal).expect("a thread");
         Bench {
             worker,
             reports,
@@ -132,7 +140,7 @@ impl Bench {
                     listing.expect("a listing");
                     return failures;
                 }
-                Report::Added { .. } => panic!("nothing was to be added"),
+                Report::Added { .. } | Report::Reached(_) => panic!("nothing was to be added"),
             }
         }
     }
@@ -194,11 +202,64 @@ fn an_interface_that_is_gone_is_told_of() {
             router: router(),
             interface: name("va"),
             frames: vec![gratuitous(Ipv4Addr::new(192, 0, 2, 10)); 3],
+            until: None,
             announcers: Announcers { ipv4: Some(Arc::clone(&bench.socket)), ipv6: None },
         };
         bench.worker.hand(job).expect("room for a job");
         let report = bench.reports.blocking_recv();
         assert!(matches!(&report, Some(Report::Failed { what, .. }) if what.contains("va")), "{report:?}");
+    });
+}
+
+/// A process that stood still with an announcement in its hands: somebody else may have the address by now.
+#[test]
+fn an_announcement_that_comes_too_late_is_not_sent() {
+    isolated("an_announcement_that_comes_too_late_is_not_sent", || {
+        let (va, vb) = cable();
+        let observer = NeighbourSocket::open(vb, Family::Ipv4).expect("a packet socket");
+        let mut bench = Bench::on(va);
+        for (last, until) in [(10, clock::now()), (11, clock::now() + Duration::from_secs(60))] {
+            let job = Job::Announce {
+                router: router(),
+                interface: name("va"),
+                frames: vec![gratuitous(Ipv4Addr::new(192, 0, 2, last))],
+                until: Some(until),
+                announcers: Announcers { ipv4: Some(Arc::clone(&bench.socket)), ipv6: None },
+            };
+            bench.worker.hand(job).expect("room for a job");
+        }
+        assert_eq!(bench.remove(&[], &[]), [""; 0]);
+        await_readable(&observer);
+        let mut buffer = [0; NeighbourSocket::LARGEST];
+        let frame = observer.receive(&mut buffer).expect("readable").expect("a frame");
+        assert_eq!(frame.get(28..32), Some([192, 0, 2, 11].as_slice()));
+    });
+}
+
+/// What another process finds: added and still there with our mark, whatever became of the process that added it.
+#[test]
+fn what_was_added_is_written_down_before_and_found_by_the_next_process() {
+    isolated("what_was_added_is_written_down_before_and_found_by_the_next_process", || {
+        let (va, _) = cable();
+        let folder = std::env::temp_dir().join(format!("locum-io-live-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let left = |added: &[Added]| -> Vec<String> {
+            let snapshot = Netlink::open().and_then(|mut netlink| netlink.snapshot()).expect("a listing");
+            let left = snapshot.left(added, locum::io::system::kernel_marks_addresses());
+            left.iter().map(|left| format!("{} {} {}", left.router, left.interface, left.net)).collect()
+        };
+        let mut bench = Bench::keeping(va, Kept::open(&folder).journal);
+        // The host's own is in the list for as long as it takes the kernel to say so.
+        bench.added(&["192.0.2.10/24", "192.0.2.11/24", "192.0.2.12/24", "192.0.2.2/24"]);
+        assert_eq!(bench.remove(&["192.0.2.11/24"], &[]), [""; 0]);
+        // Removed, and set again by somebody else.
+        ip("addr del 192.0.2.12/24 dev va");
+        ip("addr add 192.0.2.12/24 dev va");
+        let kept = Kept::open(&folder);
+        let added: Vec<String> = kept.added.iter().map(|added| added.net.to_string()).collect();
+        assert_eq!(added, ["192.0.2.10/24", "192.0.2.12/24"]);
+        assert_eq!(left(&kept.added), [format!("{} va 192.0.2.10/24", router())]);
+        std::fs::remove_dir_all(&folder).expect("the folder can be removed");
     });
 }
 
@@ -301,6 +362,42 @@ fn an_advert_is_heard_with_the_kernels_stamp() {
         // The sender does not hear itself.
         let mut sender = sender;
         assert!(sender.receive(&clock::pair()).expect("readable").is_none());
+    });
+}
+
+/// A descriptor as it is inherited: another one of the same open socket.
+fn copy(fd: &impl AsFd) -> OwnedFd {
+    fd.as_fd().try_clone_to_owned().expect("a copy")
+}
+
+#[test]
+fn an_open_socket_is_taken_over_with_its_queue_and_for_what_it_is_alone() {
+    isolated("an_open_socket_is_taken_over_with_its_queue_and_for_what_it_is_alone", || {
+        let (va, vb) = cable();
+        for family in [Family::Ipv4, Family::Ipv6] {
+            let other = if family == Family::Ipv4 { Family::Ipv6 } else { Family::Ipv4 };
+            let vrrp = VrrpSocket::open(&name("vb"), vb, family).expect("a raw socket");
+            let neighbours = NeighbourSocket::open(vb, family).expect("a packet socket");
+            let since = clock::now();
+            let take = |fd, interface, family| VrrpSocket::take_over(fd, &name(interface), vb, family, since);
+            assert!(take(copy(&vrrp), "va", family).is_err());
+            assert!(take(copy(&vrrp), "vb", other).is_err());
+            assert!(take(copy(&neighbours), "vb", family).is_err());
+            assert!(take(copy(&vrrp), "vb", family).is_ok());
+            assert!(NeighbourSocket::take_over(copy(&neighbours), va, family).is_err());
+            assert!(NeighbourSocket::take_over(copy(&neighbours), vb, other).is_err());
+            assert!(NeighbourSocket::take_over(copy(&vrrp), vb, family).is_err());
+            assert!(NeighbourSocket::take_over(copy(&neighbours), vb, family).is_ok());
+        }
+        let before = NeighbourSocket::open(vb, Family::Ipv4).expect("a packet socket");
+        let frame = gratuitous(Ipv4Addr::new(192, 0, 2, 10));
+        NeighbourSocket::open(va, Family::Ipv4).and_then(|sender| sender.send(&frame)).expect("sent");
+        let after = NeighbourSocket::take_over(copy(&before), vb, Family::Ipv4).expect("taken over");
+        drop(before);
+        await_readable(&after);
+        let mut buffer = [0; NeighbourSocket::LARGEST];
+        let heard = after.receive(&mut buffer).expect("readable").expect("what came before");
+        assert_eq!(heard.get(..42), frame.get(..42));
     });
 }
 
@@ -495,116 +592,5 @@ fn what_an_overrun_lost_comes_back_with_a_listing() {
 fn a_missing_right_is_named_before_anything_starts() {
     isolated("a_missing_right_is_named_before_anything_starts", || {
         locum::io::capabilities::probe().expect("all rights are there");
-    });
-}
-
-/// From an address that is not this host's: one namespace would not take a packet from itself.
-fn advert_over_ipv6(destination: [u8; 16], hop_limit: u8) -> Vec<u8> {
-    let source = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x77];
-    let mut packet = vec![0x6c, 0, 0, 0, 0, 24, 112, hop_limit];
-    packet.extend(source);
-    packet.extend(destination);
-    packet.extend([0x31, 51, 150, 1, 0, 100, 0, 0]);
-    packet.extend(source);
-    packet
-}
-
-const GROUP: [u8; 16] = [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x12];
-const OF_VB: [u8; 16] = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x0b];
-
-#[test]
-fn an_ipv6_advert_is_heard_from_its_header_on() {
-    isolated("an_ipv6_advert_is_heard_from_its_header_on", || {
-        let (va, vb) = cable();
-        ip("addr add fe80::a/64 dev va nodad");
-        ip("addr add fe80::b/64 dev vb nodad");
-        let mut sender = VrrpSocket::open(&name("va"), va, Family::Ipv6).expect("a raw socket");
-        let mut receiver = VrrpSocket::open(&name("vb"), vb, Family::Ipv6).expect("a raw socket");
-        for (destination, hop_limit) in [(GROUP, 255), (GROUP, 64), (OF_VB, 255)] {
-            let packet = advert_over_ipv6(destination, hop_limit);
-            let before = clock::now();
-            sender.send(&packet, IpAddr::from(destination)).expect("sent");
-            await_readable(&receiver);
-            let after = clock::pair();
-            let (received, heard) = receiver.receive(&after).expect("readable").expect("a packet");
-            // Traffic class and flow label are not told.
-            assert_eq!(heard.first(), Some(&0x60));
-            assert_eq!(heard.get(4..), packet.get(4..));
-            assert!(before <= received && received <= after.boot);
-        }
-        // Nobody hears itself.
-        assert!(sender.receive(&clock::pair()).expect("readable").is_none());
-    });
-}
-
-#[test]
-fn neighbor_advertisements_alone_are_heard() {
-    isolated("neighbor_advertisements_alone_are_heard", || {
-        let (va, vb) = cable();
-        let sender = NeighbourSocket::open(va, Family::Ipv6).expect("a socket");
-        let observer = NeighbourSocket::open(vb, Family::Ipv6).expect("a socket");
-        let mac = locum::types::MacAddr([2, 0, 0, 0, 0, 0x0a]);
-        let address = "2001:db8::10".parse().expect("an address");
-        sender.send(&nd::probe(address, mac)).expect("sent");
-        let mut routed = nd::unsolicited("2001:db8::11".parse().expect("an address"), mac, false);
-        routed[21] = 254;
-        sender.send(&routed).expect("sent");
-        let last = nd::unsolicited(address, mac, true);
-        sender.send(&last).expect("sent");
-        let mut buffer = [0; NeighbourSocket::LARGEST];
-        // What the kernel itself says of its link-local addresses may be among them.
-        let heard = std::iter::from_fn(|| {
-            await_readable(&observer);
-            observer.receive(&mut buffer).expect("readable").and_then(nd::parse_advertisement)
-        });
-        let of_ours = |neighbour: &nd::Neighbor| neighbour.claim.mac == mac && neighbour.router;
-        let first = heard.map(|neighbour| neighbour.claim.address).find(|heard| heard.to_string().starts_with("2001"));
-        assert_eq!(first, Some(address.into()));
-        assert!(of_ours(&nd::parse_advertisement(&last).expect("what was sent")));
-    });
-}
-
-#[test]
-fn an_ipv6_address_serves_at_once_and_is_no_source() {
-    isolated("an_ipv6_address_serves_at_once_and_is_no_source", || {
-        let (va, _) = cable();
-        let mut bench = Bench::on(va);
-        let address: IpNet = "2001:db8::10/64".parse().expect("an address");
-        let announcement = gratuitous(Ipv4Addr::new(192, 0, 2, 10));
-        bench.add(vec![NewAddress { address, prefix: 128, announcement }]);
-        assert_eq!(bench.outcomes(1), [(address, AddressOutcome::Added)]);
-        let told = ip("-6 addr show dev va to 2001:db8::10");
-        assert!(told.contains("2001:db8::10/128") && told.contains("deprecated"), "{told}");
-        assert!(!told.contains("tentative"), "{told}");
-        // Somebody else's is found so.
-        bench.add(vec![NewAddress { address, prefix: 128, announcement: Vec::new() }]);
-        assert_eq!(bench.outcomes(1), [(address, AddressOutcome::AlreadyThere)]);
-    });
-}
-
-#[test]
-fn addresses_of_both_families_are_told_once_they_can_be_used() {
-    isolated("addresses_of_both_families_are_told_once_they_can_be_used", || {
-        ip("link add va type veth peer name vb");
-        std::fs::write("/proc/sys/net/ipv6/conf/va/addr_gen_mode", "1").expect("a switch");
-        ip("link set vb up");
-        ip("link set va up");
-        ip("addr add 192.0.2.2/24 dev va");
-        let mut monitor = monitor(1 << 20);
-        let has = |wanted: &'static [&str]| {
-            move |facts: Option<&InterfaceFacts>| facts.is_some_and(|facts| facts.addresses == nets(wanted))
-        };
-        until(&mut monitor, "va", has(&["192.0.2.2/24"]));
-        ip("addr add 2001:db8::2/64 dev va");
-        // The kernel looks for duplicates of it first.
-        ip("addr add fe80::2/64 dev va nodad");
-        until(&mut monitor, "va", has(&["192.0.2.2/24", "fe80::2/64"]));
-        until(&mut monitor, "va", |facts| facts.is_some_and(|facts| facts.addresses.len() == 3));
-        ip("addr del fe80::2/64 dev va");
-        until(&mut monitor, "va", has(&["192.0.2.2/24", "2001:db8::2/64"]));
-        std::fs::write("/proc/sys/net/ipv6/conf/va/forwarding", "1").expect("a switch");
-        until(&mut monitor, "va", |facts| facts.is_some_and(|facts| facts.forwards_ipv6));
-        std::fs::write("/proc/sys/net/ipv6/conf/va/forwarding", "0").expect("a switch");
-        until(&mut monitor, "va", |facts| facts.is_some_and(|facts| !facts.forwards_ipv6));
     });
 }

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::net::Ipv4Addr;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use socket2::{Domain, SockFilter, Socket, Type};
+use socket2::{Domain, SockFilter, SockRef, Socket, Type};
 
 use super::sys;
 use crate::types::Family;
@@ -47,16 +47,8 @@ impl NeighbourSocket {
     /// CAP_NET_RAW is missing (`PermissionDenied`), or the interface is gone.
     pub fn open(index: u32, family: Family) -> io::Result<Self> {
         let socket = open_packet()?;
-        let protocol = match family {
-            Family::Ipv4 => {
-                socket.attach_filter(&claims(&[]))?;
-                ETH_P_ARP
-            }
-            Family::Ipv6 => {
-                socket.attach_filter(&ADVERTISEMENTS)?;
-                ETH_P_IPV6
-            }
-        };
+        let (protocol, filter) = heard(family);
+        socket.attach_filter(&filter)?;
         sys::ignore_outgoing(socket.as_fd())?;
         // Only binding names the protocol: nothing is heard before filter and interface are in place.
         socket.bind(&sys::packet_address(index, protocol)?)?;
@@ -70,6 +62,24 @@ impl NeighbourSocket {
     /// The kernel's; it hears what it heard before.
     pub fn heed(&self, addresses: &[Ipv4Addr]) -> io::Result<()> {
         self.socket.attach_filter(&claims(addresses))
+    }
+
+    /// One that was open when this program began, if this descriptor is one for this interface and family. Otherwise it
+    /// comes back.
+    ///
+    /// # Errors
+    /// It is another one.
+    pub fn take_over(fd: OwnedFd, index: u32, family: Family) -> Result<Self, OwnedFd> {
+        let (protocol, filter) = heard(family);
+        let socket = SockRef::from(&fd);
+        let kind = (socket.domain().ok(), socket.r#type().ok());
+        let bound = socket.local_addr().ok().as_ref().and_then(sys::packet_binding);
+        let ours = kind == (Some(Domain::PACKET), Some(Type::RAW)) && bound == Some((index, protocol));
+        // The filter is this program's, whatever the one before it had.
+        if !ours || socket.set_nonblocking(true).is_err() || socket.attach_filter(&filter).is_err() {
+            return Err(fd);
+        }
+        Ok(NeighbourSocket { socket: fd.into() })
     }
 
     /// Sends one whole Ethernet frame. Waits a little for a full transmit queue: not for the protocol thread.
@@ -145,6 +155,14 @@ fn prefixes(addresses: &[Ipv4Addr]) -> (u32, BTreeSet<u32>) {
     let under = |mask: u32| -> BTreeSet<u32> { addresses.iter().map(|address| u32::from(*address) & mask).collect() };
     let masks = (0..32).map(|shift| u32::MAX << shift);
     masks.map(|mask| (mask, under(mask))).find(|(_, found)| found.len() <= MAX_PREFIXES).unwrap_or_default()
+}
+
+/// The Ethernet protocol that a family's neighbours are heard by, and what is heard of it.
+fn heard(family: Family) -> (u16, Vec<SockFilter>) {
+    match family {
+        Family::Ipv4 => (ETH_P_ARP, claims(&[])),
+        Family::Ipv6 => (ETH_P_IPV6, ADVERTISEMENTS.into()),
+    }
 }
 
 /// A packet socket that hears nothing yet; also tells whether one may be opened.

@@ -96,6 +96,10 @@ pub enum Reason {
     HigherPriority { peer: IpAddr, priority: Priority },
     /// A router with the same priority and a higher address is Active.
     TieBreak { peer: IpAddr, priority: Priority },
+    /// It was Active before its process ended; its last advert was that long ago.
+    Resumed { silent: Duration },
+    /// This host slept for longer than its peers' patience, and this one has taken over.
+    Overslept(IpAddr),
     /// What it waited for has come.
     Recovered,
     /// The agent was told to stop.
@@ -149,6 +153,8 @@ impl Reason {
             | Reason::Preempting { .. }
             | Reason::HigherPriority { .. }
             | Reason::TieBreak { .. }
+            | Reason::Resumed { .. }
+            | Reason::Overslept(_)
             | Reason::Recovered
             | Reason::Stopping
             | Reason::Reconfigured => Trouble::None,
@@ -184,6 +190,8 @@ impl Reason {
             Reason::Preempting { .. } => "preempting",
             Reason::HigherPriority { .. } => "higher-priority",
             Reason::TieBreak { .. } => "tie-break",
+            Reason::Resumed { .. } => "resumed",
+            Reason::Overslept(_) => "overslept",
             Reason::Recovered => "recovered",
             Reason::Stopping => "stopping",
             Reason::Reconfigured => "reconfigured",
@@ -247,6 +255,8 @@ impl fmt::Display for Reason {
             Reason::TieBreak { peer, priority } => {
                 write!(f, "{peer} is Active with the same priority {priority} and a higher address")
             }
+            Reason::Resumed { silent } => write!(f, "resumed: its last advert left {} ago", seconds(*silent)),
+            Reason::Overslept(peer) => write!(f, "this host stood still and {peer} has taken over"),
             Reason::Recovered => f.write_str("what it waited for has come"),
             Reason::Stopping => f.write_str("the agent was told to stop"),
             Reason::Reconfigured => f.write_str("the configuration changed"),

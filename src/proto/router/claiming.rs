@@ -125,6 +125,7 @@ impl Router {
         if self.unsent < self.outgoing {
             return;
         }
+        self.sent_at = self.sent_before;
         if self.claiming.take().is_some() {
             self.fall_silent(world, error, Departure::AtOnce);
         } else if let State::Active { .. } = self.election.state() {
