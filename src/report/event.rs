@@ -337,10 +337,7 @@ impl fmt::Display for Event {
                 "{router}: {address} was set by somebody else before this agent: it is left alone, and stays when another host takes over; remove it with: ip addr del {} dev {}",
                 address.net, address.interface
             ),
-            Event::Challenged { router, peer, priority } => write!(
-                f,
-                "{router}: {peer} was Active as well, with less right (priority {priority}): asserted and announced again"
-            ),
+            Event::Challenged { router, peer, priority } => challenged(f, router, *peer, *priority),
             Event::Mistake { router, mistake, more } => write!(f, "{router}: {mistake}{}", more_since(*more)),
             Event::MistakeOver { router, mistake, lasted, unseen } => over(f, router, mistake, *lasted, *unseen),
             Event::ClocksApart { router, peer, behind_ms } => clocks_apart(f, router, *peer, *behind_ms),
@@ -375,6 +372,13 @@ impl fmt::Display for Event {
             Event::LogLost { lines } => write!(f, "{lines} log lines were lost because the log could not take them"),
         }
     }
+}
+
+fn challenged(f: &mut fmt::Formatter<'_>, router: &RouterName, peer: IpAddr, priority: Priority) -> fmt::Result {
+    write!(
+        f,
+        "{router}: {peer} was Active as well, with less right (priority {priority}): asserted and announced again"
+    )
 }
 
 fn over(

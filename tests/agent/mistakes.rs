@@ -267,3 +267,22 @@ fn every_line_says_whose_it_is_and_what_to_do() {
     let router = "web".parse().unwrap();
     assert_eq!(Event::Mistake { router, mistake, more: 0 }.level(), Level::Error);
 }
+
+#[test]
+fn a_peer_that_was_never_heard_is_told_from_one_that_went_silent() {
+    let bench = active_node();
+    assert_eq!(
+        bench.status_at(4_000.0).words,
+        "nobody else has been heard for 3.61 s, nor ever since the start: if another host runs, see that firewalls and \
+         switches let IP protocol 112 (VRRP) through"
+    );
+    let mut bench = node();
+    bench.hear(1_000.0, PEER, 200);
+    bench.until(5_000.0);
+    assert_eq!(bench.status_at(5_000.0).words, "192.0.2.3 was Active and has been silent for 3.61 s");
+    // Somebody is there, though what it says does not count.
+    let mut bench = node();
+    hear(&mut bench, 1_000.0, |advertisement| advertisement.version = Version::V2);
+    bench.until(4_000.0);
+    assert_eq!(bench.status_at(4_000.0).words, "nobody else has been heard for 3.61 s");
+}

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use super::table;
 use crate::report::RouterState;
+use crate::report::status::Mistake;
 use crate::report::status::{
     Address, AddressState, Auth, Check, Contribution, Counters, Lateness, Peer, Priority, Realtime, Refused, Router,
     Status, Transition,
@@ -215,6 +216,26 @@ fn authentication_shows_its_keys_and_who_is_refused() {
   peers      192.0.2.3  priority 150, heard 0.4s ago, adverts 192, pseudo-header, key 1, its clock 1h 0m ahead
   auth       permissive, key 2 of 1, 2, accepted without: 3
   refused    192.0.2.66  auth-bad, heard 0.7s ago, adverts 12
+";
+    assert!(text.contains(expected), "{text}");
+}
+
+#[test]
+fn mistakes_stand_there_with_their_remedy() {
+    let mistake = Mistake {
+        token: "same-priority".to_owned(),
+        words: "192.0.2.3 has the same priority 100 as this host".to_owned(),
+        peer: "192.0.2.3".to_owned(),
+        since: "2026-11-21T10:18:53.000Z".to_owned(),
+        seen_ms_ago: 420,
+        seen: 12,
+    };
+    let other =
+        Mistake { token: "version-2".to_owned(), words: "another".to_owned(), seen_ms_ago: 9_000, ..mistake.clone() };
+    let text = table(&status(vec![("web", Router { mistakes: vec![mistake, other], ..backup() })]));
+    let expected = "
+  mistakes   SAME-PRIORITY  192.0.2.3 has the same priority 100 as this host; seen 0.4s ago
+             VERSION-2      another; seen 9s ago
 ";
     assert!(text.contains(expected), "{text}");
 }
