@@ -235,7 +235,7 @@ fn mistakes_stand_there_with_their_remedy() {
     let text = table(&status(vec![("web", Router { mistakes: vec![mistake, other], ..backup() })]));
     let expected = "
   mistakes   SAME-PRIORITY  192.0.2.3 has the same priority 100 as this host; seen 0.4s ago
-             VERSION-2      another; seen 9s ago
+             VERSION-2      another; seen 9.0s ago
 ";
     assert!(text.contains(expected), "{text}");
 }
