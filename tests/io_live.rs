@@ -1,6 +1,8 @@
 //! What `io` does with a kernel under it, in network namespaces of its own: with root a namespace a test, without
 //! root the same inside a user namespace.
 
+#[path = "io_live/claims.rs"]
+mod claims;
 mod common;
 #[path = "io_live/ipv6.rs"]
 mod ipv6;

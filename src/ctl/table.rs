@@ -122,7 +122,16 @@ fn router_rows(router: &Router, now: &str) -> Vec<(String, String)> {
             format!("{said}, heard {heard} ago, adverts {}, {}{key}{apart}{odd}", peer.adverts, peer.checksum),
         )
     });
-    push(&mut rows, "peers", &columns(peers.collect()));
+    let peers = columns(peers.collect());
+    if peers.is_empty() {
+        rows.push(("peers".to_owned(), "nobody has been heard since the start".to_owned()));
+    }
+    push(&mut rows, "peers", &peers);
+    let mistakes = router.mistakes.iter().map(|mistake| {
+        let seen = span::words(mistake.seen_ms_ago as f64 / 1000.0);
+        (mistake.token.to_uppercase(), format!("{}; seen {seen} ago", mistake.words))
+    });
+    push(&mut rows, "mistakes", &columns(mistakes.collect()));
     if let Some(auth) = &router.auth {
         rows.push(("auth".to_owned(), auth_words(auth)));
         let refused = auth.refused.iter().map(|refused| {

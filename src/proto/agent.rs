@@ -327,7 +327,7 @@ impl Agent {
 
     fn frame(&mut self, now: Instant, interface: InterfaceName, bytes: &[u8], effects: &mut Vec<Effect>) {
         if let Some(heard) = announcement::parse(bytes) {
-            let heeding = |router: &Router| router.holding().heeds_announcements();
+            let heeding = |router: &Router| router.holding().heeds(interface, heard.address);
             self.each(now, effects, heeding, |router, world| router.hear_announcement(world, interface, heard));
         }
     }

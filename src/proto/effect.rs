@@ -17,6 +17,8 @@ pub enum Effect {
         index: u32,
         /// What is needed there; never empty.
         channels: BTreeSet<Channel>,
+        /// The addresses that may be held there: whoever claims one of them is to be heard.
+        addresses: BTreeSet<IpAddr>,
     },
     /// Close all channels of an interface.
     Unlisten {

@@ -84,6 +84,11 @@ impl Interfaces {
         self.known.get(&name)?.mac
     }
 
+    /// Whether an interface of this host has that hardware address.
+    pub(crate) fn is_own(&self, mac: MacAddr) -> bool {
+        self.known.values().any(|facts| facts.mac == Some(mac))
+    }
+
     /// What keeps an interface from carrying addresses, if anything does. A carrier that was lost after `lost_before`
     /// may come back.
     pub(crate) fn trouble(&self, name: InterfaceName, lost_before: Instant) -> Option<Reason> {

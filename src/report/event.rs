@@ -3,7 +3,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::reason::seconds;
-use super::{Reason, RouterState, Trouble};
+use super::{Mistake, Reason, RouterState, Trouble};
 use crate::types::{CheckName, CheckResult, Discard, InterfaceName, MacAddr, Priority, RouterName, VirtualAddress};
 
 /// How much a log line matters; maps to journald's priorities of the same names.
@@ -64,6 +64,10 @@ pub enum Event {
     ForeignAddress { router: RouterName, address: VirtualAddress },
     /// A peer with a lower priority was Active as well; the addresses are announced again.
     Challenged { router: RouterName, peer: IpAddr, priority: Priority },
+    /// Something is set up wrongly, here or there; and how often it was seen since the last such line.
+    Mistake { router: RouterName, mistake: Mistake, more: u64 },
+    /// A mistake is over after so long: an advert shows it no more, or nothing was seen of it for so long.
+    MistakeOver { router: RouterName, mistake: Mistake, lasted: Duration, unseen: Option<Duration> },
     /// The clocks of a peer and of this host differ so much that more would have its adverts refused; by how many
     /// milliseconds its is behind, less than zero if it is ahead.
     ClocksApart { router: RouterName, peer: IpAddr, behind_ms: i64 },
@@ -129,6 +133,8 @@ impl Event {
             Event::Released { .. } => "released",
             Event::ForeignAddress { .. } => "foreign-address",
             Event::Challenged { .. } => "challenged",
+            Event::Mistake { .. } => "mistake",
+            Event::MistakeOver { .. } => "mistake-over",
             Event::ClocksApart { .. } => "clocks-apart",
             Event::ClockSet { .. } => "clock-set",
             Event::Discarded { .. } => "discarded",
@@ -166,6 +172,14 @@ impl Event {
             Event::ReasonChanged { .. } | Event::PriorityChanged { .. } | Event::Released { .. } => Level::Info,
             Event::ForeignAddress { .. } | Event::ReloadRefused { .. } | Event::RunnerLost { .. } => Level::Error,
             Event::SystemRefused { .. } => Level::Error,
+            Event::Mistake { mistake, .. } => match mistake {
+                Mistake::SamePriority { .. } => Level::Notice,
+                Mistake::Interval { .. } | Mistake::Addresses { .. } | Mistake::Refused { .. } => Level::Warning,
+                Mistake::SecondOwner { .. } | Mistake::ForeignRouter { .. } | Mistake::ForeignAnswer { .. } => {
+                    Level::Error
+                }
+            },
+            Event::MistakeOver { .. } => Level::Notice,
             Event::Challenged { .. }
             | Event::ClocksApart { .. }
             | Event::ClockSet { .. }
@@ -193,6 +207,8 @@ impl Event {
             | Event::Released { router, .. }
             | Event::ForeignAddress { router, .. }
             | Event::ClocksApart { router, .. }
+            | Event::Mistake { router, .. }
+            | Event::MistakeOver { router, .. }
             | Event::Challenged { router, .. } => Some(router),
             Event::Discarded { router, .. } | Event::SystemRefused { router, .. } => router.as_ref(),
             Event::Started { .. }
@@ -247,6 +263,14 @@ impl Event {
             Event::Challenged { peer, priority, .. } => {
                 vec![field("peer", peer), field("priority", priority)]
             }
+            Event::Mistake { mistake, more, .. } => {
+                vec![field("mistake", &mistake.token()), field("peer", &mistake.peer()), field("more", more)]
+            }
+            Event::MistakeOver { mistake, lasted, .. } => vec![
+                field("mistake", &mistake.token()),
+                field("peer", &mistake.peer()),
+                field("lasted_ms", &lasted.as_millis()),
+            ],
             Event::ClocksApart { peer, behind_ms, .. } => {
                 vec![field("peer", peer), field("behind_ms", behind_ms)]
             }
@@ -312,10 +336,9 @@ impl fmt::Display for Event {
                 "{router}: {address} was set by somebody else before this agent: it is left alone, and stays when another host takes over; remove it with: ip addr del {} dev {}",
                 address.net, address.interface
             ),
-            Event::Challenged { router, peer, priority } => write!(
-                f,
-                "{router}: {peer} was Active as well, with less right (priority {priority}): asserted and announced again"
-            ),
+            Event::Challenged { router, peer, priority } => challenged(f, router, *peer, *priority),
+            Event::Mistake { router, mistake, more } => write!(f, "{router}: {mistake}{}", more_since(*more)),
+            Event::MistakeOver { router, mistake, lasted, unseen } => over(f, router, mistake, *lasted, *unseen),
             Event::ClocksApart { router, peer, behind_ms } => clocks_apart(f, router, *peer, *behind_ms),
             Event::ClockSet { by_ms } => clock_set(f, *by_ms),
             Event::Discarded { router, interface, reason, source, suppressed } => {
@@ -347,6 +370,27 @@ impl fmt::Display for Event {
             Event::SystemRefused { router: None, what, error } => write!(f, "cannot {what}: {error}"),
             Event::LogLost { lines } => write!(f, "{lines} log lines were lost because the log could not take them"),
         }
+    }
+}
+
+fn challenged(f: &mut fmt::Formatter<'_>, router: &RouterName, peer: IpAddr, priority: Priority) -> fmt::Result {
+    write!(
+        f,
+        "{router}: {peer} was Active as well, with less right (priority {priority}): asserted and announced again"
+    )
+}
+
+fn over(
+    f: &mut fmt::Formatter<'_>,
+    router: &RouterName,
+    mistake: &Mistake,
+    lasted: Duration,
+    unseen: Option<Duration>,
+) -> fmt::Result {
+    write!(f, "{router}: {} of {} is over after {}", mistake.token(), mistake.peer(), seconds(lasted))?;
+    match unseen {
+        None => f.write_str(": its adverts are as they should be"),
+        Some(unseen) => write!(f, ": nothing was seen of it for {}", seconds(unseen)),
     }
 }
 

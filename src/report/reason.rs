@@ -88,6 +88,8 @@ pub enum Reason {
     Owner,
     /// No advert came for the Active_Down_Interval; who sent the last one, if anybody ever did.
     ActiveSilent { peer: Option<IpAddr>, silence: Duration },
+    /// The same, and no advert ever came at all since the start, accepted or not.
+    NobodyHeard(Duration),
     /// The Active router resigned.
     ActiveResigned(IpAddr),
     /// The Active router has a lower priority and this one preempts.
@@ -149,6 +151,7 @@ impl Reason {
             Reason::Startup
             | Reason::Owner
             | Reason::ActiveSilent { .. }
+            | Reason::NobodyHeard(_)
             | Reason::ActiveResigned(_)
             | Reason::Preempting { .. }
             | Reason::HigherPriority { .. }
@@ -185,7 +188,7 @@ impl Reason {
             Reason::Unhealthy(_) => "unhealthy",
             Reason::Degraded(_) => "degraded",
             Reason::Owner => "owner",
-            Reason::ActiveSilent { .. } => "active-silent",
+            Reason::ActiveSilent { .. } | Reason::NobodyHeard(_) => "active-silent",
             Reason::ActiveResigned(_) => "active-resigned",
             Reason::Preempting { .. } => "preempting",
             Reason::HigherPriority { .. } => "higher-priority",
@@ -245,6 +248,7 @@ impl fmt::Display for Reason {
             }
             Reason::Owner => f.write_str("owner of the address (priority 255)"),
             Reason::ActiveSilent { peer, silence } => silent(f, *peer, *silence),
+            Reason::NobodyHeard(silence) => nobody(f, *silence),
             Reason::ActiveResigned(peer) => write!(f, "{peer} was Active and resigned"),
             Reason::Preempting { peer, priority } => {
                 write!(f, "preempting {peer}, which was Active with the lower priority {priority}")
@@ -286,6 +290,14 @@ fn no_source(f: &mut fmt::Formatter<'_>, name: &InterfaceName, family: Family) -
         Family::Ipv6 => "link-local IPv6",
     };
     write!(f, "waiting for interface {name}: it has no {kind} address of its own to send adverts from")
+}
+
+fn nobody(f: &mut fmt::Formatter<'_>, silence: Duration) -> fmt::Result {
+    write!(
+        f,
+        "nobody else has been heard for {}, nor ever since the start: if another host runs, see that firewalls and switches let IP protocol 112 (VRRP) through",
+        seconds(silence)
+    )
 }
 
 fn silent(f: &mut fmt::Formatter<'_>, peer: Option<IpAddr>, silence: Duration) -> fmt::Result {

@@ -104,6 +104,9 @@ pub struct Router {
     pub addresses: Vec<Address>,
     /// Who else was heard.
     pub peers: Vec<Peer>,
+    /// What is set up wrongly here or there, as far as it was seen lately; at most four of a kind.
+    #[serde(default)]
+    pub mistakes: Vec<Mistake>,
     /// How adverts are authenticated, where they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<Auth>,
@@ -189,6 +192,23 @@ pub struct Peer {
     /// Milliseconds by which its clock is behind ours, less than zero if it is ahead, as its authenticated adverts tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_behind_ms: Option<i64>,
+}
+
+/// Something that is set up wrongly here or there.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Mistake {
+    /// What, as a fixed token; that of refused adverts is the one counted under `discards`.
+    pub token: String,
+    /// What, and what to do, in words.
+    pub words: String,
+    /// Who is at the other side of it: a source address, or of `foreign-answer` a hardware address.
+    pub peer: String,
+    /// Since when, RFC 3339 in UTC.
+    pub since: String,
+    /// Milliseconds since it was seen last.
+    pub seen_ms_ago: u64,
+    /// How often it was seen.
+    pub seen: u64,
 }
 
 /// How adverts of a virtual router are authenticated, and who is there without it.

@@ -411,6 +411,14 @@ fn told(event: &Event) -> Option<String> {
         Event::ForeignAddress { router, address } => Some(format!("{}foreign {}", of(router), address.net)),
         Event::PriorityChanged { router, from, to } => Some(format!("{}priority {from} -> {to}", of(router))),
         Event::ClocksApart { peer, behind_ms, .. } => Some(format!("clock of {peer} behind by {behind_ms} ms")),
+        Event::Mistake { mistake, more, .. } => {
+            let more = if *more == 0 { String::new() } else { format!(" and {more} more") };
+            Some(format!("mistake {} of {}{more}", mistake.token(), mistake.peer()))
+        }
+        Event::MistakeOver { mistake, unseen, .. } => {
+            let how = if unseen.is_some() { "unseen" } else { "corrected" };
+            Some(format!("{how}: {} of {}", mistake.token(), mistake.peer()))
+        }
         Event::Discarded { reason, suppressed, .. } => {
             Some(format!("discarded {} and {suppressed} more", reason.token()))
         }

@@ -13,6 +13,7 @@ mod handover;
 mod health;
 mod hostile;
 mod link;
+mod mistakes;
 mod noise;
 mod resume;
 mod rfc9568;

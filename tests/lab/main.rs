@@ -31,6 +31,7 @@ mod itself;
 mod judges;
 mod link_up;
 mod managed;
+mod mistakes;
 mod mute;
 mod not_ours;
 mod order;

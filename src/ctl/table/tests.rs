@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use super::table;
 use crate::report::RouterState;
+use crate::report::status::Mistake;
 use crate::report::status::{
     Address, AddressState, Auth, Check, Contribution, Counters, Lateness, Peer, Priority, Realtime, Refused, Router,
     Status, Transition,
@@ -56,6 +57,7 @@ fn backup() -> Router {
             key: None,
             clock_behind_ms: None,
         }],
+        mistakes: Vec::new(),
         auth: None,
         counters: Counters::default(),
         last_transitions: Vec::new(),
@@ -219,6 +221,26 @@ fn authentication_shows_its_keys_and_who_is_refused() {
 }
 
 #[test]
+fn mistakes_stand_there_with_their_remedy() {
+    let mistake = Mistake {
+        token: "same-priority".to_owned(),
+        words: "192.0.2.3 has the same priority 100 as this host".to_owned(),
+        peer: "192.0.2.3".to_owned(),
+        since: "2026-11-21T10:18:53.000Z".to_owned(),
+        seen_ms_ago: 420,
+        seen: 12,
+    };
+    let other =
+        Mistake { token: "version-2".to_owned(), words: "another".to_owned(), seen_ms_ago: 9_000, ..mistake.clone() };
+    let text = table(&status(vec![("web", Router { mistakes: vec![mistake, other], ..backup() })]));
+    let expected = "
+  mistakes   SAME-PRIORITY  192.0.2.3 has the same priority 100 as this host; seen 0.4s ago
+             VERSION-2      another; seen 9.0s ago
+";
+    assert!(text.contains(expected), "{text}");
+}
+
+#[test]
 fn a_fault_says_what_it_waits_for() {
     let router = Router {
         state: RouterState::Fault,
@@ -236,6 +258,7 @@ web  FAULT for 3m 12s: waiting for interface eth0: it does not exist
   priority   100
   active     nobody that is known
   addresses  192.0.2.10/24  not here
+  peers      nobody has been heard since the start
 ";
     assert_eq!(table(&status(vec![("web", router)])), expected);
 }

@@ -109,9 +109,18 @@ impl Holding {
         }
     }
 
-    /// Whether what others announce matters to it now.
-    pub(crate) fn heeds_announcements(&self) -> bool {
-        self.is_leaving() || self.prober.heeds()
+    /// Whether it matters to it now who else has an address.
+    pub(crate) fn heeds(&self, interface: InterfaceName, address: IpAddr) -> bool {
+        !self.is_empty() && self.slots.iter().any(|slot| slot.is(interface, address))
+    }
+
+    /// Whether another host claims an address that is held here.
+    pub(crate) fn is_claimed(&self, ground: &Ground<'_>, interface: InterfaceName, heard: Announcement) -> bool {
+        let held = match self.stage {
+            Stage::Held => self.slots.iter().any(|slot| slot.is_here() && slot.is(interface, heard.address)),
+            Stage::Leaving(_) | Stage::Nothing => false,
+        };
+        held && !ground.interfaces.is_own(heard.mac)
     }
 
     /// Rounds of announcements begun so far.

@@ -66,6 +66,7 @@ impl Router {
             (Claim::Silence(_), Some((peer, heard))) => {
                 Reason::ActiveSilent { peer: Some(peer), silence: now.since(heard.heard_at) }
             }
+            (Claim::Silence(silence), None) if self.has_heard_nobody() => Reason::NobodyHeard(silence),
             (Claim::Silence(silence), None) => Reason::ActiveSilent { peer: None, silence },
             (Claim::Resigned, Some((peer, _))) => Reason::ActiveResigned(peer),
             (Claim::Resigned | Claim::NoSuccessor, _) => {
@@ -89,6 +90,11 @@ impl Router {
         if let Some((source, _)) = heard {
             self.enter(world, RouterState::Backup, Reason::Overslept(source));
         }
+    }
+
+    /// Neither an advert that counts nor one that does not: then it is the network that is looked at first.
+    fn has_heard_nobody(&self) -> bool {
+        self.peers.iter().next().is_none() && self.discards.totals().is_empty()
     }
 
     fn yield_to(&mut self, world: &mut World<'_>, heard: Option<(IpAddr, Advertised)>) {

@@ -6,6 +6,7 @@
 mod claiming;
 mod follow;
 mod memory;
+mod mistakes;
 mod snapshot;
 mod trust;
 
@@ -18,7 +19,7 @@ use super::election::{self, Claim, Election, Outcome, Params, State};
 use super::eligibility::{self, Checks, Sending, Troubles, Verdict};
 use super::holding::{Departure, Ground, Holding, Linger, Say};
 use super::interfaces::Interfaces;
-use super::peers::{Authentication, Discards, Ears, Peers, Strangers, Wall, admit};
+use super::peers::{Authentication, Discards, Ears, Mistakes, Peers, Strangers, Wall, admit};
 use claiming::Hold;
 
 use crate::config::RouterConfig;
@@ -62,6 +63,7 @@ pub(crate) struct Router {
     peers: Peers,
     authentication: Authentication,
     strangers: Strangers,
+    mistakes: Mistakes,
     discards: Discards,
     troubles: Troubles,
     sending: Sending,
@@ -149,6 +151,7 @@ impl Router {
             peers: Peers::default(),
             authentication: Authentication::default(),
             strangers: Strangers::default(),
+            mistakes: Mistakes::new(now),
             discards: Discards::new(now),
             troubles: Troubles::default(),
             sending: Sending::default(),
@@ -234,6 +237,7 @@ impl Router {
             self.holding.deadline(),
             self.troubles.deadline(),
             self.discards.deadline(),
+            self.mistakes.deadline(),
             self.resign_again_at,
             self.claiming_deadline(),
         ]
@@ -284,6 +288,7 @@ impl Router {
         let about = (Some(&self.name), self.config.interface);
         let lines = self.discards.tick(world.now, about);
         world.effects.extend(lines.into_iter().map(Effect::Tell));
+        self.tell_mistakes(world);
     }
 
     /// A valid advert of this VRID.
@@ -295,8 +300,9 @@ impl Router {
         let examined = admit(&self.config, received).and_then(|()| self.examine(world, received_at, received));
         let standing = match examined {
             Ok(standing) => standing,
-            Err(reason) => return self.discard(world, reason, Some(source)),
+            Err(reason) => return self.refuse(world, received, reason),
         };
+        self.inspect(world, received);
         self.peers.hear(received_at, received, standing, &self.config.advertised);
         let Advertisement { advertised, interval, .. } = received.advertisement;
         self.counters.adverts_received += 1;
@@ -314,16 +320,6 @@ impl Router {
         self.leave_to_better(world, advertised);
     }
 
-    /// A packet of this VRID that was thrown away.
-    pub(crate) fn discard(&mut self, world: &mut World<'_>, reason: Discard, source: Option<IpAddr>) {
-        if let Some(source) = source.filter(|_| reason.is_authentication()) {
-            self.strangers.hear(world.now, source, reason);
-        }
-        let about = (Some(&self.name), self.config.interface);
-        let line = self.discards.count(world.now, about, reason, source);
-        world.effects.extend(line.map(Effect::Tell));
-    }
-
     /// Somebody announced an address.
     pub(crate) fn hear_announcement(&mut self, world: &mut World<'_>, interface: InterfaceName, heard: Announcement) {
         self.hold(world, |holding, ground| holding.hear_announcement(ground, interface, heard));
@@ -334,6 +330,7 @@ impl Router {
             self.troubles.duplicate(world.now, address, heard.mac);
             self.review(world);
         }
+        self.hear_foreign_answer(world, interface, heard);
     }
 
     /// What became of additions.

@@ -28,6 +28,7 @@ impl Router {
             active: self.active(),
             addresses: self.addresses(interfaces),
             peers: self.peers(clock),
+            mistakes: self.mistakes(clock),
             auth: self.auth(clock),
             counters: self.counters(),
             last_transitions: self.last_transitions(clock),
@@ -101,6 +102,18 @@ impl Router {
             },
         });
         peers.collect()
+    }
+
+    fn mistakes(&self, clock: &WallClock) -> Vec<status::Mistake> {
+        let mistakes = self.mistakes.iter().map(|sighting| status::Mistake {
+            token: sighting.mistake.token().to_owned(),
+            words: sighting.mistake.to_string(),
+            peer: sighting.mistake.peer(),
+            since: clock.rfc3339(sighting.since),
+            seen_ms_ago: millis(clock.at.since(sighting.seen_at)),
+            seen: sighting.seen,
+        });
+        mistakes.collect()
     }
 
     fn auth(&self, clock: &WallClock) -> Option<status::Auth> {
