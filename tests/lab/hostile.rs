@@ -38,7 +38,7 @@ fn bad() -> Vec<(&'static str, u8, Vec<u8>)> {
     vec![
         ("ttl", 254, message(|_| ())),
         ("checksum", 255, broken),
-        ("version", 255, message(|bytes| bytes[0] = 0x21)),
+        ("version", 255, message(|bytes| bytes[0] = 0x51)),
         ("type", 255, message(|bytes| bytes[0] = 0x32)),
         ("zero-interval", 255, message(|bytes| bytes[5] = 0)),
         (
