@@ -30,10 +30,10 @@ fn told(mistakes: &mut Mistakes, mistake: &Mistake, from: u64, to: u64) -> Vec<(
     for second in from..=to {
         let mut events = mistakes.tick(at(second), &web());
         events.extend(mistakes.see(at(second), &web(), mistake.clone(), PATIENCE).expect("room for it"));
-        lines.extend(events.into_iter().map(|event| {
+        for event in events {
             let Event::Mistake { more, .. } = event else { panic!("{event:?}") };
-            (second, more)
-        }));
+            lines.push((second, more));
+        }
     }
     lines
 }
