@@ -4,9 +4,11 @@
 
 use std::fs;
 use std::net::IpAddr;
+use std::path::Path;
 use std::process::Child;
 
-use nix::unistd::{User, chown};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, User, chown};
 
 use crate::agents::{Agent, Router};
 use crate::ask::Mac;
@@ -41,22 +43,26 @@ impl Frr {
             let log = ["--log", "stdout", "--log-level", "debug"];
             words.into_iter().chain(log).map(str::to_owned).collect()
         };
-        let words = common("zebra.pid");
         let log = fs::File::create(lab.file(&format!("{host}-zebra.log"))).expect("a log");
-        let zebra = lab.host(host).spawn(ZEBRA, |command| {
-            command.args(&words).stdout(log.try_clone().expect("the log")).stderr(log);
+        let words = words(ZEBRA, common("zebra.pid"));
+        let zebra = lab.host(host).spawn(&words[0], |command| {
+            command.args(&words[1..]).stdout(log.try_clone().expect("the log")).stderr(log);
         });
         let socket = folder.join("zserv");
         eventually("zebra's socket", || socket.exists().then_some(()));
-        let mut words = vec![VRRPD.to_owned(), "-f".to_owned(), config.to_str().expect("ASCII").to_owned()];
-        words.extend(common("vrrpd.pid"));
-        let vrrpd = Agent::start(lab, host, &words, config, folder);
+        let mut arguments = vec!["-f".to_owned(), config.to_str().expect("ASCII").to_owned()];
+        arguments.extend(common("vrrpd.pid"));
+        let vrrpd = Agent::start(lab, host, &self::words(VRRPD, arguments), config, folder);
         Frr { zebra, vrrpd }
     }
 
     /// A planned stop, to its end.
-    pub fn stop(&mut self) {
-        self.vrrpd.stop();
+    pub fn stop(&mut self, lab: &Lab, host: usize) {
+        let is_vrrpd = |pid: &Pid| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == Path::new(VRRPD));
+        let running: Vec<Pid> = lab.host(host).processes().into_iter().filter(is_vrrpd).collect();
+        assert_eq!(running.len(), 1, "vrrpd runs on host {host}");
+        running.into_iter().for_each(|pid| kill(pid, Signal::SIGTERM).expect("vrrpd runs"));
+        self.vrrpd.ended();
         self.end_zebra();
     }
 
@@ -77,6 +83,15 @@ impl Drop for Frr {
     }
 }
 
+/// A daemon in a process namespace of its own that ends with whoever started it: as it changes its user, the kernel
+/// forgets that it should end with its parent. What it leaves in its crash folder goes too.
+fn words(program: &str, arguments: Vec<String>) -> Vec<String> {
+    const ALONE: &str = "d=/var/tmp/frr; mkdir -p $d && mount -t tmpfs -o mode=1777 none $d; \"$@\" & wait";
+    let unshare = tool("unshare").expect("unshare").to_str().expect("a path of ASCII").to_owned();
+    let options = ["--mount", "--pid", "--fork", "--kill-child", "sh", "-c", ALONE, "frr", program].map(str::to_owned);
+    [unshare].into_iter().chain(options).chain(arguments).collect()
+}
+
 /// The virtual router's MAC address (RFC 9568 section 7.3).
 pub fn virtual_mac(router: &Router) -> Mac {
     let family = if is_ipv6(router) { 2 } else { 1 };
@@ -88,7 +103,7 @@ fn is_ipv6(router: &Router) -> bool {
 }
 
 fn conf(routers: &[Router]) -> String {
-    let mut lines = vec!["interface eth0".to_owned()];
+    let mut lines = vec!["debug vrrp".to_owned(), "interface eth0".to_owned()];
     for router in routers {
         let vrid = router.vrid;
         lines.push(format!(" vrrp {vrid} version 3"));

@@ -150,11 +150,11 @@ enum Running {
 }
 
 impl Running {
-    fn stop(&mut self) {
+    fn stop(&mut self, lab: &Lab, host: usize) {
         match self {
             Running::Locum(agent) => assert_eq!(agent.stop(), 0, "our exit code"),
             Running::Keepalived(agent) => drop(agent.stop()),
-            Running::Frr(frr) => frr.stop(),
+            Running::Frr(frr) => frr.stop(lab, host),
         }
     }
 
@@ -165,7 +165,7 @@ impl Running {
             Running::Keepalived(keepalived) => is_content(keepalived),
             Running::Frr(frr) => {
                 let log = frr.log();
-                let line = log.lines().find(|line| line.contains("invalid") || line.contains("Discarding"));
+                let line = log.lines().find(|line| line.contains("Datagram invalid"));
                 assert_eq!(line, None, "FRR complains");
             }
         }
@@ -300,13 +300,13 @@ impl Match<'_> {
         self.reached("alone", all_at(2));
         let mut first = self.start(1);
         self.held("the better one came", patient_at(2));
-        second.stop();
+        second.stop(&self.lab, 2);
         second.is_content();
         self.held("the other one was stopped", all_at(1));
         second = self.start(2);
         self.held("the other one came back", all_at(1));
         self.shown(&second);
-        first.stop();
+        first.stop(&self.lab, 1);
         first.is_content();
         self.held("the better one was stopped", all_at(2));
         first = self.start(1);
