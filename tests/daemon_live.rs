@@ -27,6 +27,7 @@ fn config(priority: u8, addresses: u8) -> Config {
         advert_interval: Interval::from_centiseconds(20).expect("an interval"),
         preempt: true,
         preempt_delay: std::time::Duration::ZERO,
+        lease: true,
         checks: Vec::new(),
         track_interfaces: Vec::new(),
         when_unhealthy: WhenUnhealthy::Hold,

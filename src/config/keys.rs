@@ -159,6 +159,15 @@ pub const PREEMPT_DELAY: Key = Key {
     doc: "How long an Active node of lower priority is listened to before it is taken over from.",
 };
 
+/// `virtual_router.NAME.lease`
+pub const LEASE: Key = Key {
+    name: "lease",
+    kind: Kind::Boolean,
+    default: Default::Value("true"),
+    example: "true",
+    doc: "Whether the kernel takes the addresses away when this agent is killed or hangs.",
+};
+
 /// `virtual_router.NAME.checks`
 pub const CHECKS: Key = Key {
     name: "checks",
@@ -258,6 +267,7 @@ pub const VIRTUAL_ROUTER: Table = Table {
         VERSION,
         PREEMPT,
         PREEMPT_DELAY,
+        LEASE,
         CHECKS,
         TRACK_INTERFACES,
         WHEN_UNHEALTHY,
@@ -411,7 +421,6 @@ mod tests {
             ("vird", Some("vrid")),
             ("track_interface", Some("track_interfaces")),
             ("when_unhealty", Some("when_unhealthy")),
-            ("lease", None),
             ("auth", None),
             ("family", None),
             ("source", None),

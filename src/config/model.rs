@@ -31,6 +31,8 @@ pub struct RouterConfig {
     pub preempt: bool,
     /// How long a lower one is listened to before it is taken over from.
     pub preempt_delay: Duration,
+    /// Whether the kernel takes the addresses away when nobody renews them any more.
+    pub lease: bool,
     /// Checks whose verdict counts for this router.
     pub checks: Vec<CheckName>,
     /// Interfaces besides its own without whose link it is not eligible.

@@ -37,6 +37,7 @@ pub(super) struct Draft {
     advert_interval: Result<Option<Spanned<Interval>>, Reported>,
     version: Result<Option<Spanned<i64>>, Reported>,
     preempt_delay: Result<Option<Spanned<Duration>>, Reported>,
+    lease: Result<Option<Spanned<bool>>, Reported>,
     track_interfaces: List<InterfaceName>,
     when_unhealthy: Result<Option<Spanned<WhenUnhealthy>>, Reported>,
 }
@@ -56,6 +57,7 @@ impl Draft {
             version: section.optional(&keys::VERSION, problems, value::integer),
             preempt: section.optional(&keys::PREEMPT, problems, value::boolean),
             preempt_delay: section.optional(&keys::PREEMPT_DELAY, problems, value::duration),
+            lease: section.optional(&keys::LEASE, problems, value::boolean),
             checks: or_nothing(section.optional(&keys::CHECKS, problems, checks)),
             track_interfaces: or_nothing(section.optional(&keys::TRACK_INTERFACES, problems, interfaces)),
             when_unhealthy: section.optional(&keys::WHEN_UNHEALTHY, problems, when_unhealthy),
@@ -105,6 +107,7 @@ impl Draft {
             advert_interval: self.advert_interval.ok()?.map_or(Interval::DEFAULT, Spanned::into_inner),
             preempt: self.preempt.ok()?.is_none_or(Spanned::into_inner),
             preempt_delay: self.preempt_delay.ok()?.map_or(Duration::ZERO, Spanned::into_inner),
+            lease: self.lease.ok()?.is_none_or(Spanned::into_inner),
             checks,
             track_interfaces: tracked.into_iter().filter(|name| *name != interface).collect(),
             when_unhealthy: self.when_unhealthy.ok()?.map_or(WhenUnhealthy::Hold, Spanned::into_inner),

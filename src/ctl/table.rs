@@ -64,7 +64,8 @@ fn router_rows(router: &Router, now: &str) -> Vec<(String, String)> {
     let addresses = router.addresses.iter().map(|address| {
         let on =
             if address.interface == router.interface { String::new() } else { format!(" on {}", address.interface) };
-        (format!("{}{on}", address.address), address_words(address.state).to_owned())
+        let lease = address.lease_left_ms.map(|left| format!(", lease {} more", span::words(left as f64 / 1000.0)));
+        (format!("{}{on}", address.address), format!("{}{}", address_words(address.state), lease.unwrap_or_default()))
     });
     push(&mut rows, "addresses", &columns(addresses.collect()));
     let peers = router.peers.iter().map(|peer| {
@@ -76,6 +77,14 @@ fn router_rows(router: &Router, now: &str) -> Vec<(String, String)> {
         (peer.address.clone(), format!("{said}, heard {heard} ago, adverts {}, {}", peer.adverts, peer.checksum))
     });
     push(&mut rows, "peers", &columns(peers.collect()));
+    if router.counters.addresses_restored > 0 {
+        let times = router.counters.addresses_restored;
+        rows.push(("put back".to_owned(), format!("{times} times, after somebody removed an address")));
+    }
+    if router.counters.leases_lapsed > 0 {
+        let times = router.counters.leases_lapsed;
+        rows.push(("lapsed".to_owned(), format!("{times} times, this host having stood still for too long")));
+    }
     let discards = counted(&router.counters.discards);
     if !discards.is_empty() {
         rows.push(("discarded".to_owned(), discards));

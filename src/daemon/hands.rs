@@ -1,15 +1,15 @@
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 
 use tokio::sync::mpsc;
 
 use super::listening::Listening;
-use crate::io::netlink::{Job, Monitor, Netlink, NewAddress, Report, Worker};
+use crate::io::netlink::{Job, Monitor, Netlink, NewAddress, Renewal, Report, Worker};
 use crate::io::poller::Poller;
 use crate::io::timer::Timer;
 use crate::proto::{Effect, Input};
 use crate::report::Event;
-use crate::types::{AddressOutcome, Instant};
+use crate::types::{AddressOutcome, Instant, LeaseOutcome, RouterName};
 
 /// The monitor's token; those of the sockets count up from 0.
 pub(super) const MONITOR: u64 = u64::MAX;
@@ -31,13 +31,17 @@ pub(super) struct Hands {
     /// When to ask for a listing again, after one that failed or could not be asked for.
     pub(super) relist: Option<Instant>,
     worker: Worker,
+    /// Routers whose last advert did not leave.
+    mute: BTreeSet<RouterName>,
+    /// Renewals of this wake-up: adverts come first, and one batch costs less than many.
+    renewals: Vec<Renewal>,
 }
 
 impl Hands {
     /// Opens what is always open, and takes the first listing.
     pub(super) fn new(events: mpsc::Sender<Event>) -> io::Result<Self> {
-        let mut monitor = Monitor::open(MONITOR_BUFFER)?;
         let mut netlink = Netlink::open()?;
+        let mut monitor = Monitor::open(MONITOR_BUFFER, netlink.port()?)?;
         monitor.replace(netlink.snapshot()?);
         let poller = Poller::new()?;
         poller.add(&monitor, MONITOR)?;
@@ -45,7 +49,20 @@ impl Hands {
         let (worker, reports) = Worker::start(netlink)?;
         let log = Log { events, held: Vec::new(), lost: 0 };
         let listening = Listening::default();
-        Ok(Hands { poller, timer, monitor, listening, reports, log, stopped: false, relist: None, worker })
+        let (mute, renewals) = (BTreeSet::new(), Vec::new());
+        Ok(Hands {
+            poller,
+            timer,
+            monitor,
+            listening,
+            reports,
+            log,
+            stopped: false,
+            relist: None,
+            worker,
+            mute,
+            renewals,
+        })
     }
 
     /// Performs one effect; what fails at once is an input for the agent.
@@ -62,11 +79,15 @@ impl Hands {
                     Some(sockets) => sockets.vrrp.send(&packet, destination),
                     None => Err(io::Error::other("not listening on this interface")),
                 };
-                if let Err(error) = sent {
-                    failures.push_back(Input::SendFailed { router, error: error.to_string() });
+                match sent {
+                    Ok(()) => drop(self.mute.remove(&router)),
+                    Err(error) => {
+                        self.mute.insert(router.clone());
+                        failures.push_back(Input::SendFailed { router, error: error.to_string() });
+                    }
                 }
             }
-            Effect::AddAddresses { router, interface, index, additions } => {
+            Effect::AddAddresses { router, interface, index, additions, lifetime, again } => {
                 let new = |addition: crate::proto::Addition| NewAddress {
                     address: addition.address,
                     prefix: addition.prefix,
@@ -74,10 +95,17 @@ impl Hands {
                 };
                 let additions = additions.into_iter().map(new).collect();
                 let socket = self.listening.arp(&interface);
-                self.hand(Job::Add { router, interface, index, additions, socket }, failures);
+                self.hand(Job::Add { router, interface, index, additions, lifetime, again, socket }, failures);
             }
             Effect::RemoveAddresses { router, interface, index, removals, restore } => {
                 self.hand(Job::Remove { router, interface, index, removals, restore }, failures);
+            }
+            Effect::RenewLeases { router, interface, index, leases, lifetime, asked, until, other_kind } => {
+                if !self.mute.contains(&router) {
+                    let addresses = leases.into_iter().map(|lease| (lease.net, lease.borrows_route)).collect();
+                    let renewal = Renewal { router, interface, index, addresses, lifetime, asked, until, other_kind };
+                    self.renewals.push(renewal);
+                }
             }
             Effect::Announce { router, interface, frames } => {
                 let socket = self.listening.arp(&interface);
@@ -96,16 +124,18 @@ impl Hands {
         };
     }
 
-    /// Takes in a listing that was asked for.
-    pub(super) fn listed(&mut self, now: Instant, listing: io::Result<crate::io::netlink::Snapshot>) {
+    /// Takes in a listing that was asked for. Whether it is one.
+    pub(super) fn listed(&mut self, now: Instant, listing: io::Result<crate::io::netlink::Snapshot>) -> bool {
         match listing {
             Ok(snapshot) => {
                 self.monitor.replace(snapshot);
                 self.watch_monitor(true);
+                true
             }
             Err(error) => {
                 self.relist = Some(now + RELIST);
                 self.log.refused("list links and addresses".to_owned(), error.to_string());
+                false
             }
         }
     }
@@ -118,7 +148,21 @@ impl Hands {
         }
     }
 
+    /// Hands over the renewals that were asked for by now.
+    pub(super) fn renew(&mut self, failures: &mut VecDeque<Input<'static>>) {
+        if !self.renewals.is_empty() {
+            let renewals = std::mem::take(&mut self.renewals);
+            self.hand_over(Job::Renew(renewals), failures);
+        }
+    }
+
     fn hand(&mut self, job: Job, failures: &mut VecDeque<Input<'static>>) {
+        // In the order in which they were asked for: renewed after its removal, an address would be back.
+        self.renew(failures);
+        self.hand_over(job, failures);
+    }
+
+    fn hand_over(&mut self, job: Job, failures: &mut VecDeque<Input<'static>>) {
         const FULL: &str = "1,024 changes wait for the kernel already";
         let Err(job) = self.worker.hand(job) else { return };
         match *job {
@@ -133,6 +177,14 @@ impl Hands {
             Job::Announce { router, interface, .. } => {
                 self.log.failed(router, format!("announce its addresses on {interface}"), FULL.to_owned());
             }
+            Job::Renew(renewals) => {
+                let failed = renewals.into_iter().map(|renewal| Input::LeasesRenewed {
+                    router: renewal.router,
+                    asked: renewal.asked,
+                    outcome: LeaseOutcome::Failed(FULL.to_owned()),
+                });
+                failures.extend(failed);
+            }
             Job::List => {}
         }
     }
@@ -143,7 +195,7 @@ impl Hands {
         while let Some(report) = self.reports.recv().await {
             match report {
                 Report::Failed { router, what, error } => self.log.failed(router, what, error),
-                Report::Added { .. } | Report::Listed(_) => {}
+                Report::Added { .. } | Report::Renewed { .. } | Report::Listed(_) => {}
             }
         }
         self.log.flush();

@@ -1,4 +1,4 @@
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 
 use tokio::sync::mpsc;
@@ -11,7 +11,7 @@ use crate::io::clock::{self, ClockPair};
 use crate::io::netlink::{MonitorState, Report};
 use crate::proto::{Agent, Effect, Input};
 use crate::report::WallClock;
-use crate::types::{Instant, InterfaceName};
+use crate::types::{Instant, InterfaceName, IpNet};
 
 /// What is read from one socket, and taken from one channel, at one wake-up.
 const READS: usize = 256;
@@ -112,6 +112,7 @@ impl Loop {
             self.read_monitor(now);
         }
         self.tell_news(now);
+        self.tell_removals(now);
         let more = self.read_sockets(&clocks);
         self.take_in(&clocks, wake);
         if self.agent.next_deadline().is_some_and(|deadline| deadline <= now) {
@@ -138,6 +139,7 @@ impl Loop {
 
     /// Log and timer, when all else is done.
     fn rest(&mut self, now: Instant) {
+        self.hands.renew(&mut self.failures);
         self.hands.log.flush();
         self.again |= !self.effects.is_empty() || !self.failures.is_empty();
         let deadline = [self.agent.next_deadline(), self.hands.relist].into_iter().flatten().min();
@@ -188,6 +190,19 @@ impl Loop {
     fn tell_news(&mut self, now: Instant) {
         for (name, facts) in self.hands.monitor.news(&self.wanted) {
             self.feed(now, Input::Interface { name, facts });
+        }
+    }
+
+    /// Those of interfaces that matter; what is no longer there at all has been told by the news.
+    fn tell_removals(&mut self, now: Instant) {
+        let mut gone: BTreeMap<InterfaceName, Vec<IpNet>> = BTreeMap::new();
+        for (interface, address) in self.hands.monitor.removals() {
+            if self.wanted.contains(&interface) {
+                gone.entry(interface).or_default().push(address);
+            }
+        }
+        for (interface, addresses) in gone {
+            self.feed(now, Input::AddressesGone { interface, addresses });
         }
     }
 
@@ -279,9 +294,14 @@ impl Loop {
         match report {
             Report::Added { router, outcomes } => self.feed(now, Input::AddressesAdded { router, outcomes }),
             Report::Failed { router, what, error } => self.hands.log.failed(router, what, error),
+            Report::Renewed { router, asked, outcome } => {
+                self.feed(now, Input::LeasesRenewed { router, asked, outcome });
+            }
             Report::Listed(listing) => {
-                self.hands.listed(now, listing);
-                self.tell_news(now);
+                if self.hands.listed(now, listing) {
+                    self.tell_news(now);
+                    self.feed(now, Input::Listed);
+                }
             }
         }
     }

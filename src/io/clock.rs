@@ -1,5 +1,7 @@
 //! The two clocks: ours, which counts from boot, and the one on the wall.
 
+use std::time::Duration;
+
 use nix::time::{ClockId, clock_gettime};
 
 use crate::types::Instant;
@@ -16,6 +18,11 @@ pub struct ClockPair {
 /// Time since boot, suspend included (CLOCK_BOOTTIME).
 pub fn now() -> Instant {
     Instant::from_nanos(read(ClockId::CLOCK_BOOTTIME))
+}
+
+/// Time since boot without suspend (CLOCK_MONOTONIC): what the kernel counts the lifetimes of addresses by.
+pub fn uptime() -> Duration {
+    Duration::from_nanos(read(ClockId::CLOCK_MONOTONIC))
 }
 
 /// Both clocks, read one right after the other.

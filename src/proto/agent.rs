@@ -151,6 +151,14 @@ impl Agent {
                 let chosen = |router: &Router| router.config().interface == interface;
                 self.each(now, effects, chosen, |router, world| router.listen_failed(world, error.clone()));
             }
+            Input::AddressesGone { interface, addresses } => {
+                let chosen = |router: &Router| router.config().addresses.iter().any(|of| of.interface == interface);
+                self.each(now, effects, chosen, |router, world| router.addresses_gone(world, interface, &addresses));
+            }
+            Input::Listed => self.each(now, effects, |_| true, Router::compare),
+            Input::LeasesRenewed { router, asked, outcome } => {
+                self.of_name(now, effects, &router, |router, world| router.renewed(world, asked, outcome.clone()));
+            }
             Input::AddressesAdded { router, outcomes } => {
                 let mut outcomes = Some(outcomes);
                 self.of_name(now, effects, &router, |router, world| {
@@ -227,6 +235,7 @@ impl Agent {
         effects: &mut Vec<Effect>,
     ) {
         let index_before = self.interfaces.get(name).map(|facts| facts.index);
+        let before = self.interfaces.get(name).map(|facts| (facts.running, facts.mac));
         let index = facts.as_ref().map(|facts| facts.index);
         if index.is_some() && index_before.is_some() && index_before != index {
             // Made anew between two readings: the old one is gone with all that was on it, as if that had been told.
@@ -240,6 +249,12 @@ impl Agent {
         }
         self.listen(effects);
         self.review(now, effects, |_| true);
+        let after = self.interfaces.get(name).map(|facts| (facts.running, facts.mac));
+        if after.is_some_and(|(running, _)| running) && before.is_some() && before != after {
+            // Switches have forgotten us, and with another MAC address so must everybody else.
+            let carried = |router: &Router| router.config().addresses.iter().any(|of| of.interface == name);
+            self.each(now, effects, carried, |router, world| router.announce_again(world));
+        }
     }
 
     fn check(&mut self, now: Instant, name: CheckName, result: CheckResult, output: String, effects: &mut Vec<Effect>) {

@@ -86,12 +86,18 @@ impl Interfaces {
             // With another length the kernel would have it twice instead of saying that it is there already.
             return there.prefix_len();
         }
-        let promotes = facts.is_some_and(|facts| facts.promote_secondaries);
+        // In IPv6 the addresses of a subnet share its route instead, which ours would make end with them.
+        let promotes = address.addr().is_ipv4() && facts.is_some_and(|facts| facts.promote_secondaries);
         if !promotes && self.host_subnets.contains(&(name, address.trunc())) {
             address.max_prefix_len()
         } else {
             address.prefix_len()
         }
+    }
+
+    /// Whether the host has or had an address of its own in this IPv6 subnet, whose route must not end with ours.
+    pub(crate) fn keeps_route(&self, name: InterfaceName, net: IpNet) -> bool {
+        net.addr().is_ipv6() && self.host_subnets.contains(&(name, net.trunc()))
     }
 
     /// Addresses of the host's own in the same subnet, which the kernel may remove along with ours.

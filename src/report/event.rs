@@ -28,6 +28,10 @@ pub enum Release {
     Heard,
     /// Nobody followed within the patience of every backup.
     NoSuccessor,
+    /// The kernel has taken it away, or is about to: its lease was not renewed in time.
+    Lapsed,
+    /// Somebody removed it while the successor was waited for.
+    Gone,
     /// There was nothing to wait for: link, interface or address gone, or told to stop at once.
     AtOnce,
 }
@@ -52,6 +56,8 @@ pub enum Event {
     Released { router: RouterName, addresses: usize, how: Release, after: Duration },
     /// An address that was there before: it is elected for, but neither renewed nor removed.
     ForeignAddress { router: RouterName, address: VirtualAddress },
+    /// Somebody removed an address that is held, and perhaps others; they are back and announced.
+    AddressRestored { router: RouterName, address: VirtualAddress, others: usize },
     /// A peer with a lower priority was Active as well; the addresses are announced again.
     Challenged { router: RouterName, peer: IpAddr, priority: Priority },
     /// A received packet was thrown away, and how many like it were since the last such line.
@@ -99,6 +105,7 @@ impl Event {
             Event::PriorityChanged { .. } => "priority-changed",
             Event::Released { .. } => "released",
             Event::ForeignAddress { .. } => "foreign-address",
+            Event::AddressRestored { .. } => "address-restored",
             Event::Challenged { .. } => "challenged",
             Event::Discarded { .. } => "discarded",
             Event::CheckChanged { .. } => "check-changed",
@@ -121,6 +128,7 @@ impl Event {
                 Trouble::Link | Trouble::Unfit | Trouble::None => Level::Warning,
             },
             Event::Transition { reason: Reason::Degraded(_), .. } => Level::Error,
+            Event::Transition { reason: Reason::LeaseLapsed, .. } | Event::AddressRestored { .. } => Level::Warning,
             Event::Transition { .. } | Event::Started { .. } | Event::Stopping | Event::Stopped => Level::Notice,
             Event::ReasonChanged { reason: Reason::Degraded(_), .. } => Level::Error,
             Event::ReasonChanged { .. } | Event::PriorityChanged { .. } | Event::Released { .. } => Level::Info,
@@ -144,6 +152,7 @@ impl Event {
             | Event::PriorityChanged { router, .. }
             | Event::Released { router, .. }
             | Event::ForeignAddress { router, .. }
+            | Event::AddressRestored { router, .. }
             | Event::Challenged { router, .. } => Some(router),
             Event::Discarded { router, .. } | Event::SystemRefused { router, .. } => router.as_ref(),
             Event::Started { .. }
@@ -181,6 +190,9 @@ impl Event {
             }
             Event::ForeignAddress { address, .. } => {
                 vec![field("address", &address.net), field("interface", &address.interface)]
+            }
+            Event::AddressRestored { address, others, .. } => {
+                vec![field("address", &address.net), field("interface", &address.interface), field("others", others)]
             }
             Event::Challenged { peer, priority, .. } => {
                 vec![field("peer", peer), field("priority", priority)]
@@ -228,6 +240,8 @@ impl fmt::Display for Event {
                     Release::Announced(mac) => write!(f, "the successor announced from {mac}"),
                     Release::Heard => f.write_str("the successor is Active"),
                     Release::NoSuccessor => f.write_str("nobody took over"),
+                    Release::Lapsed => f.write_str("not renewed in time, so that the kernel takes them away"),
+                    Release::Gone => f.write_str("somebody removed them"),
                     Release::AtOnce => f.write_str("nothing to wait for"),
                 }
             }
@@ -236,6 +250,10 @@ impl fmt::Display for Event {
                 "{router}: {address} was set by somebody else before this agent: it is left alone, and stays when another host takes over; remove it with: ip addr del {} dev {}",
                 address.net, address.interface
             ),
+            Event::AddressRestored { router, address, others } => {
+                let more = if *others == 0 { String::new() } else { format!(" and {others} more") };
+                write!(f, "{router}: somebody removed {address}{more}: put back and announced")
+            }
             Event::Challenged { router, peer, priority } => write!(
                 f,
                 "{router}: {peer} was Active as well, with less right (priority {priority}): asserted and announced again"

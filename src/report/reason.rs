@@ -62,6 +62,10 @@ pub enum Reason {
     SocketFailed(InterfaceName, String),
     /// The kernel refused one of the addresses.
     AddressFailed(IpNet, String),
+    /// Somebody removes this address again and again.
+    AddressFight(IpNet),
+    /// The leases ran out before they were renewed, so another host may hold the addresses.
+    LeaseLapsed,
     /// Adverts could not be sent.
     SendFailed(InterfaceName, String),
     /// These checks failed, with their last results.
@@ -114,7 +118,9 @@ impl Reason {
             | Reason::NoSourceAddress(_)
             | Reason::NoHardwareAddress(_) => Trouble::Link,
             Reason::SocketFailed(..) | Reason::AddressFailed(..) | Reason::SendFailed(..) => Trouble::Refused,
-            Reason::TrackedInterface(_) | Reason::Unhealthy(_) | Reason::Degraded(_) => Trouble::Unfit,
+            Reason::TrackedInterface(_) | Reason::Unhealthy(_) | Reason::Degraded(_) | Reason::AddressFight(_) => {
+                Trouble::Unfit
+            }
             Reason::Startup
             | Reason::Owner
             | Reason::ActiveSilent { .. }
@@ -122,6 +128,7 @@ impl Reason {
             | Reason::Preempting { .. }
             | Reason::HigherPriority { .. }
             | Reason::TieBreak { .. }
+            | Reason::LeaseLapsed
             | Reason::Recovered
             | Reason::Stopping
             | Reason::Reconfigured => Trouble::None,
@@ -141,6 +148,8 @@ impl Reason {
             Reason::TrackedInterface(_) => "tracked-interface",
             Reason::SocketFailed(..) => "socket-failed",
             Reason::AddressFailed(..) => "address-failed",
+            Reason::AddressFight(_) => "address-fight",
+            Reason::LeaseLapsed => "lease-lapsed",
             Reason::SendFailed(..) => "send-failed",
             Reason::Unhealthy(_) => "unhealthy",
             Reason::Degraded(_) => "degraded",
@@ -178,6 +187,13 @@ impl fmt::Display for Reason {
             Reason::TrackedInterface(name) => write!(f, "waiting for tracked interface {name}: it has no link"),
             Reason::SocketFailed(name, error) => write!(f, "cannot listen on interface {name}: {error}"),
             Reason::AddressFailed(address, error) => write!(f, "cannot add address {address}: {error}"),
+            Reason::AddressFight(address) => write!(
+                f,
+                "address fight: something on this host removes {address} again and again; it is left alone for a minute, find out who it is (ip monitor address)"
+            ),
+            Reason::LeaseLapsed => f.write_str(
+                "this host stood still for so long that its leases ran out: listening whether another one has followed",
+            ),
             Reason::SendFailed(name, error) => write!(f, "cannot send adverts on interface {name}: {error}"),
             Reason::Unhealthy(checks) => write!(f, "unhealthy: {}", join(checks.iter().map(check_words))),
             Reason::Degraded(checks) => {

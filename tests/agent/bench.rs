@@ -9,7 +9,7 @@ use locum::proto::{Agent, Effect, Input};
 use locum::report::{Event, Release, WallClock, status};
 use locum::types::{
     AddressOutcome, Advertised, CheckResult, CheckSpec, Instant, InterfaceFacts, InterfaceName, Interval, IpNet,
-    MacAddr, Priority, RouterName, VirtualAddress, Vrid,
+    LeaseOutcome, MacAddr, Priority, RouterName, VirtualAddress, Vrid,
 };
 use locum::wire::arp;
 use locum::wire::vrrp::{self, Advertisement, ChecksumForm};
@@ -23,6 +23,10 @@ pub struct Bench {
     pub config: Config,
     /// What becomes of additions; `None`: nothing yet.
     pub outcome: Option<AddressOutcome>,
+    /// What becomes of renewals; `None`: nothing.
+    pub renewal: Option<LeaseOutcome>,
+    /// Whether renewals are written down.
+    pub tells_renewals: bool,
     /// Whether adverts leave.
     pub mute: bool,
     lines: Vec<String>,
@@ -46,6 +50,7 @@ pub fn router(vrid: u8, priority: u8, addresses: &[&str]) -> RouterConfig {
         advert_interval: Interval::from_centiseconds(100).unwrap(),
         preempt: true,
         preempt_delay: Duration::ZERO,
+        lease: true,
         checks: Vec::new(),
         track_interfaces: Vec::new(),
         when_unhealthy: WhenUnhealthy::Hold,
@@ -77,6 +82,7 @@ pub fn facts() -> InterfaceFacts {
         running: true,
         mac: Some(MacAddr([2, 0, 0, 0, 0, 2])),
         addresses: vec![net("192.0.2.2/24")],
+        marked: Vec::new(),
         promote_secondaries: true,
         mtu: 1500,
     }
@@ -117,7 +123,15 @@ fn instant(millis: f64) -> Instant {
 impl Bench {
     pub fn new(config: Config) -> Self {
         let agent = Agent::new(config.clone(), instant(0.0));
-        Bench { agent, config, outcome: Some(AddressOutcome::Added), mute: false, lines: Vec::new() }
+        Bench {
+            agent,
+            config,
+            outcome: Some(AddressOutcome::Added),
+            renewal: Some(LeaseOutcome::Renewed),
+            tells_renewals: false,
+            mute: false,
+            lines: Vec::new(),
+        }
     }
 
     /// Started at 0 with an interface of these facts; the first lines are not kept.
@@ -179,8 +193,29 @@ impl Bench {
         self.give(millis, Input::Reload(config))
     }
 
+    /// With an input that finds the agent late: it was not even ticked in time.
+    pub fn late(&mut self, millis: f64, input: Input<'_>) -> Vec<String> {
+        self.handle(instant(millis), input);
+        std::mem::take(&mut self.lines)
+    }
+
+    /// With a tick that comes late.
+    pub fn skip_to(&mut self, millis: f64) -> Vec<String> {
+        self.late(millis, Input::Tick)
+    }
+
+    /// With an advert that finds it late.
+    pub fn hear_late(&mut self, millis: f64, source: Ipv4Addr, priority: u8) -> Vec<String> {
+        let bytes = advert(source, 51, priority);
+        self.late(millis, Input::Packet { interface: eth0(), received: instant(millis), bytes: &bytes })
+    }
+
     pub fn status(&self) -> status::Router {
-        let clock = WallClock { at: instant(100_000.0), unix_nanos: 1_700_000_000_000_000_000 };
+        self.status_at(100_000.0)
+    }
+
+    pub fn status_at(&self, millis: f64) -> status::Router {
+        let clock = WallClock { at: instant(millis), unix_nanos: 1_700_000_000_000_000_000 };
         self.agent.snapshot(clock).routers.remove("web").unwrap()
     }
 
@@ -188,7 +223,8 @@ impl Bench {
         let mut effects = Vec::new();
         self.agent.handle(now, input, &mut effects);
         let millis = (now.as_nanos() - START) as f64 / 1e6;
-        self.lines.extend(effects.iter().filter_map(words).map(|words| format!("{millis:.3} {words}")));
+        let tells = |effect: &&Effect| self.tells_renewals || !matches!(effect, Effect::RenewLeases { .. });
+        self.lines.extend(effects.iter().filter(tells).filter_map(words).map(|words| format!("{millis:.3} {words}")));
         for effect in effects {
             self.answer(now, effect);
         }
@@ -200,6 +236,11 @@ impl Bench {
             (Effect::AddAddresses { router, additions, .. }, Some(outcome)) => {
                 let outcomes = additions.iter().map(|addition| (addition.address, outcome.clone())).collect();
                 self.handle(now, Input::AddressesAdded { router, outcomes });
+            }
+            (Effect::RenewLeases { router, asked, .. }, _) if !self.mute => {
+                if let Some(outcome) = self.renewal.clone() {
+                    self.handle(now, Input::LeasesRenewed { router, asked, outcome });
+                }
             }
             (Effect::SendAdvert { router, .. }, _) if self.mute => {
                 self.handle(now, Input::SendFailed { router, error: "Operation not permitted".to_owned() });
@@ -236,13 +277,20 @@ fn words(effect: &Effect) -> Option<String> {
             let advertised = vrrp::parse(packet).expect("a valid advert").advertisement.advertised;
             Some(format!("{}advert {}", of(router), advertised.byte()))
         }
-        Effect::AddAddresses { router, additions, .. } => {
+        Effect::RenewLeases { router, leases, lifetime, until, other_kind, .. } => {
+            let lifetime = lifetime.map_or("for good".to_owned(), |lifetime| format!("for {} s", lifetime.seconds()));
+            let until = until.map(|at| format!(" before {:.3}", (at.as_nanos() - START) as f64 / 1e6));
+            let kind = if *other_kind { " anew" } else { "" };
+            let nets = leases.iter().map(|lease| lease.net);
+            Some(format!("{}renew {} {lifetime}{kind}{}", of(router), list(nets), until.unwrap_or_default()))
+        }
+        Effect::AddAddresses { router, additions, again, .. } => {
             let nets = additions.iter().map(|addition| {
                 let heard = arp::parse_gratuitous(&addition.announcement).expect("an announcement");
                 assert_eq!(addition.address.addr(), heard.address);
                 IpNet::new(addition.address.addr(), addition.prefix).unwrap()
             });
-            Some(format!("{}add {}", of(router), list(nets)))
+            Some(format!("{}add {}{}", of(router), if *again { "again " } else { "" }, list(nets)))
         }
         Effect::RemoveAddresses { router, removals, restore, .. } => {
             let restore = match restore.as_slice() {
@@ -267,6 +315,8 @@ fn words(effect: &Effect) -> Option<String> {
                 Release::Announced(_) => "announced",
                 Release::Heard => "heard",
                 Release::NoSuccessor => "no successor",
+                Release::Lapsed => "lapsed",
+                Release::Gone => "gone",
                 Release::AtOnce => "at once",
             };
             Some(format!("{}released: {how}", of(router)))
@@ -274,12 +324,16 @@ fn words(effect: &Effect) -> Option<String> {
         Effect::Tell(Event::ForeignAddress { router, address }) => {
             Some(format!("{}foreign {}", of(router), address.net))
         }
+        Effect::Tell(Event::AddressRestored { router, address, others }) => {
+            Some(format!("{}restored {} and {others} more", of(router), address.net))
+        }
         Effect::Tell(Event::PriorityChanged { router, from, to }) => {
             Some(format!("{}priority {from} -> {to}", of(router)))
         }
         Effect::Tell(Event::Discarded { reason, suppressed, .. }) => {
             Some(format!("discarded {} and {suppressed} more", reason.token()))
         }
+        Effect::Tell(Event::SystemRefused { what, .. }) => Some(format!("refused: {what}")),
         Effect::Tell(_) => None,
     }
 }

@@ -8,4 +8,5 @@ mod addresses;
 mod bench;
 mod election;
 mod health;
+mod leases;
 mod noise;

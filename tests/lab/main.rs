@@ -24,6 +24,7 @@ mod hostile;
 mod interfaces;
 mod itself;
 mod judges;
+mod leases;
 mod not_ours;
 mod order;
 mod pace;

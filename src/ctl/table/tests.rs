@@ -49,7 +49,7 @@ fn backup() -> Router {
 }
 
 fn address(address: &str, interface: &str, state: AddressState) -> Address {
-    Address { address: address.to_owned(), interface: interface.to_owned(), state }
+    Address { address: address.to_owned(), interface: interface.to_owned(), state, lease_left_ms: None }
 }
 
 fn change(at: &str, from: RouterState, to: RouterState, words: &str) -> Transition {

@@ -1,16 +1,21 @@
 //! What is known of links and their addresses, kept current message by message. No socket.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use ipnet::IpNet;
 use netlink_packet_route::address::AddressMessage;
 
 use super::message::{self, Change, Link};
-use crate::types::{InterfaceFacts, InterfaceName};
+use crate::types::{Instant, InterfaceFacts, InterfaceName, MarkedAddress};
 
 /// Everything at one moment, as the kernel listed it.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
+    /// When it was taken.
+    pub taken: Instant,
+    /// The same on the clock that the kernel counts lifetimes by, which stands still during suspend.
+    pub uptime: Duration,
     /// All links.
     pub links: Vec<Link>,
     /// All IPv4 addresses, those of one interface in the kernel's order.
@@ -31,6 +36,8 @@ pub struct Table {
 struct Interface {
     link: Option<Link>,
     addresses: Vec<Address>,
+    /// As they were listed, without those that are gone since.
+    marked: Vec<MarkedAddress>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +59,10 @@ impl Table {
         for message in snapshot.addresses {
             // Listed in the kernel's order: nothing to work out.
             if let Some(address) = Address::of(&message) {
-                self.interfaces.entry(message.header.index).or_default().addresses.push(address);
+                let marked = marked(&message, address.net, snapshot.taken, snapshot.uptime);
+                let interface = self.interfaces.entry(message.header.index).or_default();
+                interface.marked.extend(marked);
+                interface.addresses.push(address);
             }
         }
     }
@@ -68,6 +78,9 @@ impl Table {
             Change::Address(message) => {
                 let Some(address) = Address::of(&message) else { return };
                 let interface = self.interfaces.entry(message.header.index).or_default();
+                if !message::is_marked(&message) {
+                    interface.marked.retain(|marked| marked.net != address.net);
+                }
                 interface.insert(address);
                 self.touched.extend(interface.name());
             }
@@ -78,6 +91,7 @@ impl Table {
                     return;
                 };
                 interface.addresses.retain(|address| address.net != net);
+                interface.marked.retain(|marked| marked.net != net);
                 self.touched.extend(interface.name());
             }
         }
@@ -94,6 +108,11 @@ impl Table {
             self.touched.insert(name);
         }
         self.interfaces.entry(index).or_default().link = Some(link);
+    }
+
+    /// The name of the interface of an index.
+    pub fn name_of(&self, index: u32) -> Option<InterfaceName> {
+        self.interfaces.get(&index).and_then(Interface::name)
     }
 
     /// The interface of this index no longer goes by its name; another one may already.
@@ -139,6 +158,7 @@ impl Table {
             running: link.running,
             mac: link.mac,
             addresses: interface.addresses.iter().map(|address| address.net).collect(),
+            marked: interface.marked.clone(),
             promote_secondaries: promotes(name),
             mtu: link.mtu,
         })
@@ -168,6 +188,21 @@ impl Interface {
         };
         self.addresses.insert(place, address);
     }
+}
+
+/// What a listing says of an address with our mark.
+fn marked(message: &AddressMessage, net: IpNet, taken: Instant, uptime: Duration) -> Option<MarkedAddress> {
+    if !message::is_marked(message) {
+        return None;
+    }
+    let (valid, stamp) = message::times_of(message)?;
+    let left = (valid != u32::MAX).then(|| Duration::from_secs(valid.into()));
+    // The kernel's stamp wraps after 497 days. It counts ticks, which can be a little ahead of the clock.
+    let now = u32::try_from(uptime.as_millis() / 10 % (1 << 32)).unwrap_or_default();
+    let age = now.wrapping_sub(stamp);
+    let age = if age > u32::MAX / 2 { 0 } else { age };
+    let age = Duration::from_millis(u64::from(age) * 10);
+    Some(MarkedAddress { net, left, renewed_at: taken - age })
 }
 
 impl Address {
@@ -236,6 +271,7 @@ mod tests {
             running: true,
             mac: Some(crate::types::MacAddr([2, 0, 0, 0, 0, 1])),
             addresses: vec!["192.0.2.2/24".parse().expect("an address")],
+            marked: Vec::new(),
             promote_secondaries: true,
             mtu: 1500,
         };
@@ -293,7 +329,8 @@ mod tests {
         else {
             panic!("a link and two addresses")
         };
-        table.replace(Snapshot { links: vec![link], addresses: vec![first, second] });
+        let addresses_listed = vec![first, second];
+        table.replace(Snapshot { links: vec![link], addresses: addresses_listed, ..Snapshot::default() });
         // The listing's order stands, whatever the flags say.
         assert_eq!(addresses(&mut table), ["192.0.2.10/24", "198.51.100.1/32"]);
         table.replace(Snapshot::default());

@@ -10,11 +10,12 @@ use std::thread::JoinHandle;
 use ipnet::IpNet;
 use nix::errno::Errno;
 
-use super::message::{self, Request};
+use super::message::{self, Ours, Request};
+use super::renewal::Renewal;
 use super::request::{Netlink, NetlinkError};
 use super::table::Snapshot;
 use crate::io::arp::ArpSocket;
-use crate::types::{AddressOutcome, InterfaceName, RouterName};
+use crate::types::{AddressOutcome, Instant, InterfaceName, LeaseOutcome, Lifetime, RouterName};
 
 /// Jobs that may wait. One for each change of a router: hundreds of routers that all change at once fit.
 const JOBS: usize = 1024;
@@ -47,6 +48,10 @@ pub enum Job {
         index: u32,
         /// Which, in the order in which they are wanted.
         additions: Vec<NewAddress>,
+        /// How long the kernel keeps them unless they are renewed; `None`: for good.
+        lifetime: Option<Lifetime>,
+        /// They were ours and are missed: one that is there with our mark still is.
+        again: bool,
         /// What announces them; `None` if nothing listens on the interface.
         socket: Option<Arc<ArpSocket>>,
     },
@@ -63,6 +68,8 @@ pub enum Job {
         /// Which others must still be there afterwards, if they are now.
         restore: Vec<IpNet>,
     },
+    /// Renew leases; each is reported as [`Report::Renewed`].
+    Renew(Vec<Renewal>),
     /// Send frames.
     Announce {
         /// Whose.
@@ -87,6 +94,15 @@ pub enum Report {
         router: RouterName,
         /// Each address with its outcome.
         outcomes: Vec<(IpNet, AddressOutcome)>,
+    },
+    /// What became of one of the renewals of a [`Job::Renew`].
+    Renewed {
+        /// Whose.
+        router: RouterName,
+        /// When it was decided.
+        asked: Instant,
+        /// How it ended.
+        outcome: LeaseOutcome,
     },
     /// Everything there is, or why it cannot be listed.
     Listed(io::Result<Snapshot>),
@@ -138,8 +154,8 @@ impl Worker {
     }
 }
 
-struct Working {
-    netlink: Netlink,
+pub(super) struct Working {
+    pub(super) netlink: Netlink,
     reports: tokio::sync::mpsc::Sender<Report>,
     /// Addresses, by interface index, whose addition found them there already: whoever wanted them may ask for
     /// their removal before it has heard so, and they are not ours to remove.
@@ -150,12 +166,14 @@ impl Working {
     fn run(&mut self, queue: &Receiver<Job>) {
         while let Ok(job) = queue.recv() {
             match job {
-                Job::Add { router, interface, index, additions, socket } => {
-                    self.add(&router, &interface, index, &additions, socket.as_deref());
+                Job::Add { router, interface, index, additions, lifetime, again, socket } => {
+                    let adding = Adding { router: &router, interface: &interface, index, lifetime, again };
+                    self.add(&adding, &additions, socket.as_deref());
                 }
                 Job::Remove { router, interface, index, removals, restore } => {
                     self.remove(&router, &interface, index, &removals, &restore);
                 }
+                Job::Renew(renewals) => self.renew(renewals),
                 Job::Announce { router, interface, frames, socket } => {
                     self.announce(&router, &interface, frames.iter().map(Vec::as_slice), socket.as_deref());
                 }
@@ -168,7 +186,7 @@ impl Working {
     }
 
     /// Whoever no longer listens has stopped and wants the rest of the jobs done all the same.
-    fn report(&self, report: Report) {
+    pub(super) fn report(&self, report: Report) {
         drop(self.reports.blocking_send(report));
     }
 
@@ -176,34 +194,54 @@ impl Working {
         self.report(Report::Failed { router: router.clone(), what, error: error.to_string() });
     }
 
-    fn add(
-        &mut self,
-        router: &RouterName,
-        interface: &InterfaceName,
-        index: u32,
-        additions: &[NewAddress],
-        socket: Option<&ArpSocket>,
-    ) {
+    /// Whether an address was found there when it was to be added, and so is somebody else's.
+    pub(super) fn is_others(&self, index: u32, net: IpNet) -> bool {
+        self.others.contains(&(index, net))
+    }
+
+    fn add(&mut self, adding: &Adding<'_>, additions: &[NewAddress], socket: Option<&ArpSocket>) {
         // The first one by itself: clients of it need not wait for the other sixty-three.
         let (first, others) = additions.split_at(additions.len().min(1));
         for chunk in first.chunks(1).chain(others.chunks(CHUNK)) {
-            let requests: Vec<Request> =
-                chunk.iter().map(|new| message::add_address(index, new.address.addr(), new.prefix)).collect();
-            let outcomes: Vec<AddressOutcome> = match self.netlink.request(&requests) {
+            let ours: Vec<Ours> = chunk.iter().map(|new| adding.ours(new)).collect();
+            let requests: Vec<Request> = ours.iter().map(|ours| message::add_address(adding.index, ours)).collect();
+            let mut outcomes: Vec<AddressOutcome> = match self.netlink.request(&requests) {
                 Ok(results) => results.into_iter().map(outcome).collect(),
                 Err(error) => vec![AddressOutcome::Failed(error.to_string()); chunk.len()],
             };
-            for (new, outcome) in chunk.iter().zip(&outcomes) {
-                let key = (index, IpNet::new(new.address.addr(), new.prefix).unwrap_or(new.address));
+            if adding.again && outcomes.contains(&AddressOutcome::AlreadyThere) {
+                self.recognise(adding.index, &ours, &mut outcomes);
+            }
+            for (ours, outcome) in ours.iter().zip(&outcomes) {
+                let key = (adding.index, ours.net);
                 match outcome {
                     AddressOutcome::AlreadyThere => self.others.insert(key),
-                    AddressOutcome::Added | AddressOutcome::Failed(_) => self.others.remove(&key),
+                    AddressOutcome::Added | AddressOutcome::StillThere | AddressOutcome::Failed(_) => {
+                        self.others.remove(&key)
+                    }
                 };
             }
-            let added = chunk.iter().zip(&outcomes).filter(|(_, outcome)| **outcome == AddressOutcome::Added);
-            self.announce(router, interface, added.map(|(new, _)| new.announcement.as_slice()), socket);
+            let here = |outcome: &AddressOutcome| match outcome {
+                AddressOutcome::Added | AddressOutcome::StillThere => true,
+                AddressOutcome::AlreadyThere | AddressOutcome::Failed(_) => false,
+            };
+            let added = chunk.iter().zip(&outcomes).filter(|(_, outcome)| here(outcome));
+            let frames = added.map(|(new, _)| new.announcement.as_slice());
+            self.announce(adding.router, adding.interface, frames, socket);
             let outcomes = chunk.iter().map(|new| new.address).zip(outcomes).collect();
-            self.report(Report::Added { router: router.clone(), outcomes });
+            self.report(Report::Added { router: adding.router.clone(), outcomes });
+        }
+    }
+
+    /// Finds out which of those that are there already bear our mark.
+    fn recognise(&mut self, index: u32, ours: &[Ours], outcomes: &mut [AddressOutcome]) {
+        let present = self.netlink.addresses(index).unwrap_or_default();
+        let marked: BTreeSet<IpNet> =
+            present.iter().filter(|message| message::is_marked(message)).filter_map(message::address_of).collect();
+        for (ours, outcome) in ours.iter().zip(outcomes) {
+            if *outcome == AddressOutcome::AlreadyThere && marked.contains(&ours.net) {
+                *outcome = AddressOutcome::StillThere;
+            }
         }
     }
 
@@ -230,7 +268,7 @@ impl Working {
         }
     }
 
-    fn remove(
+    pub(super) fn remove(
         &mut self,
         router: &RouterName,
         interface: &InterfaceName,
@@ -264,6 +302,22 @@ impl Working {
                 None => self.fail(router, format!("put back an address that {interface} lost"), &error),
             }
         }
+    }
+}
+
+/// What the additions of one job have in common.
+struct Adding<'a> {
+    router: &'a RouterName,
+    interface: &'a InterfaceName,
+    index: u32,
+    lifetime: Option<Lifetime>,
+    again: bool,
+}
+
+impl Adding<'_> {
+    fn ours(&self, new: &NewAddress) -> Ours {
+        let net = IpNet::new(new.address.addr(), new.prefix).unwrap_or(new.address);
+        Ours { net, lifetime: self.lifetime, borrows_route: false }
     }
 }
 

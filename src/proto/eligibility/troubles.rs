@@ -6,6 +6,9 @@ use crate::types::{Instant, InterfaceName, IpNet};
 /// After a failure of our own, how long the router stays out before it tries again.
 pub(crate) const RETRY: Duration = Duration::from_secs(10);
 
+/// Who fights over an address is left alone for this long; there may be another host that nobody fights.
+const TRUCE: Duration = Duration::from_secs(60);
+
 /// Failures of this host's own doing that keep a router out of its election for a while.
 #[derive(Debug, Default)]
 pub(crate) struct Troubles {
@@ -13,7 +16,8 @@ pub(crate) struct Troubles {
     current: Option<(Reason, Instant)>,
     /// Since when every advert has failed to leave.
     mute_since: Option<Instant>,
-    last_advert_failed: bool,
+    /// The last advert's failure.
+    mute: Option<(InterfaceName, String)>,
 }
 
 impl Troubles {
@@ -43,21 +47,31 @@ impl Troubles {
         self.current = Some((Reason::AddressFailed(address, error), now + RETRY));
     }
 
+    pub(crate) fn address_fought(&mut self, now: Instant, address: IpNet) {
+        self.current = Some((Reason::AddressFight(address), now + TRUCE));
+    }
+
     pub(crate) fn listen_failed(&mut self, now: Instant, interface: InterfaceName, error: String) {
         self.current = Some((Reason::SocketFailed(interface, error), now + RETRY));
     }
 
     /// An advert is about to be sent: if the one before left, the host is not mute.
     pub(crate) fn sending(&mut self) {
-        if !self.last_advert_failed {
+        if self.mute.take().is_none() {
             self.mute_since = None;
         }
-        self.last_advert_failed = false;
+    }
+
+    /// Whether the last advert did not leave; the peers' patience being over, that is a fault from now on.
+    pub(crate) fn is_mute(&mut self, now: Instant) -> bool {
+        let Some((interface, error)) = self.mute.take() else { return false };
+        self.current = Some((Reason::SendFailed(interface, error), now + RETRY));
+        true
     }
 
     /// The advert did not leave. A fault only after `patience`: until then the peers have not given up on us.
     pub(crate) fn send_failed(&mut self, now: Instant, interface: InterfaceName, error: String, patience: Duration) {
-        self.last_advert_failed = true;
+        self.mute = Some((interface, error.clone()));
         let since = *self.mute_since.get_or_insert(now);
         if now.since(since) >= patience {
             self.current = Some((Reason::SendFailed(interface, error), now + RETRY));

@@ -4,7 +4,7 @@ use std::time::Duration;
 use super::{Mode, Router, World};
 use crate::proto::effect::Effect;
 use crate::proto::election::{Claim, Outcome, State};
-use crate::proto::holding::Departure;
+use crate::proto::holding::{Departure, Holding};
 use crate::report::{Event, Reason, RouterState};
 use crate::types::{Advertised, Instant, IpNet};
 use crate::wire::ipv4;
@@ -125,5 +125,6 @@ impl Router {
             destination: ipv4::VRRP_GROUP,
             packet: vrrp::emit(&advertisement, source, ChecksumForm::PseudoHeader),
         });
+        self.hold(world, Holding::renew);
     }
 }

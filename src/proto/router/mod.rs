@@ -4,6 +4,7 @@
 //! rules, and anything that concerns several routers (`agent`).
 
 mod follow;
+mod losses;
 mod snapshot;
 
 use std::collections::VecDeque;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use super::effect::Effect;
 use super::election::{self, Election, Outcome, Params, State};
 use super::eligibility::{self, Checks, Troubles, Verdict};
-use super::holding::{Departure, Ground, Holding, Linger, Say};
+use super::holding::{self, Departure, Ground, Holding, Legacy, Linger, Say};
 use super::interfaces::Interfaces;
 use super::peers::{Discards, Peers};
 use crate::config::RouterConfig;
@@ -84,6 +85,7 @@ struct Counters {
     resignations_sent: u64,
     resignations_received: u64,
     send_errors: u64,
+    leases_lapsed: u64,
 }
 
 impl Router {
@@ -168,6 +170,7 @@ impl Router {
 
     /// Time has passed.
     pub(crate) fn tick(&mut self, world: &mut World<'_>) {
+        self.lapse_if_due(world);
         if self.troubles.tick(world.now) {
             self.review(world);
         }
@@ -190,6 +193,7 @@ impl Router {
 
     /// A valid advert of this VRID.
     pub(crate) fn hear(&mut self, world: &mut World<'_>, received_at: Instant, received: &Received) {
+        self.lapse_if_due(world);
         let source = received.source;
         if source == self.election.params().source {
             self.discard(world, Discard::OwnPacket, Some(IpAddr::V4(source)));
@@ -224,8 +228,14 @@ impl Router {
 
     /// What became of additions.
     pub(crate) fn added(&mut self, world: &mut World<'_>, outcomes: Vec<(IpNet, AddressOutcome)>) {
-        if let Some((address, error)) = self.hold(world, |holding, ground| holding.added(ground, outcomes)) {
+        let came = self.hold(world, |holding, ground| holding.added(ground, outcomes));
+        if let Some(address) = came.fought {
+            self.troubles.address_fought(world.now, address);
+        }
+        if let Some((address, error)) = came.failed {
             self.troubles.address_failed(world.now, address, error);
+        }
+        if self.troubles.reason().is_some() {
             self.review(world);
         }
     }
@@ -233,6 +243,7 @@ impl Router {
     /// An advert did not leave.
     pub(crate) fn send_failed(&mut self, world: &mut World<'_>, error: String) {
         self.counters.send_errors += 1;
+        self.holding.not_renewed();
         let patience = election::active_down_interval(self.config.priority, self.config.advert_interval);
         self.troubles.send_failed(world.now, self.config.interface, error, patience);
         self.review(world);
@@ -271,13 +282,13 @@ impl Router {
     }
 
     /// See [`Holding::hand_over`].
-    pub(crate) fn hand_over(&mut self, interface: InterfaceName, address: IpAddr) -> Option<u8> {
+    pub(crate) fn hand_over(&mut self, interface: InterfaceName, address: IpAddr) -> Option<Legacy> {
         self.holding.hand_over(interface, address)
     }
 
     /// See [`Holding::take_over`].
-    pub(crate) fn take_over(&mut self, interface: InterfaceName, address: IpAddr, prefix: u8) {
-        self.holding.take_over(interface, address, prefix);
+    pub(crate) fn take_over(&mut self, interface: InterfaceName, address: IpAddr, legacy: Legacy) {
+        self.holding.take_over(interface, address, legacy);
     }
 
     /// Leaves the election for good: resigns, if Active, and lingers.
@@ -420,6 +431,8 @@ impl Router {
             now: world.now,
             router: &self.name,
             owner: self.config.priority.is_owner(),
+            interval: self.config.advert_interval,
+            lifetime: self.config.lease.then(|| holding::lifetime(self.config.advert_interval)),
             interfaces: world.interfaces,
             effects: &mut *world.effects,
         };

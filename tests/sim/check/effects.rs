@@ -65,6 +65,16 @@ impl Claims {
                         return wrong("announces what it does not hold".to_owned());
                     }
                 }
+                Effect::RenewLeases { router, leases, .. } => {
+                    let router = router_number(router);
+                    if !before.iter().any(|effect| is_advert(effect, router, false) || is_advert(effect, router, true))
+                    {
+                        return wrong(format!("r{router}: leases are renewed without an advert"));
+                    }
+                    if let Some(lease) = leases.iter().find(|lease| !self.may_be_restored(scene, host, lease.net)) {
+                        return wrong(format!("r{router}: renews {}, which it does not have", lease.net));
+                    }
+                }
                 Effect::Tell(Event::Transition { .. }) | Effect::Stopped => telling = true,
                 Effect::Tell(_) | Effect::Listen { .. } | Effect::Unlisten { .. } | Effect::SendAdvert { .. } => {}
             }
@@ -165,6 +175,7 @@ fn is_advert(effect: &Effect, router: usize, resigned: bool) -> bool {
             advertised.is_ok_and(|advertised| (advertised == Advertised::Resigned) == resigned)
         }
         Effect::SendAdvert { .. }
+        | Effect::RenewLeases { .. }
         | Effect::Listen { .. }
         | Effect::Unlisten { .. }
         | Effect::AddAddresses { .. }

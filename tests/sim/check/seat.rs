@@ -120,6 +120,7 @@ impl Seat {
                 | Effect::Unlisten { .. }
                 | Effect::AddAddresses { .. }
                 | Effect::RemoveAddresses { .. }
+                | Effect::RenewLeases { .. }
                 | Effect::Announce { .. }
                 | Effect::Stopped => {}
             }

@@ -1,0 +1,60 @@
+use super::{Mode, Router, World};
+use crate::proto::election::State;
+use crate::proto::holding::Holding;
+use crate::report::{Reason, RouterState};
+use crate::types::{Instant, InterfaceName, IpNet, LeaseOutcome};
+
+/// What becomes of a router whose addresses the kernel, or somebody else, has taken away.
+impl Router {
+    /// Addresses are gone that no effect removed.
+    pub(crate) fn addresses_gone(&mut self, world: &mut World<'_>, interface: InterfaceName, gone: &[IpNet]) {
+        // A lapse is no attack: what the kernel has taken from us may be another host's by now.
+        self.lapse_if_due(world);
+        self.hold(world, |holding, ground| holding.gone(ground, interface, gone));
+    }
+
+    /// Everything there is was listed anew.
+    pub(crate) fn compare(&mut self, world: &mut World<'_>) {
+        self.lapse_if_due(world);
+        self.hold(world, Holding::compare);
+    }
+
+    /// What became of a renewal.
+    pub(crate) fn renewed(&mut self, world: &mut World<'_>, asked: Instant, outcome: LeaseOutcome) {
+        if self.hold(world, |holding, ground| holding.renewed(ground, asked, outcome)) {
+            self.lapse(world);
+        }
+    }
+
+    /// Every cache may be wrong by now.
+    pub(crate) fn announce_again(&mut self, world: &mut World<'_>) {
+        self.holding.announce_again(world.now);
+    }
+
+    /// Before anything else is made of an input: whoever could not renew in time is not Active any more.
+    pub(super) fn lapse_if_due(&mut self, world: &mut World<'_>) {
+        if self.holding.has_lapsed(world.now) {
+            self.lapse(world);
+        }
+    }
+
+    /// Backup, and one advert interval to hear who has followed. No resignation: nobody has heard of us for so long that
+    /// whoever is there has followed already.
+    fn lapse(&mut self, world: &mut World<'_>) {
+        self.resign_again_at = None;
+        self.counters.leases_lapsed += 1;
+        self.hold(world, Holding::lapse);
+        if self.troubles.is_mute(world.now) {
+            self.review(world);
+            return;
+        }
+        match self.election.state() {
+            State::Active { .. } => {
+                self.election.step_back(world.now, self.config.advert_interval.duration());
+                self.enter(world, RouterState::Backup, Reason::LeaseLapsed);
+            }
+            State::Backup(_) if self.mode != Mode::Ended => self.explain(world, Reason::LeaseLapsed),
+            State::Initialize | State::Backup(_) => {}
+        }
+    }
+}
