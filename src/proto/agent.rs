@@ -249,10 +249,11 @@ impl Agent {
         }
         self.listen(effects);
         self.review(now, effects, |_| true);
+        let carried = |router: &Router| router.config().addresses.iter().any(|of| of.interface == name);
+        self.each(now, effects, carried, |router, world| router.stand_alone(world, name));
         let after = self.interfaces.get(name).map(|facts| (facts.running, facts.mac));
         if after.is_some_and(|(running, _)| running) && before.is_some() && before != after {
             // Switches have forgotten us, and with another MAC address so must everybody else.
-            let carried = |router: &Router| router.config().addresses.iter().any(|of| of.interface == name);
             self.each(now, effects, carried, |router, world| router.announce_again(world));
         }
     }

@@ -86,13 +86,15 @@ impl Interfaces {
             // With another length the kernel would have it twice instead of saying that it is there already.
             return there.prefix_len();
         }
-        // In IPv6 the addresses of a subnet share its route instead, which ours would make end with them.
-        let promotes = address.addr().is_ipv4() && facts.is_some_and(|facts| facts.promote_secondaries);
-        if !promotes && self.host_subnets.contains(&(name, address.trunc())) {
-            address.max_prefix_len()
-        } else {
-            address.prefix_len()
-        }
+        if self.stands_alone(name, address) { address.max_prefix_len() } else { address.prefix_len() }
+    }
+
+    /// Whether an address goes in with a full-length prefix. In IPv6 the addresses of a subnet share its route, which
+    /// ours would make end with them.
+    pub(crate) fn stands_alone(&self, name: InterfaceName, address: IpNet) -> bool {
+        let promotes = self.known.get(&name).is_some_and(|facts| facts.promote_secondaries);
+        let tied = address.addr().is_ipv6() || !promotes;
+        tied && self.host_subnets.contains(&(name, address.trunc()))
     }
 
     /// Whether the host has or had an address of its own in this IPv6 subnet, whose route must not end with ours.

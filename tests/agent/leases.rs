@@ -274,6 +274,25 @@ fn somebody_elses_address_that_goes_is_ours_to_hold() {
     assert_eq!(gone(&mut bench, 4_100.0, "198.51.100.10/24"), ["4100.000 add 198.51.100.10/24"]);
 }
 
+/// The kernel would take it along when our lease ends, with nobody there to put it back.
+#[test]
+fn the_hosts_own_address_does_not_stay_a_secondary_of_ours() {
+    let without = InterfaceFacts { promote_secondaries: false, ..facts() };
+    let mut bench = Bench::up(config(&[("web", web())]), without.clone());
+    bench.until(4_000.0);
+    let addresses = vec![net("192.0.2.2/24"), net("198.51.100.1/24")];
+    let joined = InterfaceFacts { addresses, ..without };
+    assert_eq!(
+        bench.interface(4_100.0, Some(joined)),
+        ["4100.000 add again 198.51.100.10/32", "4100.000 remove 198.51.100.10/24 restore 198.51.100.1/24",]
+    );
+    assert_eq!(bench.status().addresses[0].state, locum::report::status::AddressState::Held);
+    assert_eq!(
+        gone(&mut bench, 4_200.0, "198.51.100.10/32"),
+        ["4200.000 add again 198.51.100.10/32", "4200.000 restored 198.51.100.10/24 and 0 more"]
+    );
+}
+
 /// Its old MAC address is in every cache.
 #[test]
 fn another_mac_address_is_announced() {

@@ -24,7 +24,8 @@ impl Holding {
             match slot.presence {
                 // Whether it was this one or one before it shows when the addition is answered.
                 Presence::Adding(prefix, _) => slot.presence = Presence::Adding(prefix, true),
-                Presence::Ours(prefix) if held => {
+                Presence::Ours(_) if held => {
+                    let prefix = ground.interfaces.prefix_for(interface, slot.address.net);
                     slot.presence = Presence::Again(prefix);
                     slot.asked = None;
                     slot.term = leases::term(ground.now, ground.lifetime);
@@ -43,6 +44,33 @@ impl Holding {
         if let (Stage::Leaving(leaving), false) = (&self.stage, self.slots.iter().any(|slot| slot.is_here())) {
             let began = leaving.began();
             self.finish(ground, Release::Gone, began);
+        }
+    }
+
+    /// Where the host has got an address of its own in the subnet of one of ours, for the kernel it is a secondary of ours
+    /// and would go with it, also when nobody is left to put it back. So ours is added anew by itself, and only then goes.
+    pub(crate) fn stand_alone(&mut self, ground: &mut Ground<'_>, interface: InterfaceName) {
+        let (Some(facts), Some(mac)) = (ground.interfaces.get(interface), ground.interfaces.mac(interface)) else {
+            return;
+        };
+        let (mut additions, mut removals) = (Vec::new(), Vec::new());
+        for slot in self.slots.iter_mut().filter(|slot| slot.address.interface == interface) {
+            let Some(held) = slot.held().filter(|net| net.addr().is_ipv4()) else { continue };
+            let alone = held.max_prefix_len();
+            if held.prefix_len() < alone && ground.interfaces.stands_alone(interface, slot.address.net) {
+                slot.presence = Presence::Adding(alone, false);
+                slot.asked = None;
+                slot.term = leases::term(ground.now, ground.lifetime);
+                additions.push(addition(slot.address.net, alone, mac));
+                removals.push(held);
+            }
+        }
+        if !additions.is_empty() {
+            let (router, index, lifetime) = (ground.router.clone(), facts.index, ground.lifetime);
+            let add =
+                Effect::AddAddresses { router: router.clone(), interface, index, additions, lifetime, again: true };
+            let restore = Vec::new();
+            ground.effects.extend([add, Effect::RemoveAddresses { router, interface, index, removals, restore }]);
         }
     }
 

@@ -19,6 +19,11 @@ impl Router {
         self.hold(world, Holding::compare);
     }
 
+    /// An interface has other addresses than before.
+    pub(crate) fn stand_alone(&mut self, world: &mut World<'_>, interface: InterfaceName) {
+        self.hold(world, |holding, ground| holding.stand_alone(ground, interface));
+    }
+
     /// What became of a renewal.
     pub(crate) fn renewed(&mut self, world: &mut World<'_>, asked: Instant, outcome: LeaseOutcome) {
         if self.hold(world, |holding, ground| holding.renewed(ground, asked, outcome)) {
