@@ -12,7 +12,7 @@ use locum::config::{Config, RouterConfig, WhenUnhealthy};
 use locum::daemon::{self, Command, Gone, ProtocolHandle};
 use locum::report::status::{AddressState, Status};
 use locum::report::{Event, Level, Reason, RouterState};
-use locum::types::{Interval, Priority, VirtualAddress, Vrid};
+use locum::types::{ChecksumForm, Family, Interval, Priority, Version, VirtualAddress, Vrid};
 use tokio::runtime::Runtime;
 
 /// One router on `eth0` with the given priority and addresses 203.0.113.1 to 203.0.113.`addresses`.
@@ -22,6 +22,13 @@ fn config(priority: u8, addresses: u8) -> Config {
     let router = RouterConfig {
         interface,
         vrid: Vrid::new(51).expect("a VRID"),
+        version: Version::V3,
+        family: Family::Ipv4,
+        advertised: (1..=addresses).map(|last| address(last).net.addr()).collect(),
+        source: None,
+        unicast_peers: Vec::new(),
+        checksum: ChecksumForm::PseudoHeader,
+        password: None,
         priority: Priority::new(priority).expect("a priority"),
         addresses: (1..=addresses).map(address).collect(),
         advert_interval: Interval::from_centiseconds(20).expect("an interval"),

@@ -8,16 +8,16 @@ mod isolation;
 mod leases;
 
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use isolation::{ip, isolated};
-use locum::io::arp::ArpSocket;
 use locum::io::clock;
-use locum::io::netlink::{Job, Monitor, MonitorState, Netlink, NewAddress, Report, Worker, message};
+use locum::io::neighbours::NeighbourSocket;
+use locum::io::netlink::{Announcers, Job, Monitor, MonitorState, Netlink, NewAddress, Report, Worker, message};
 use locum::io::vrrp::VrrpSocket;
-use locum::types::{AddressOutcome, InterfaceFacts, InterfaceName, IpNet, Lifetime, RouterName};
+use locum::types::{AddressOutcome, Family, InterfaceFacts, InterfaceName, IpNet, Lifetime, RouterName};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{
     AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol, CacheInfo,
@@ -89,14 +89,19 @@ fn addition(net: &str) -> NewAddress {
 struct Bench {
     worker: Worker,
     reports: tokio::sync::mpsc::Receiver<Report>,
-    socket: Arc<ArpSocket>,
+    socket: Arc<NeighbourSocket>,
     index: u32,
 }
 
 impl Bench {
     fn on(index: u32) -> Self {
         let (worker, reports) = Worker::start(Netlink::open().expect("netlink")).expect("a thread");
-        Bench { worker, reports, socket: Arc::new(ArpSocket::open(index).expect("a packet socket")), index }
+        Bench {
+            worker,
+            reports,
+            socket: Arc::new(NeighbourSocket::open(index, Family::Ipv4).expect("a packet socket")),
+            index,
+        }
     }
 
     fn add(&self, additions: Vec<NewAddress>) {
@@ -104,9 +109,9 @@ impl Bench {
     }
 
     fn add_for(&self, seconds: Option<u64>, again: bool, additions: Vec<NewAddress>) {
-        let (socket, lifetime) = (Some(Arc::clone(&self.socket)), seconds.map(lifetime));
-        let (router, interface, index) = (router(), name("va"), self.index);
-        let job = Job::Add { router, interface, index, additions, lifetime, again, socket };
+        let announcers = Announcers { ipv4: Some(Arc::clone(&self.socket)), ipv6: None };
+        let (router, interface, index, lifetime) = (router(), name("va"), self.index, seconds.map(lifetime));
+        let job = Job::Add { router, interface, index, additions, lifetime, again, announcers };
         self.worker.hand(job).expect("room for a job");
     }
 
@@ -165,11 +170,11 @@ fn promote(value: &str) {
 fn an_added_address_is_announced_and_marked() {
     isolated("an_added_address_is_announced_and_marked", || {
         let (va, vb) = cable();
-        let observer = ArpSocket::open(vb).expect("a packet socket");
+        let observer = NeighbourSocket::open(vb, Family::Ipv4).expect("a packet socket");
         let mut bench = Bench::on(va);
         assert_eq!(bench.added(&["192.0.2.10/24"]), [AddressOutcome::Added]);
         await_readable(&observer);
-        let mut buffer = [0; ArpSocket::LARGEST];
+        let mut buffer = [0; NeighbourSocket::LARGEST];
         let frame = observer.receive(&mut buffer).expect("readable").expect("a frame");
         assert_eq!(frame.get(..42), gratuitous(Ipv4Addr::new(192, 0, 2, 10)).get(..42));
         let ours = described(va, "192.0.2.10/24");
@@ -204,7 +209,7 @@ fn an_interface_that_is_gone_is_told_of() {
             router: router(),
             interface: name("va"),
             frames: vec![gratuitous(Ipv4Addr::new(192, 0, 2, 10)); 3],
-            socket: Some(Arc::clone(&bench.socket)),
+            announcers: Announcers { ipv4: Some(Arc::clone(&bench.socket)), ipv6: None },
         };
         bench.worker.hand(job).expect("room for a job");
         let report = bench.reports.blocking_recv();
@@ -288,22 +293,26 @@ fn what_goes_with_a_primary_is_put_back_as_it_was() {
 fn an_advert_is_heard_with_the_kernels_stamp() {
     isolated("an_advert_is_heard_with_the_kernels_stamp", || {
         let (va, vb) = cable();
-        let sender = VrrpSocket::open(&name("va"), va).expect("a raw socket");
-        let mut receiver = VrrpSocket::open(&name("vb"), vb).expect("a raw socket");
+        let sender = VrrpSocket::open(&name("va"), va, Family::Ipv4).expect("a raw socket");
+        let mut receiver = VrrpSocket::open(&name("vb"), vb, Family::Ipv4).expect("a raw socket");
         assert!(receiver.receive(&clock::pair()).expect("readable").is_none());
         // From an address that is not this host's: one namespace would not take a packet from itself.
         let mut packet = vec![0x45, 0, 0, 32, 0, 0, 0x40, 0, 255, 112, 0, 0, 192, 0, 2, 77, 224, 0, 0, 18];
         packet.extend([0x31, 51, 150, 1, 0, 100, 0, 0, 192, 0, 2, 10]);
-        let before = clock::now();
-        sender.send(&packet, Ipv4Addr::new(224, 0, 0, 18)).expect("sent");
-        await_readable(&receiver);
-        let after = clock::pair();
-        let (received, heard) = receiver.receive(&after).expect("readable").expect("a packet");
-        assert_eq!(heard.get(20..), packet.get(20..));
-        assert_eq!(heard.get(8), Some(&255));
-        assert_eq!(heard.get(12..20), packet.get(12..20));
-        assert!(before <= received && received <= after.boot, "{before} <= {received} <= {}", after.boot);
-        assert!(received < after.boot, "the stamp is the kernel's, not the reader's");
+        // The kernel begins to stamp a little after it was asked to; until then it gives the time of reading.
+        let stamped = (0..100).any(|_| {
+            let before = clock::now();
+            sender.send(&packet, IpAddr::from([224, 0, 0, 18])).expect("sent");
+            await_readable(&receiver);
+            let after = clock::pair();
+            let (received, heard) = receiver.receive(&after).expect("readable").expect("a packet");
+            assert_eq!(heard.get(20..), packet.get(20..));
+            assert_eq!(heard.get(8), Some(&255));
+            assert_eq!(heard.get(12..20), packet.get(12..20));
+            assert!(before <= received && received <= after.boot, "{before} <= {received} <= {}", after.boot);
+            received < after.boot
+        });
+        assert!(stamped, "the stamp is the kernel's, not the reader's");
         // The sender does not hear itself.
         let mut sender = sender;
         assert!(sender.receive(&clock::pair()).expect("readable").is_none());
@@ -314,7 +323,10 @@ fn an_advert_is_heard_with_the_kernels_stamp() {
 fn ordinary_arp_wakes_nobody() {
     isolated("ordinary_arp_wakes_nobody", || {
         let (va, vb) = cable();
-        let (sender, observer) = (ArpSocket::open(va).expect("a socket"), ArpSocket::open(vb).expect("a socket"));
+        let (sender, observer) = (
+            NeighbourSocket::open(va, Family::Ipv4).expect("a socket"),
+            NeighbourSocket::open(vb, Family::Ipv4).expect("a socket"),
+        );
         let mut request = gratuitous(Ipv4Addr::new(192, 0, 2, 10));
         request[41] = 99;
         sender.send(&request).expect("sent");
@@ -324,7 +336,7 @@ fn ordinary_arp_wakes_nobody() {
         let last = gratuitous(Ipv4Addr::new(192, 0, 2, 11));
         sender.send(&last).expect("sent");
         await_readable(&observer);
-        let mut buffer = [0; ArpSocket::LARGEST];
+        let mut buffer = [0; NeighbourSocket::LARGEST];
         let first = observer.receive(&mut buffer).expect("readable").expect("a frame");
         assert_eq!(first.get(..42), last.get(..42));
         // What this host sends is not what it hears.

@@ -1,5 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::ops::Range;
 
 use toml::Spanned;
@@ -7,7 +7,7 @@ use toml::Spanned;
 use super::diagnostic::{Diagnostic, Problems, shown};
 use super::keys::nearest;
 use super::router::Draft;
-use crate::types::{CheckName, CheckSpec, InterfaceName, Vrid};
+use crate::types::{CheckName, CheckSpec, Family, InterfaceName, Vrid};
 
 /// The checks of a file as far as others refer to them.
 pub(super) struct Defined<'a> {
@@ -21,6 +21,7 @@ pub(super) struct Defined<'a> {
 pub(super) fn examine(drafts: &[Draft], checks: &Defined<'_>, problems: &mut Problems) {
     one_vrid_an_interface(drafts, problems);
     one_address_an_interface(drafts, problems);
+    no_source_that_moves(drafts, problems);
     let mut used = BTreeSet::new();
     for draft in drafts {
         for name in &draft.checks.items {
@@ -43,7 +44,7 @@ pub(super) fn examine(drafts: &[Draft], checks: &Defined<'_>, problems: &mut Pro
 }
 
 fn one_vrid_an_interface(drafts: &[Draft], problems: &mut Problems) {
-    let mut taken: BTreeMap<(InterfaceName, Vrid), &Spanned<Vrid>> = BTreeMap::new();
+    let mut taken: BTreeMap<(InterfaceName, Family, Vrid), &Spanned<Vrid>> = BTreeMap::new();
     let mut elsewhere: BTreeMap<InterfaceName, BTreeSet<u8>> = BTreeMap::new();
     for draft in drafts {
         if let (Ok(interface), Ok(vrid)) = (&draft.interface, &draft.vrid) {
@@ -51,16 +52,16 @@ fn one_vrid_an_interface(drafts: &[Draft], problems: &mut Problems) {
         }
     }
     for draft in drafts {
-        let (Ok(interface), Ok(vrid)) = (&draft.interface, &draft.vrid) else {
+        let (Ok(interface), Some(family), Ok(vrid)) = (&draft.interface, draft.family(), &draft.vrid) else {
             continue;
         };
-        let Some(first) = taken.get(&(*interface.get_ref(), *vrid.get_ref())) else {
-            taken.insert((*interface.get_ref(), *vrid.get_ref()), vrid);
+        let Some(first) = taken.get(&(*interface.get_ref(), family, *vrid.get_ref())) else {
+            taken.insert((*interface.get_ref(), family, *vrid.get_ref()), vrid);
             continue;
         };
         let numbers = elsewhere.get(interface.get_ref());
         let free = (vrid.get_ref().get()..=255).chain(1..=255).find(|n| numbers.is_none_or(|taken| !taken.contains(n)));
-        let message = format!("`vrid` {} is taken on interface {}", vrid.get_ref(), interface.get_ref());
+        let message = format!("`vrid` {} is taken on interface {} for {family}", vrid.get_ref(), interface.get_ref());
         let remedy = match free {
             Some(free) => format!("give each virtual router of an interface its own, here for example `vrid = {free}`"),
             None => "put some of the virtual routers on another interface".to_owned(),
@@ -70,24 +71,40 @@ fn one_vrid_an_interface(drafts: &[Draft], problems: &mut Problems) {
 }
 
 fn one_address_an_interface(drafts: &[Draft], problems: &mut Problems) {
-    let mut taken: BTreeMap<(InterfaceName, Ipv4Addr), Range<usize>> = BTreeMap::new();
+    let mut taken: BTreeMap<(InterfaceName, IpAddr), Range<usize>> = BTreeMap::new();
     for draft in drafts {
         // Within one router an address is a duplicate whatever the interface is called.
-        let mut own: BTreeMap<Ipv4Addr, Range<usize>> = BTreeMap::new();
-        for net in &draft.addresses.items {
-            let address = net.get_ref().addr();
-            let other = draft.interface.as_ref().ok().and_then(|on| taken.get(&(*on.get_ref(), address)));
-            if let Some(first) = own.get(&address).or(other) {
+        let mut own: BTreeMap<IpAddr, (Option<InterfaceName>, Range<usize>)> = BTreeMap::new();
+        for (interface, entry) in draft.carried() {
+            let address = entry.get_ref().net.addr();
+            let other = interface.and_then(|on| taken.get(&(on, address)));
+            if let Some(first) = own.get(&address).map(|(_, span)| span).or(other) {
                 let message = format!("`addresses`: {address} is listed twice");
                 let remedy = "remove it from one of the two places: only one virtual router can hold it, and once";
                 problems
-                    .push(Diagnostic::error(net.span(), message).remedy(remedy).related(first.clone(), "first here"));
+                    .push(Diagnostic::error(entry.span(), message).remedy(remedy).related(first.clone(), "first here"));
             } else {
-                own.insert(address, net.span());
+                own.insert(address, (interface, entry.span()));
             }
         }
-        if let Ok(interface) = &draft.interface {
-            taken.extend(own.into_iter().map(|(address, span)| ((*interface.get_ref(), address), span)));
+        let known = own.into_iter().filter_map(|(address, (interface, span))| Some(((interface?, address), span)));
+        taken.extend(known);
+    }
+}
+
+/// What one router moves is no source for another's adverts. (A router's own addresses are looked at with itself.)
+fn no_source_that_moves(drafts: &[Draft], problems: &mut Problems) {
+    let moves = |draft: &Draft, address: IpAddr| {
+        let mut entries = draft.addresses.items.iter();
+        entries.find(|entry| entry.get_ref().net.addr() == address).map(Spanned::span)
+    };
+    for (number, draft) in drafts.iter().enumerate() {
+        let Ok(Some(source)) = &draft.adverts.source else { continue };
+        let others = drafts.iter().enumerate().filter(|(other, _)| *other != number);
+        if let Some(span) = others.map(|(_, other)| other).find_map(|other| moves(other, *source.get_ref())) {
+            let message = format!("`source`: {} is an address that another virtual router moves", source.get_ref());
+            let remedy = "name an address that stays on this host, or leave it out: one is chosen then";
+            problems.push(Diagnostic::error(source.span(), message).remedy(remedy).related(span, "moved here"));
         }
     }
 }

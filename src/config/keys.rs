@@ -29,8 +29,14 @@ pub enum Kind {
     },
     /// One of a few strings.
     Choice(&'static [&'static str]),
-    /// An array of addresses with prefix length.
+    /// An array of addresses with prefix length, or of tables with one.
     Addresses,
+    /// An address with prefix length.
+    Address,
+    /// The address of a host.
+    Host,
+    /// An array of addresses of hosts.
+    Hosts,
     /// An array of names of checks.
     Checks,
     /// An array of names of interfaces.
@@ -93,7 +99,7 @@ pub const INTERFACE: Key = Key {
     kind: Kind::Interface,
     default: Default::Required,
     example: "\"eth0\"",
-    doc: "The interface that carries the adverts and the addresses.",
+    doc: "The interface that carries the adverts, and the addresses unless they say otherwise.",
 };
 
 /// `virtual_router.NAME.vrid`
@@ -123,6 +129,33 @@ pub const ADDRESSES: Key = Key {
     doc: "The addresses to hold, each with its prefix length, in the same order on all nodes.",
 };
 
+/// `virtual_router.NAME.addresses.address`
+pub const ADDRESS: Key = Key {
+    name: "address",
+    kind: Kind::Address,
+    default: Default::Required,
+    example: "\"192.0.2.10/24\"",
+    doc: "The address with its prefix length.",
+};
+
+/// `virtual_router.NAME.addresses.interface`
+pub const ADDRESS_INTERFACE: Key = Key {
+    name: "interface",
+    kind: Kind::Interface,
+    default: Default::Words("the interface of the adverts"),
+    example: "\"eth1\"",
+    doc: "The interface that carries the address.",
+};
+
+/// `virtual_router.NAME.addresses.advertise`
+pub const ADVERTISE: Key = Key {
+    name: "advertise",
+    kind: Kind::Boolean,
+    default: Default::Words("true for the family of the adverts, false for the other"),
+    example: "false",
+    doc: "Whether adverts list the address; `false` for those in keepalived's `virtual_ipaddress_excluded`.",
+};
+
 /// `virtual_router.NAME.advert_interval`
 pub const ADVERT_INTERVAL: Key = Key {
     name: "advert_interval",
@@ -135,10 +168,46 @@ pub const ADVERT_INTERVAL: Key = Key {
 /// `virtual_router.NAME.version`
 pub const VERSION: Key = Key {
     name: "version",
-    kind: Kind::Integer { min: 3, max: 3 },
+    kind: Kind::Integer { min: 2, max: 3 },
     default: Default::Value("3"),
     example: "3",
-    doc: "The version of VRRP.",
+    doc: "The version of VRRP, the same on all nodes; 2 only for old peers, over IPv4 and in whole seconds.",
+};
+
+/// `virtual_router.NAME.family`
+pub const FAMILY: Key = Key {
+    name: "family",
+    kind: Kind::Choice(&["ipv4", "ipv6"]),
+    default: Default::Words("ipv4 if an IPv4 address is listed, else ipv6"),
+    example: "\"ipv4\"",
+    doc: "Which family carries the adverts, the same on all nodes; addresses of the other one are held all the same.",
+};
+
+/// `virtual_router.NAME.source`
+pub const SOURCE: Key = Key {
+    name: "source",
+    kind: Kind::Host,
+    default: Default::Words("the interface's first IPv4 address, or its link-local IPv6 address"),
+    example: "\"192.0.2.2\"",
+    doc: "The address of this node that adverts come from.",
+};
+
+/// `virtual_router.NAME.unicast_peers`
+pub const UNICAST_PEERS: Key = Key {
+    name: "unicast_peers",
+    kind: Kind::Hosts,
+    default: Default::Words("none: adverts go to all by multicast"),
+    example: "[\"192.0.2.3\"]",
+    doc: "The other nodes' addresses, where there is no multicast: adverts go to them and are accepted from them alone.",
+};
+
+/// `virtual_router.NAME.checksum`
+pub const CHECKSUM: Key = Key {
+    name: "checksum",
+    kind: Kind::Choice(&["pseudo-header", "message"]),
+    default: Default::Value("\"pseudo-header\""),
+    example: "\"pseudo-header\"",
+    doc: "How version 3 over IPv4 makes its checksum: as keepalived and FRR do, or over the message alone.",
 };
 
 /// `virtual_router.NAME.preempt`
@@ -265,6 +334,10 @@ pub const VIRTUAL_ROUTER: Table = Table {
         ADDRESSES,
         ADVERT_INTERVAL,
         VERSION,
+        FAMILY,
+        SOURCE,
+        UNICAST_PEERS,
+        CHECKSUM,
         PREEMPT,
         PREEMPT_DELAY,
         LEASE,
@@ -283,7 +356,18 @@ pub const CHECK: Table = Table {
     doc: "A program that says whether this node is fit to hold addresses.",
 };
 
-/// All tables.
+/// An element of `addresses`
+pub const ADDRESS_TABLE: Table = Table {
+    name: "addresses",
+    header: "addresses = [{ address = ADDRESS }]",
+    keys: &[ADDRESS, ADDRESS_INTERFACE, ADVERTISE],
+    doc: "An address of which more is to be said.",
+};
+
+/// The tables that stand in others.
+pub const INNER_TABLES: [Table; 1] = [ADDRESS_TABLE];
+
+/// All tables of the top level.
 pub const TABLES: [Table; 3] = [NODE, VIRTUAL_ROUTER, CHECK];
 
 impl Key {
@@ -297,6 +381,9 @@ impl Key {
             | Kind::Duration { .. }
             | Kind::Choice(_)
             | Kind::Addresses
+            | Kind::Address
+            | Kind::Host
+            | Kind::Hosts
             | Kind::Checks
             | Kind::Interfaces
             | Kind::Command => (i64::MIN, i64::MAX),
@@ -313,6 +400,9 @@ impl Key {
             | Kind::Boolean
             | Kind::Choice(_)
             | Kind::Addresses
+            | Kind::Address
+            | Kind::Host
+            | Kind::Hosts
             | Kind::Checks
             | Kind::Interfaces
             | Kind::Command => (Duration::ZERO, Duration::MAX),
@@ -329,6 +419,9 @@ impl Key {
             | Kind::Boolean
             | Kind::Duration { .. }
             | Kind::Addresses
+            | Kind::Address
+            | Kind::Host
+            | Kind::Hosts
             | Kind::Checks
             | Kind::Interfaces
             | Kind::Command => &[],
@@ -338,20 +431,25 @@ impl Key {
     /// What its value is called in messages.
     pub(super) fn noun(&self) -> &'static str {
         match self.kind {
-            Kind::Name | Kind::Interface | Kind::Choice(_) => "a string",
+            Kind::Name | Kind::Interface | Kind::Choice(_) | Kind::Address | Kind::Host => "a string",
             Kind::Integer { .. } => "an integer",
             Kind::Boolean => "true or false",
             Kind::Duration { .. } => "a string with a unit",
-            Kind::Addresses | Kind::Checks | Kind::Interfaces | Kind::Command => "an array of strings",
+            Kind::Addresses | Kind::Hosts | Kind::Checks | Kind::Interfaces | Kind::Command => "an array of strings",
         }
     }
 }
 
 /// keepalived's words for what a table here has under another name, or does not need.
-const KEEPALIVED: [(&str, &str); 15] = [
+const KEEPALIVED: [(&str, &str); 20] = [
     ("virtual_router_id", "the key is called `vrid`"),
     ("advert_int", "the key is called `advert_interval`"),
     ("virtual_ipaddress", "the key is called `addresses`"),
+    ("virtual_ipaddress_excluded", "write `{ address = \"192.0.2.11/24\", advertise = false }` in `addresses`"),
+    ("unicast_peer", "the key is called `unicast_peers`"),
+    ("unicast_src_ip", "the key is called `source`"),
+    ("mcast_src_ip", "the key is called `source`"),
+    ("native_ipv6", "leave it out: the addresses, or `family`, say what the adverts go over"),
     ("track_script", "the key is called `checks`"),
     ("track_interface", "the key is called `track_interfaces`"),
     ("dev", "the key is called `interface`"),
@@ -374,7 +472,7 @@ pub(super) fn remedy_for_unknown(word: &str, valid: &[&'static str]) -> String {
     if let Some(near) = nearest(word, valid.iter().copied()) {
         return format!("did you mean `{near}`?");
     }
-    let elsewhere = TABLES.iter().find(|table| table.keys.iter().any(|key| key.name == word));
+    let elsewhere = TABLES.iter().chain(&INNER_TABLES).find(|table| table.keys.iter().any(|key| key.name == word));
     match elsewhere {
         Some(table) => format!("`{word}` belongs in `{}`", table.header),
         None if valid.len() == 1 => format!("only {} can stand here", either(valid)),
@@ -393,7 +491,8 @@ pub(super) fn nearest<'c>(word: &str, candidates: impl Iterator<Item = &'c str>)
     candidates
         .map(|candidate| (distance(&word, &plain(candidate)), candidate))
         .filter(|(distance, candidate)| *distance <= (candidate.len().max(word.len()) / 3).max(1))
-        .min_by_key(|(distance, _)| *distance)
+        // Of two that a word may be cut from, the one that lacks least.
+        .min_by_key(|(distance, candidate)| (*distance, candidate.len().abs_diff(word.len())))
         .map(|(_, candidate)| candidate)
 }
 
@@ -422,8 +521,9 @@ mod tests {
             ("track_interface", Some("track_interfaces")),
             ("when_unhealty", Some("when_unhealthy")),
             ("auth", None),
-            ("family", None),
-            ("source", None),
+            ("family", Some("family")),
+            ("source", Some("source")),
+            ("unicast_peer", Some("unicast_peers")),
             ("xyz", None),
         ] {
             assert_eq!(nearest(word, names.iter().copied()), near, "{word}");
@@ -440,7 +540,7 @@ mod tests {
 
     #[test]
     fn names_are_unique_and_documented() {
-        for table in TABLES {
+        for table in TABLES.iter().chain(&INNER_TABLES) {
             for (index, key) in table.keys.iter().enumerate() {
                 assert!(!table.keys[..index].iter().any(|other| other.name == key.name), "{}", key.name);
                 assert!(key.doc.ends_with('.') && !key.doc.contains('\n'), "{}", key.name);

@@ -4,10 +4,13 @@
 //! Does not belong here: reading files (`io`) and whether the system has what a key names.
 //!
 //! `keys` is the table of everything that can stand in a file; `table` and `value` read by it, `address` and
-//! `duration` know their notations; `router` and `check` read one section each, `cross` holds sections against
+//! `duration` know their notations; `router` and `check` read one section each (`addresses` and
+//! `adverts` part of a router's), `cross` holds sections against
 //! each other, `syntax` words the TOML parser's errors, `diagnostic` and `render` carry and print the problems.
 
 mod address;
+mod addresses;
+mod adverts;
 mod check;
 mod cross;
 mod diagnostic;

@@ -1,7 +1,11 @@
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::types::{CheckName, CheckSpec, InterfaceName, Interval, Priority, RouterName, VirtualAddress, Vrid};
+use crate::types::{
+    CheckName, CheckSpec, ChecksumForm, Family, InterfaceName, Interval, Password, Priority, RouterName, Version,
+    VirtualAddress, Vrid,
+};
 
 /// What one host is asked to do; every value in it is in range and every name in it resolves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,8 +27,23 @@ pub struct RouterConfig {
     pub vrid: Vrid,
     /// Priority before weights; 255 for the owner of the addresses.
     pub priority: Priority,
-    /// The addresses, in the order in which adverts list them; never empty.
+    /// The version of VRRP it speaks; version 2 with IPv4 only.
+    pub version: Version,
+    /// The family that carries its adverts. Whatever the family, all addresses are held under one election.
+    pub family: Family,
+    /// The addresses, in the order in which they are written; never empty.
     pub addresses: Vec<VirtualAddress>,
+    /// Those that adverts list: of the family of the adverts, in the order in which they are written; 1 to 255.
+    pub advertised: Vec<IpAddr>,
+    /// Where its adverts come from, of their family and none of `addresses` (except for the owner); `None`: chosen
+    /// by what the interface has.
+    pub source: Option<IpAddr>,
+    /// To whom its adverts go, and from whom they are accepted, of their family; empty: to everybody, by multicast.
+    pub unicast_peers: Vec<IpAddr>,
+    /// How the checksum of its adverts is made, where version and family leave a choice.
+    pub checksum: ChecksumForm,
+    /// The password of version 2.
+    pub password: Option<Password>,
     /// Time between two adverts while Active.
     pub advert_interval: Interval,
     /// Whether a higher priority takes over from a lower one that is alive (Preempt_Mode).
@@ -39,6 +58,21 @@ pub struct RouterConfig {
     pub track_interfaces: Vec<InterfaceName>,
     /// What an unhealthy node does while nobody else takes over.
     pub when_unhealthy: WhenUnhealthy,
+}
+
+impl RouterConfig {
+    /// Whether its adverts go to unicast peers.
+    pub fn is_unicast(&self) -> bool {
+        !self.unicast_peers.is_empty()
+    }
+
+    /// Whether its adverts over IPv6 come from a link-local address: they do unless a peer is beyond the link.
+    pub fn is_link_local(&self) -> bool {
+        self.unicast_peers.iter().all(|peer| match peer {
+            IpAddr::V4(_) => false,
+            IpAddr::V6(peer) => peer.is_unicast_link_local(),
+        })
+    }
 }
 
 /// What becomes of the addresses when this node is unhealthy and no other node claims them.

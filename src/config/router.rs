@@ -1,22 +1,18 @@
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use toml::Spanned;
 
-use super::address;
-use super::diagnostic::{Diagnostic, Problems, Reported, shown};
+use super::addresses::{self, Entry};
+use super::adverts::{Adverts, Beside, Settled};
+use super::diagnostic::{Diagnostic, Problems, Reported};
 use super::keys::{self, Key};
 use super::model::{RouterConfig, WhenUnhealthy};
 use super::table::{Named, Section, Value};
 use super::value::{self, List, NAME_RULE};
 use crate::types::{
-    CheckName, InterfaceName, Interval, IntervalError, IpNet, Ipv4Net, Priority, RouterName, VirtualAddress, Vrid,
+    CheckName, Family, InterfaceName, Interval, IntervalError, Priority, RouterName, VirtualAddress, Vrid,
 };
-
-/// An advert counts its addresses in one byte (RFC 9568 section 5.2.5).
-pub(super) const MAX_ADDRESSES: usize = 255;
-/// IPv4 header, VRRP header and four bytes an address must fit into one packet on Ethernet.
-const _: () = assert!(20 + 8 + 4 * MAX_ADDRESSES <= 1500);
 
 /// Most names in one list of checks or interfaces.
 const MAX_NAMES: usize = 256;
@@ -30,12 +26,12 @@ pub(super) struct Draft {
     pub vrid: Result<Spanned<Vrid>, Reported>,
     pub priority: Result<Option<Spanned<Priority>>, Reported>,
     /// Those that could be read, and whether all could.
-    pub addresses: List<Ipv4Net>,
+    pub addresses: List<Entry>,
+    pub adverts: Adverts,
     pub preempt: Result<Option<Spanned<bool>>, Reported>,
     /// Names as written, whether there are such checks or not.
     pub checks: List<CheckName>,
     advert_interval: Result<Option<Spanned<Interval>>, Reported>,
-    version: Result<Option<Spanned<i64>>, Reported>,
     preempt_delay: Result<Option<Spanned<Duration>>, Reported>,
     lease: Result<Option<Spanned<bool>>, Reported>,
     track_interfaces: List<InterfaceName>,
@@ -52,9 +48,9 @@ impl Draft {
             interface: section.required(&keys::INTERFACE, problems, interface),
             vrid: section.required(&keys::VRID, problems, vrid),
             priority: section.optional(&keys::PRIORITY, problems, priority),
-            addresses: or_nothing(section.required(&keys::ADDRESSES, problems, addresses).map(Some)),
+            addresses: or_nothing(section.required(&keys::ADDRESSES, problems, addresses::read).map(Some)),
+            adverts: Adverts::read(section, problems),
             advert_interval: section.optional(&keys::ADVERT_INTERVAL, problems, advert_interval),
-            version: section.optional(&keys::VERSION, problems, value::integer),
             preempt: section.optional(&keys::PREEMPT, problems, value::boolean),
             preempt_delay: section.optional(&keys::PREEMPT_DELAY, problems, value::duration),
             lease: section.optional(&keys::LEASE, problems, value::boolean),
@@ -63,7 +59,30 @@ impl Draft {
             when_unhealthy: section.optional(&keys::WHEN_UNHEALTHY, problems, when_unhealthy),
         };
         draft.contradictions(section, problems);
+        draft.adverts.examine(&draft.beside(section), problems);
         draft
+    }
+
+    fn beside(&self, section: &Section<'_, '_>) -> Beside<'_> {
+        let priority = self.priority.as_ref().ok().and_then(Option::as_ref);
+        Beside {
+            addresses: &self.addresses,
+            addresses_span: section.get(&keys::ADDRESSES).map(|value| value.span()),
+            interval: self.advert_interval.as_ref().ok().and_then(Option::as_ref),
+            priority: priority.map(|priority| *priority.get_ref()),
+            vrid: self.vrid.as_ref().ok().map(|vrid| *vrid.get_ref()),
+        }
+    }
+
+    /// The family that carries its adverts; `None` if that cannot be told.
+    pub(super) fn family(&self) -> Option<Family> {
+        self.adverts.family(&self.addresses)
+    }
+
+    /// Which addresses it moves, and on which interface, as far as that is known.
+    pub(super) fn carried(&self) -> impl Iterator<Item = (Option<InterfaceName>, &Spanned<Entry>)> {
+        let own = self.interface.as_ref().ok().map(|interface| *interface.get_ref());
+        self.addresses.items.iter().map(move |entry| (entry.get_ref().interface.or(own), entry))
     }
 
     /// Keys that cannot have the effect that their author expects.
@@ -95,15 +114,24 @@ impl Draft {
     /// The router's name and configuration; `None` when a problem was reported.
     pub(super) fn finish(self) -> Option<(RouterName, RouterConfig)> {
         let interface = self.interface.ok()?.into_inner();
-        // Only one version can be given; this makes sure that a wrong one was not.
-        self.version.ok()?;
+        let Settled { version, family, source, unicast_peers, checksum } = self.adverts.settle(&self.addresses)?;
         let (addresses, checks, tracked) =
             (self.addresses.complete()?, self.checks.complete()?, self.track_interfaces.complete()?);
+        let listed = addresses.iter().filter(|entry| entry.is_listed(family));
+        let advertised: Vec<IpAddr> = listed.map(|entry| entry.net.addr()).collect();
+        let carried = |entry: Entry| VirtualAddress { net: entry.net, interface: entry.interface.unwrap_or(interface) };
         let config = RouterConfig {
             interface,
             vrid: self.vrid.ok()?.into_inner(),
             priority: self.priority.ok()?.map_or(Priority::DEFAULT, Spanned::into_inner),
-            addresses: addresses.into_iter().map(|net| VirtualAddress { net: IpNet::V4(net), interface }).collect(),
+            version,
+            family,
+            addresses: addresses.into_iter().map(carried).collect(),
+            advertised,
+            source,
+            unicast_peers,
+            checksum,
+            password: None,
             advert_interval: self.advert_interval.ok()?.map_or(Interval::DEFAULT, Spanned::into_inner),
             preempt: self.preempt.ok()?.is_none_or(Spanned::into_inner),
             preempt_delay: self.preempt_delay.ok()?.map_or(Duration::ZERO, Spanned::into_inner),
@@ -113,13 +141,6 @@ impl Draft {
             when_unhealthy: self.when_unhealthy.ok()?.map_or(WhenUnhealthy::Hold, Spanned::into_inner),
         };
         Some((self.name.ok()?, config))
-    }
-}
-
-impl<T> List<T> {
-    /// All elements, if none was left out.
-    fn complete(self) -> Option<Vec<T>> {
-        self.whole.then(|| self.items.into_iter().map(Spanned::into_inner).collect())
     }
 }
 
@@ -172,74 +193,10 @@ fn when_unhealthy(key: &Key, value: Value<'_, '_>, problems: &mut Problems) -> R
     }
 }
 
-fn addresses(key: &Key, value: Value<'_, '_>, problems: &mut Problems) -> Result<List<Ipv4Net>, Reported> {
-    let texts = value::texts(key, value, problems)?;
-    if texts.items.is_empty() && texts.whole {
-        let message = format!("`{}` is empty: a virtual router holds at least one address", key.name);
-        let remedy = format!("list one, such as `{} = {}`", key.name, key.example);
-        return problems.report(Diagnostic::error(value.span(), message).remedy(remedy));
-    }
-    if let Some(first) = texts.items.get(MAX_ADDRESSES) {
-        let message = format!(
-            "`{}` lists {} addresses, more than the {MAX_ADDRESSES} that an advert can count",
-            key.name,
-            texts.items.len()
-        );
-        let remedy = "spread them over several virtual routers; from this one on they are too many";
-        return problems.report(Diagnostic::error(first.span(), message).remedy(remedy));
-    }
-    // An address without a prefix length most likely lies in the subnet of one beside it.
-    let subnets: Vec<Ipv4Net> = texts.items.iter().filter_map(|text| text.get_ref().parse().ok()).collect();
-    let likely = |address: Ipv4Addr| subnets.iter().find(|net| net.contains(&address)).map(Ipv4Net::prefix_len);
-    let mut list = List { items: Vec::new(), whole: texts.whole };
-    for text in texts.items {
-        match address::parse(text.get_ref(), likely) {
-            Ok(net) => list.items.push(Spanned::new(text.span(), net)),
-            Err(mistake) => {
-                let message = format!("`{}`: \"{}\" {}", key.name, shown(text.get_ref()), mistake.what);
-                problems.push(Diagnostic::error(text.span(), message).remedy(mistake.remedy));
-                list.whole = false;
-            }
-        }
-    }
-    Ok(list)
-}
-
 fn checks(key: &Key, value: Value<'_, '_>, problems: &mut Problems) -> Result<List<CheckName>, Reported> {
-    names(key, value, problems, |name, problems| value::parsed(key.name, name, NAME_RULE, problems))
+    value::list(key, value, MAX_NAMES, problems, |name, problems| value::parsed(key.name, name, NAME_RULE, problems))
 }
 
 fn interfaces(key: &Key, value: Value<'_, '_>, problems: &mut Problems) -> Result<List<InterfaceName>, Reported> {
-    names(key, value, problems, |name, problems| value::interface_name(key, name, problems))
-}
-
-/// An array of names, not more than there can be checks, none of them twice.
-fn names<T: PartialEq + std::fmt::Display>(
-    key: &Key,
-    value: Value<'_, '_>,
-    problems: &mut Problems,
-    read: impl Fn(&Spanned<&str>, &mut Problems) -> Result<T, Reported>,
-) -> Result<List<T>, Reported> {
-    let texts = value::texts(key, value, problems)?;
-    if let Some(first) = texts.items.get(MAX_NAMES) {
-        let message = format!("`{}` lists {} names, more than {MAX_NAMES}", key.name, texts.items.len());
-        let remedy = "leave some out; from this one on they are too many";
-        return problems.report(Diagnostic::error(first.span(), message).remedy(remedy));
-    }
-    let mut list: List<T> = List { items: Vec::new(), whole: texts.whole };
-    for text in texts.items {
-        let Ok(name) = read(&text, problems) else {
-            list.whole = false;
-            continue;
-        };
-        if let Some(first) = list.items.iter().find(|other| *other.get_ref() == name) {
-            let message = format!("`{}` lists `{name}` twice", key.name);
-            let again = Diagnostic::error(text.span(), message).remedy("remove one of the two");
-            problems.push(again.related(first.span(), "first here"));
-            list.whole = false;
-            continue;
-        }
-        list.items.push(Spanned::new(text.span(), name));
-    }
-    Ok(list)
+    value::list(key, value, MAX_NAMES, problems, |name, problems| value::interface_name(key, name, problems))
 }

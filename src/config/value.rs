@@ -22,6 +22,13 @@ pub(super) struct List<T> {
     pub whole: bool,
 }
 
+impl<T> List<T> {
+    /// All elements, if none was left out.
+    pub(super) fn complete(self) -> Option<Vec<T>> {
+        self.whole.then(|| self.items.into_iter().map(Spanned::into_inner).collect())
+    }
+}
+
 fn wrong_type(key: &Key, value: Value<'_, '_>) -> Diagnostic {
     let message = format!("`{}` must be {}, not {}", key.name, key.noun(), kind_of(value.get_ref()));
     Diagnostic::error(value.span(), message)
@@ -173,6 +180,38 @@ pub(super) fn texts<'a>(key: &Key, value: Value<'a, '_>, problems: &mut Problems
                 list.whole = false;
             }
         }
+    }
+    Ok(list)
+}
+
+/// An array of at most `most` values, each written as a string, none of them twice.
+pub(super) fn list<T: PartialEq + Display>(
+    key: &Key,
+    value: Value<'_, '_>,
+    most: usize,
+    problems: &mut Problems,
+    read: impl Fn(&Spanned<&str>, &mut Problems) -> Result<T, Reported>,
+) -> Result<List<T>, Reported> {
+    let texts = texts(key, value, problems)?;
+    if let Some(first) = texts.items.get(most) {
+        let message = format!("`{}` has {} elements, more than {most}", key.name, texts.items.len());
+        let remedy = "leave some out; from this one on they are too many";
+        return problems.report(Diagnostic::error(first.span(), message).remedy(remedy));
+    }
+    let mut list: List<T> = List { items: Vec::new(), whole: texts.whole };
+    for text in texts.items {
+        let Ok(item) = read(&text, problems) else {
+            list.whole = false;
+            continue;
+        };
+        if let Some(first) = list.items.iter().find(|other| *other.get_ref() == item) {
+            let message = format!("`{}` lists `{item}` twice", key.name);
+            let again = Diagnostic::error(text.span(), message).remedy("remove one of the two");
+            problems.push(again.related(first.span(), "first here"));
+            list.whole = false;
+            continue;
+        }
+        list.items.push(Spanned::new(text.span(), item));
     }
     Ok(list)
 }

@@ -53,7 +53,9 @@ fn head(name: &str, router: &Router, now: &str) -> String {
 fn router_rows(router: &Router, now: &str) -> Vec<(String, String)> {
     let mut rows = Vec::new();
     let every = span_of_millis(router.advert_interval_ms);
-    rows.push(("interface".to_owned(), format!("{}, VRID {}, adverts every {every}", router.interface, router.vrid)));
+    let carried = format!("VRRPv{} by {} {}", router.version, family(&router.family), router.transport);
+    let interface = format!("{}, VRID {}, {carried}, adverts every {every}", router.interface, router.vrid);
+    rows.push(("interface".to_owned(), interface));
     rows.push(("priority".to_owned(), priority(&router.priority)));
     let active = match (&router.active, router.state) {
         (Some(address), RouterState::Active) => format!("{address} (this host)"),
@@ -74,7 +76,8 @@ fn router_rows(router: &Router, now: &str) -> Vec<(String, String)> {
             priority => format!("priority {priority}"),
         };
         let heard = span::words(peer.heard_ms_ago as f64 / 1000.0);
-        (peer.address.clone(), format!("{said}, heard {heard} ago, adverts {}, {}", peer.adverts, peer.checksum))
+        let odd = if peer.lists_our_addresses { "" } else { ", LISTS OTHER ADDRESSES" };
+        (peer.address.clone(), format!("{said}, heard {heard} ago, adverts {}, {}{odd}", peer.adverts, peer.checksum))
     });
     push(&mut rows, "peers", &columns(peers.collect()));
     if router.counters.addresses_restored > 0 {
@@ -103,6 +106,10 @@ fn push(rows: &mut Vec<(String, String)>, label: &str, lines: &[String]) {
     for (number, line) in lines.iter().enumerate() {
         rows.push((if number == 0 { label.to_owned() } else { String::new() }, line.clone()));
     }
+}
+
+fn family(token: &str) -> String {
+    token.replacen("ipv", "IPv", 1)
 }
 
 fn priority(priority: &Priority) -> String {

@@ -9,7 +9,7 @@ use crate::io::poller::Poller;
 use crate::io::timer::Timer;
 use crate::proto::{Effect, Input};
 use crate::report::Event;
-use crate::types::{AddressOutcome, Instant, LeaseOutcome, RouterName};
+use crate::types::{AddressOutcome, Family, Instant, LeaseOutcome, RouterName};
 
 /// The monitor's token; those of the sockets count up from 0.
 pub(super) const MONITOR: u64 = u64::MAX;
@@ -31,8 +31,8 @@ pub(super) struct Hands {
     /// When to ask for a listing again, after one that failed or could not be asked for.
     pub(super) relist: Option<Instant>,
     worker: Worker,
-    /// Routers whose last advert did not leave.
-    mute: BTreeSet<RouterName>,
+    /// Routers of which an advert has left in this wake-up.
+    heard: BTreeSet<RouterName>,
     /// Renewals of this wake-up: adverts come first, and one batch costs less than many.
     renewals: Vec<Renewal>,
 }
@@ -49,7 +49,7 @@ impl Hands {
         let (worker, reports) = Worker::start(netlink)?;
         let log = Log { events, held: Vec::new(), lost: 0 };
         let listening = Listening::default();
-        let (mute, renewals) = (BTreeSet::new(), Vec::new());
+        let (heard, renewals) = (BTreeSet::new(), Vec::new());
         Ok(Hands {
             poller,
             timer,
@@ -60,7 +60,7 @@ impl Hands {
             stopped: false,
             relist: None,
             worker,
-            mute,
+            heard,
             renewals,
         })
     }
@@ -68,23 +68,20 @@ impl Hands {
     /// Performs one effect; what fails at once is an input for the agent.
     pub(super) fn perform(&mut self, effect: Effect, failures: &mut VecDeque<Input<'static>>) {
         match effect {
-            Effect::Listen { interface, index } => {
-                if let Err(error) = self.listening.open(&self.poller, interface, index) {
-                    failures.push_back(Input::ListenFailed { interface, error: error.to_string() });
+            Effect::Listen { interface, index, channels } => {
+                for (channel, error) in self.listening.open(&self.poller, interface, index, &channels) {
+                    failures.push_back(Input::ListenFailed { interface, channel, error: error.to_string() });
                 }
             }
-            Effect::Unlisten { interface } => self.listening.close(&interface),
+            Effect::Unlisten { interface } => self.listening.close_all(interface),
             Effect::SendAdvert { router, interface, destination, packet } => {
-                let sent = match self.listening.get(&interface) {
-                    Some(sockets) => sockets.vrrp.send(&packet, destination),
+                let sent = match self.listening.adverts(interface, Family::of(destination)) {
+                    Some(socket) => socket.send(&packet, destination),
                     None => Err(io::Error::other("not listening on this interface")),
                 };
                 match sent {
-                    Ok(()) => drop(self.mute.remove(&router)),
-                    Err(error) => {
-                        self.mute.insert(router.clone());
-                        failures.push_back(Input::SendFailed { router, error: error.to_string() });
-                    }
+                    Ok(()) => drop(self.heard.insert(router)),
+                    Err(error) => failures.push_back(Input::SendFailed { router, error: error.to_string() }),
                 }
             }
             Effect::AddAddresses { router, interface, index, additions, lifetime, again } => {
@@ -94,22 +91,22 @@ impl Hands {
                     announcement: addition.announcement,
                 };
                 let additions = additions.into_iter().map(new).collect();
-                let socket = self.listening.arp(&interface);
-                self.hand(Job::Add { router, interface, index, additions, lifetime, again, socket }, failures);
+                let announcers = self.listening.announcers(interface);
+                self.hand(Job::Add { router, interface, index, additions, lifetime, again, announcers }, failures);
             }
             Effect::RemoveAddresses { router, interface, index, removals, restore } => {
                 self.hand(Job::Remove { router, interface, index, removals, restore }, failures);
             }
             Effect::RenewLeases { router, interface, index, leases, lifetime, asked, until, other_kind } => {
-                if !self.mute.contains(&router) {
+                if self.heard.remove(&router) {
                     let addresses = leases.into_iter().map(|lease| (lease.net, lease.borrows_route)).collect();
                     let renewal = Renewal { router, interface, index, addresses, lifetime, asked, until, other_kind };
                     self.renewals.push(renewal);
                 }
             }
-            Effect::Announce { router, interface, frames } => {
-                let socket = self.listening.arp(&interface);
-                self.hand(Job::Announce { router, interface, frames, socket }, failures);
+            Effect::Announce { router, interface, frames } | Effect::Probe { router, interface, frames } => {
+                let announcers = self.listening.announcers(interface);
+                self.hand(Job::Announce { router, interface, frames, announcers }, failures);
             }
             Effect::Tell(event) => self.log.hold(event),
             Effect::Stopped => self.stopped = true,
@@ -149,11 +146,17 @@ impl Hands {
     }
 
     /// Hands over the renewals that were asked for by now.
-    pub(super) fn renew(&mut self, failures: &mut VecDeque<Input<'static>>) {
+    fn renew(&mut self, failures: &mut VecDeque<Input<'static>>) {
         if !self.renewals.is_empty() {
             let renewals = std::mem::take(&mut self.renewals);
             self.hand_over(Job::Renew(renewals), failures);
         }
+    }
+
+    /// The end of a wake-up: nothing more is to come that the renewals could be handed over with.
+    pub(super) fn rest(&mut self, failures: &mut VecDeque<Input<'static>>) {
+        self.renew(failures);
+        self.heard.clear();
     }
 
     fn hand(&mut self, job: Job, failures: &mut VecDeque<Input<'static>>) {

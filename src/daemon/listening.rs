@@ -1,77 +1,120 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use crate::io::arp::ArpSocket;
+use crate::io::neighbours::NeighbourSocket;
+use crate::io::netlink::Announcers;
 use crate::io::poller::Poller;
 use crate::io::vrrp::VrrpSocket;
-use crate::types::InterfaceName;
+use crate::types::{Channel, Family, InterfaceName};
 
-/// The sockets of one interface.
+/// The socket of one channel.
 #[derive(Debug)]
-pub(super) struct Sockets {
+pub(super) enum Socket {
+    Adverts(VrrpSocket),
+    /// Shared with the worker, which sends by it.
+    Announcements(Arc<NeighbourSocket>),
+}
+
+/// An open channel.
+#[derive(Debug)]
+struct Open {
+    /// Index of the interface that it was opened for.
     index: u32,
-    first_token: u64,
-    pub(super) vrrp: VrrpSocket,
-    pub(super) arp: Arc<ArpSocket>,
+    token: u64,
+    socket: Socket,
 }
 
-/// Which socket of an interface can be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Which {
-    Vrrp,
-    Arp,
-}
-
-/// The sockets of all interfaces that are listened to.
+/// The sockets of all channels that are listened to.
 #[derive(Debug, Default)]
 pub(super) struct Listening {
-    interfaces: BTreeMap<InterfaceName, Sockets>,
+    channels: BTreeMap<(InterfaceName, Channel), Open>,
     /// A token is never used twice, so one that is stale names nothing.
-    tokens: BTreeMap<u64, (InterfaceName, Which)>,
+    tokens: BTreeMap<u64, (InterfaceName, Channel)>,
     next_token: u64,
 }
 
 impl Listening {
-    /// Opens the sockets of an interface; nothing to do if they are open for this index already.
-    pub(super) fn open(&mut self, poller: &Poller, interface: InterfaceName, index: u32) -> io::Result<()> {
-        if self.interfaces.get(&interface).is_some_and(|sockets| sockets.index == index) {
-            return Ok(());
-        }
-        self.close(&interface);
-        let vrrp = VrrpSocket::open(&interface, index)?;
-        let arp = Arc::new(ArpSocket::open(index)?);
-        let first_token = self.next_token;
-        poller.add(&vrrp, first_token)?;
-        poller.add(&*arp, first_token + 1)?;
-        self.next_token += 2;
-        self.tokens.insert(first_token, (interface, Which::Vrrp));
-        self.tokens.insert(first_token + 1, (interface, Which::Arp));
-        self.interfaces.insert(interface, Sockets { index, first_token, vrrp, arp });
+    /// Has exactly these channels of an interface open. Those that are open for this index already stay as they are;
+    /// those that cannot be opened are named, and do not keep the others from it.
+    pub(super) fn open(
+        &mut self,
+        poller: &Poller,
+        interface: InterfaceName,
+        index: u32,
+        channels: &BTreeSet<Channel>,
+    ) -> Vec<(Channel, io::Error)> {
+        let unwanted = |channel: &Channel, open: &Open| open.index != index || !channels.contains(channel);
+        let closing: Vec<Channel> =
+            self.of(interface).filter(|(channel, open)| unwanted(channel, open)).map(|(channel, _)| channel).collect();
+        closing.into_iter().for_each(|channel| self.close(interface, channel));
+        let missing: Vec<Channel> =
+            channels.iter().copied().filter(|channel| !self.channels.contains_key(&(interface, *channel))).collect();
+        let open = |channel| self.open_one(poller, interface, index, channel).err().map(|error| (channel, error));
+        missing.into_iter().filter_map(open).collect()
+    }
+
+    fn open_one(&mut self, poller: &Poller, interface: InterfaceName, index: u32, channel: Channel) -> io::Result<()> {
+        let socket = match channel {
+            Channel::Adverts(family) => Socket::Adverts(VrrpSocket::open(&interface, index, family)?),
+            Channel::Announcements(family) => Socket::Announcements(Arc::new(NeighbourSocket::open(index, family)?)),
+        };
+        let token = self.next_token;
+        let fd = match &socket {
+            Socket::Adverts(socket) => socket.as_fd(),
+            Socket::Announcements(socket) => socket.as_fd(),
+        };
+        poller.add(&fd, token)?;
+        self.next_token += 1;
+        self.tokens.insert(token, (interface, channel));
+        self.channels.insert((interface, channel), Open { index, token, socket });
         Ok(())
     }
 
-    /// Closes the sockets of an interface. One that the worker still needs lives on there, unheard.
-    pub(super) fn close(&mut self, interface: &InterfaceName) {
-        if let Some(sockets) = self.interfaces.remove(interface) {
-            self.tokens.remove(&sockets.first_token);
-            self.tokens.remove(&(sockets.first_token + 1));
+    fn of(&self, interface: InterfaceName) -> impl Iterator<Item = (Channel, &Open)> {
+        let all = self.channels.iter().filter(move |((on, _), _)| *on == interface);
+        all.map(|((_, channel), open)| (*channel, open))
+    }
+
+    /// Closes all channels of an interface. A socket that the worker still needs lives on there, unheard.
+    pub(super) fn close_all(&mut self, interface: InterfaceName) {
+        let channels: Vec<Channel> = self.of(interface).map(|(channel, _)| channel).collect();
+        channels.into_iter().for_each(|channel| self.close(interface, channel));
+    }
+
+    /// Closes one channel.
+    pub(super) fn close(&mut self, interface: InterfaceName, channel: Channel) {
+        if let Some(open) = self.channels.remove(&(interface, channel)) {
+            self.tokens.remove(&open.token);
         }
     }
 
-    pub(super) fn which(&self, token: u64) -> Option<(InterfaceName, Which)> {
+    /// Whose token it is; nobody's once its channel is closed.
+    pub(super) fn which(&self, token: u64) -> Option<(InterfaceName, Channel)> {
         self.tokens.get(&token).copied()
     }
 
-    pub(super) fn get(&self, interface: &InterfaceName) -> Option<&Sockets> {
-        self.interfaces.get(interface)
+    /// The socket that a token stands for.
+    pub(super) fn socket(&mut self, token: u64) -> Option<&mut Socket> {
+        let key = self.tokens.get(&token)?;
+        self.channels.get_mut(key).map(|open| &mut open.socket)
     }
 
-    pub(super) fn get_mut(&mut self, interface: &InterfaceName) -> Option<&mut Sockets> {
-        self.interfaces.get_mut(interface)
+    /// What adverts of a family leave by.
+    pub(super) fn adverts(&self, interface: InterfaceName, family: Family) -> Option<&VrrpSocket> {
+        match &self.channels.get(&(interface, Channel::Adverts(family)))?.socket {
+            Socket::Adverts(socket) => Some(socket),
+            Socket::Announcements(_) => None,
+        }
     }
 
-    pub(super) fn arp(&self, interface: &InterfaceName) -> Option<Arc<ArpSocket>> {
-        self.interfaces.get(interface).map(|sockets| Arc::clone(&sockets.arp))
+    /// What announcements leave by.
+    pub(super) fn announcers(&self, interface: InterfaceName) -> Announcers {
+        let of = |family| match &self.channels.get(&(interface, Channel::Announcements(family)))?.socket {
+            Socket::Announcements(socket) => Some(Arc::clone(socket)),
+            Socket::Adverts(_) => None,
+        };
+        Announcers { ipv4: of(Family::Ipv4), ipv6: of(Family::Ipv6) }
     }
 }

@@ -4,14 +4,14 @@ use std::io;
 use tokio::sync::mpsc;
 
 use super::hands::{Hands, MONITOR};
-use super::listening::Which;
+use super::listening::Socket;
 use super::protocol::Command;
-use crate::io::arp::ArpSocket;
 use crate::io::clock::{self, ClockPair};
+use crate::io::neighbours::NeighbourSocket;
 use crate::io::netlink::{MonitorState, Report};
 use crate::proto::{Agent, Effect, Input};
 use crate::report::WallClock;
-use crate::types::{Instant, InterfaceName, IpNet};
+use crate::types::{Channel, Instant, InterfaceName, IpNet};
 
 /// What is read from one socket, and taken from one channel, at one wake-up.
 const READS: usize = 256;
@@ -139,7 +139,7 @@ impl Loop {
 
     /// Log and timer, when all else is done.
     fn rest(&mut self, now: Instant) {
-        self.hands.renew(&mut self.failures);
+        self.hands.rest(&mut self.failures);
         self.hands.log.flush();
         self.again |= !self.effects.is_empty() || !self.failures.is_empty();
         let deadline = [self.agent.next_deadline(), self.hands.relist].into_iter().flatten().min();
@@ -211,47 +211,31 @@ impl Loop {
         let mut more = false;
         for position in 0..self.ready.len() {
             let Some(token) = self.ready.get(position).copied() else { break };
-            // A token may have become stale by an effect of this turn.
-            more |= match self.hands.listening.which(token) {
-                Some((interface, Which::Vrrp)) => self.read_vrrp(clocks, token, interface),
-                Some((interface, Which::Arp)) => self.read_arp(clocks.boot, token, interface),
-                None => false,
-            };
+            more |= self.read_socket(clocks, token);
         }
         self.again |= more;
         more
     }
 
-    fn read_vrrp(&mut self, clocks: &ClockPair, token: u64, interface: InterfaceName) -> bool {
+    fn read_socket(&mut self, clocks: &ClockPair, token: u64) -> bool {
+        let now = clocks.boot;
+        let mut buffer = [0; NeighbourSocket::LARGEST];
         for _ in 0..READS {
-            if self.hands.listening.which(token).is_none() {
-                return false;
-            }
-            let Some(sockets) = self.hands.listening.get_mut(&interface) else { return false };
-            match sockets.vrrp.receive(clocks) {
-                Ok(Some((received, bytes))) => {
-                    let input = Input::Packet { interface, received, bytes };
-                    self.agent.handle(clocks.boot, input, &mut self.effects);
+            // A token may have become stale by an effect of this turn.
+            let Some((interface, channel)) = self.hands.listening.which(token) else { return false };
+            let read = match self.hands.listening.socket(token) {
+                Some(Socket::Adverts(socket)) => socket
+                    .receive(clocks)
+                    .map(|read| read.map(|(received, bytes)| Input::Packet { interface, received, bytes })),
+                Some(Socket::Announcements(socket)) => {
+                    socket.receive(&mut buffer).map(|read| read.map(|bytes| Input::Frame { interface, bytes }))
                 }
+                None => Ok(None),
+            };
+            match read {
+                Ok(Some(input)) => self.agent.handle(now, input, &mut self.effects),
                 Ok(None) => return false,
-                Err(error) => return self.socket_failed(clocks.boot, interface, &error),
-            }
-            self.perform(clocks.boot);
-        }
-        true
-    }
-
-    fn read_arp(&mut self, now: Instant, token: u64, interface: InterfaceName) -> bool {
-        let mut buffer = [0; ArpSocket::LARGEST];
-        for _ in 0..READS {
-            if self.hands.listening.which(token).is_none() {
-                return false;
-            }
-            let Some(sockets) = self.hands.listening.get(&interface) else { return false };
-            match sockets.arp.receive(&mut buffer) {
-                Ok(Some(bytes)) => self.agent.handle(now, Input::Frame { interface, bytes }, &mut self.effects),
-                Ok(None) => return false,
-                Err(error) => return self.socket_failed(now, interface, &error),
+                Err(error) => return self.socket_failed(now, (interface, channel), &error),
             }
             self.perform(now);
         }
@@ -260,12 +244,13 @@ impl Loop {
 
     /// A socket hears of its interface going down once, and works again when that comes back; anything else closes
     /// it, since what is always ready and never read would keep us busy for ever.
-    fn socket_failed(&mut self, now: Instant, interface: InterfaceName, error: &io::Error) -> bool {
+    fn socket_failed(&mut self, now: Instant, which: (InterfaceName, Channel), error: &io::Error) -> bool {
         if error.raw_os_error() == Some(libc::ENETDOWN) {
             return true;
         }
-        self.hands.listening.close(&interface);
-        self.feed(now, Input::ListenFailed { interface, error: error.to_string() });
+        let (interface, channel) = which;
+        self.hands.listening.close(interface, channel);
+        self.feed(now, Input::ListenFailed { interface, channel, error: error.to_string() });
         false
     }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{arp, vrrp};
+use super::{neighbours, vrrp};
 
 /// CAP_NET_ADMIN's bit, from linux/capability.h.
 const NET_ADMIN: u32 = 12;
@@ -40,8 +40,8 @@ impl ProbeError {
 /// # Errors
 /// The first right that is missing, by name.
 pub fn probe() -> Result<(), ProbeError> {
-    opened("a raw socket for VRRP", vrrp::open_raw().map(drop))?;
-    opened("a packet socket for ARP", arp::open_packet().map(drop))?;
+    opened("a raw socket for VRRP", vrrp::open_raw(crate::types::Family::Ipv4).map(drop))?;
+    opened("a packet socket for ARP", neighbours::open_packet().map(drop))?;
     let status = super::files::read_text(std::path::Path::new("/proc/self/status"), 64 * 1024)
         .map_err(|error| ProbeError::System("/proc/self/status", io::Error::other(error)))?;
     match effective(&status) {

@@ -5,7 +5,6 @@
 //! anything a router, a check or a configuration means. Everything the kernel or a peer hands over is untrusted
 //! until it is parsed. `sys.rs` is the only file with `unsafe`, and says why for each block.
 
-pub mod arp;
 pub mod capabilities;
 pub mod capture;
 pub mod clock;
@@ -14,6 +13,7 @@ pub mod files;
 pub mod interruption;
 pub mod lan;
 pub mod namespace;
+pub mod neighbours;
 pub mod netlink;
 pub mod poller;
 pub mod program;

@@ -1,62 +1,94 @@
-//! The socket for adverts: IPv4, protocol 112, on one interface.
+//! The socket for adverts: protocol 112 over one family, on one interface.
 
 use std::io::{self, IoSliceMut};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use nix::errno::Errno;
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt};
 use nix::sys::time::TimeSpec;
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
 
+use super::capture::stamp_nanos;
 use super::clock::ClockPair;
-use crate::types::{Instant, InterfaceName};
+use crate::types::{Family, Instant, InterfaceName};
 
-/// Where VRRP speaks and listens in IPv4 (RFC 9568 section 5.1.1.2).
-const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
+/// Where VRRP speaks and listens by default (RFC 9568 sections 5.1.1.2 and 5.1.2.2).
+const GROUP_V4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
+const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x12);
 /// The IP protocol number of VRRP.
-const PROTOCOL: i32 = 112;
+const PROTOCOL: u8 = 112;
 /// Priority of our packets in the host's queues: 6 is the highest that needs no further right.
 const PRIORITY: u32 = 6;
-/// More than the largest advert (60 bytes of IP header and 255 addresses); what is longer is cut and is none.
-const LARGEST: usize = 2048;
+/// Length of the IPv6 header, which the kernel keeps back and which is put before the packet again.
+const HEADER_V6: usize = 40;
+/// More than the largest advert (a header, and 255 addresses of IPv6); what is longer is cut and is none.
+const LARGEST: usize = 4608;
 
-/// A raw socket that hears and sends VRRP on one interface only.
+/// A raw socket that hears and sends VRRP over one family on one interface only.
 #[derive(Debug)]
 pub struct VrrpSocket {
     socket: Socket,
+    family: Family,
+    index: u32,
     control: Vec<u8>,
     buffer: Vec<u8>,
     /// When the socket was last seen empty: what is read now came after that.
     emptied: Instant,
 }
 
+/// What the kernel tells beside a packet.
+#[derive(Debug, Default)]
+struct Beside {
+    stamp: Option<u64>,
+    destination: Option<Ipv6Addr>,
+    hop_limit: u8,
+}
+
 impl VrrpSocket {
-    /// Opens it, bound to the interface and a member of 224.0.0.18 there.
+    /// Opens it, bound to the interface and a member there of the family's group. It hears unicast packets too.
     ///
     /// # Errors
-    /// CAP_NET_RAW is missing (`PermissionDenied`), or the interface is gone.
-    pub fn open(interface: &InterfaceName, index: u32) -> io::Result<Self> {
-        let socket = open_raw()?;
+    /// CAP_NET_RAW is missing (`PermissionDenied`), the interface is gone, or the family is off on it.
+    pub fn open(interface: &InterfaceName, index: u32, family: Family) -> io::Result<Self> {
+        let socket = open_raw(family)?;
         socket.bind_device(Some(interface.as_str().as_bytes()))?;
-        socket.set_header_included_v4(true)?;
-        socket.set_multicast_loop_v4(false)?;
-        // Else it would hear the groups that any other program of this host has joined.
-        socket.set_multicast_all_v4(false)?;
         socket.set_priority(PRIORITY)?;
         super::raise_receive_buffer(&socket, super::RECEIVE_BUFFER)?;
         setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
-        socket.join_multicast_v4_n(&GROUP, &InterfaceIndexOrAddress::Index(index))?;
-        let (control, buffer) = (nix::cmsg_space!(TimeSpec), vec![0; LARGEST]);
-        Ok(VrrpSocket { socket, control, buffer, emptied: super::clock::now() })
+        // The sockets hear no group that any other program of this host has joined, and not what they send.
+        match family {
+            Family::Ipv4 => {
+                socket.set_header_included_v4(true)?;
+                socket.set_multicast_loop_v4(false)?;
+                socket.set_multicast_all_v4(false)?;
+                socket.join_multicast_v4_n(&GROUP_V4, &InterfaceIndexOrAddress::Index(index))?;
+            }
+            Family::Ipv6 => {
+                socket.set_header_included_v6(true)?;
+                socket.set_multicast_loop_v6(false)?;
+                socket.set_multicast_all_v6(false)?;
+                socket.set_recv_hoplimit_v6(true)?;
+                setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
+                socket.join_multicast_v6(&GROUP_V6, index)?;
+            }
+        }
+        let control = nix::cmsg_space!(TimeSpec, libc::in6_pktinfo, libc::c_int);
+        let buffer = vec![0; LARGEST];
+        Ok(VrrpSocket { socket, family, index, control, buffer, emptied: super::clock::now() })
     }
 
-    /// Sends one packet, complete from its IP header on; the kernel fills in identification and header checksum.
+    /// Sends one packet, complete from its IP header on; of IPv4 the kernel fills in identification and header checksum.
     ///
     /// # Errors
-    /// The kernel's words: no link, a firewall (EPERM), a full queue.
-    pub fn send(&self, packet: &[u8], destination: Ipv4Addr) -> io::Result<()> {
-        self.socket.send_to(packet, &SocketAddrV4::new(destination, 0).into()).map(drop)
+    /// The kernel's words: no link, a firewall (EPERM), a full queue, no way to the destination.
+    pub fn send(&self, packet: &[u8], destination: IpAddr) -> io::Result<()> {
+        let destination = match destination {
+            IpAddr::V4(address) => SocketAddrV4::new(address, 0).into(),
+            // A link-local address means nothing without its link.
+            IpAddr::V6(address) => SocketAddrV6::new(address, 0, 0, self.index).into(),
+        };
+        self.socket.send_to(packet, &destination).map(drop)
     }
 
     /// The next packet, from its IP header on, with the time the kernel had it on our clock; `None` when there
@@ -65,10 +97,15 @@ impl VrrpSocket {
     /// # Errors
     /// The kernel's; the socket cannot be used any more unless it is ENETDOWN.
     pub fn receive(&mut self, clocks: &ClockPair) -> io::Result<Option<(Instant, &[u8])>> {
-        let mut parts = [IoSliceMut::new(&mut self.buffer)];
+        let offset = match self.family {
+            Family::Ipv4 => 0,
+            Family::Ipv6 => HEADER_V6,
+        };
+        let mut parts = [IoSliceMut::new(self.buffer.get_mut(offset..).unwrap_or_default())];
         let fd = self.socket.as_raw_fd();
         self.control.resize(self.control.capacity(), 0);
-        let message = match recvmsg::<()>(fd, &mut parts, Some(&mut self.control), MsgFlags::MSG_DONTWAIT) {
+        let message = match recvmsg::<SockaddrStorage>(fd, &mut parts, Some(&mut self.control), MsgFlags::MSG_DONTWAIT)
+        {
             Ok(message) => message,
             Err(Errno::EAGAIN) => {
                 self.emptied = clocks.boot;
@@ -77,9 +114,13 @@ impl VrrpSocket {
             Err(error) => return Err(error.into()),
         };
         let length = message.bytes;
-        let stamp = message.cmsgs().ok().and_then(|mut all| all.find_map(stamp_nanos));
-        let received = stamp.map_or(clocks.boot, |nanos| clocks.stamp(nanos, self.emptied));
-        Ok(self.buffer.get(..length).map(|packet| (received, packet)))
+        let source = message.address.and_then(|from| from.as_sockaddr_in6().map(|from| from.ip()));
+        let beside = message.cmsgs().map(|all| all.fold(Beside::default(), Beside::with)).unwrap_or_default();
+        let received = beside.stamp.map_or(clocks.boot, |nanos| clocks.stamp(nanos, self.emptied));
+        if let (Family::Ipv6, Some(place)) = (self.family, self.buffer.get_mut(..HEADER_V6)) {
+            place.copy_from_slice(&beside.header(source.unwrap_or(Ipv6Addr::UNSPECIFIED), length));
+        }
+        Ok(self.buffer.get(..offset + length).map(|packet| (received, packet)))
     }
 }
 
@@ -89,20 +130,36 @@ impl AsFd for VrrpSocket {
     }
 }
 
-/// A raw socket for VRRP that is bound to nothing yet; also tells whether one may be opened.
-pub(super) fn open_raw() -> io::Result<Socket> {
-    let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(PROTOCOL)))?;
-    socket.set_nonblocking(true)?;
-    Ok(socket)
+impl Beside {
+    fn with(self, message: ControlMessageOwned) -> Self {
+        match message {
+            ControlMessageOwned::Ipv6PacketInfo(info) => {
+                Beside { destination: Some(Ipv6Addr::from(info.ipi6_addr.s6_addr)), ..self }
+            }
+            ControlMessageOwned::Ipv6HopLimit(limit) => Beside { hop_limit: u8::try_from(limit).unwrap_or(0), ..self },
+            other => Beside { stamp: stamp_nanos(other).or(self.stamp), ..self },
+        }
+    }
+
+    /// The IPv6 header as far as the kernel tells of it; what it does not tell is zero, and so refused.
+    fn header(&self, source: Ipv6Addr, length: usize) -> [u8; HEADER_V6] {
+        let mut header = [0; HEADER_V6];
+        let [high, low] = u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes();
+        let fields = [0x60, 0, 0, 0, high, low, PROTOCOL, self.hop_limit];
+        let destination = self.destination.unwrap_or(Ipv6Addr::UNSPECIFIED);
+        let bytes = fields.into_iter().chain(source.octets()).chain(destination.octets());
+        header.iter_mut().zip(bytes).for_each(|(place, byte)| *place = byte);
+        header
+    }
 }
 
-fn stamp_nanos(message: ControlMessageOwned) -> Option<u64> {
-    match message {
-        ControlMessageOwned::ScmTimestampns(time) => {
-            let secs = u64::try_from(time.tv_sec()).ok()?;
-            secs.checked_mul(1_000_000_000)?.checked_add(u64::try_from(time.tv_nsec()).ok()?)
-        }
-        // Nothing else is asked for.
-        _ => None,
-    }
+/// A raw socket for VRRP that is bound to nothing yet; also tells whether one may be opened.
+pub(super) fn open_raw(family: Family) -> io::Result<Socket> {
+    let domain = match family {
+        Family::Ipv4 => Domain::IPV4,
+        Family::Ipv6 => Domain::IPV6,
+    };
+    let socket = Socket::new(domain, Type::RAW, Some(Protocol::from(i32::from(PROTOCOL))))?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
 }

@@ -2,16 +2,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::effect::Effect;
-use super::eligibility::{Checks, RETRY};
+use super::eligibility::Checks;
 use super::input::Input;
 use super::interfaces::Interfaces;
+use super::listening::{Listening, needs};
 use super::peers::Discards;
 use super::router::{Router, World};
 use super::settle;
 use crate::config::{Config, RouterConfig};
 use crate::report::{Event, Reason, WallClock, status};
-use crate::types::{CheckName, CheckResult, Discard, Instant, InterfaceFacts, InterfaceName, RouterName, Vrid};
-use crate::wire::{arp, ipv4, vrrp};
+use crate::types::{
+    Channel, CheckName, CheckResult, Discard, Family, Instant, InterfaceFacts, InterfaceName, RouterName, Vrid,
+};
+use crate::wire::{announcement, ip, vrrp};
 
 /// What one host decides: all its virtual routers and what they share.
 #[derive(Debug)]
@@ -20,17 +23,14 @@ pub struct Agent {
     started_at: Instant,
     /// In a fixed order. A router whose configuration is gone stays at the end until it has let go.
     routers: Vec<Router>,
-    /// Which router a VRID on an interface belongs to.
-    by_vrid: BTreeMap<(InterfaceName, Vrid), usize>,
+    /// Which router a VRID of a family on an interface belongs to (RFC 9568 section 5.2.3: each family has its own).
+    by_vrid: BTreeMap<(InterfaceName, Family, Vrid), usize>,
     /// The next deadline of each router, soonest first, and the same by router.
     deadlines: BTreeSet<(Instant, usize)>,
     deadline_of: Vec<Option<Instant>>,
     interfaces: Interfaces,
     checks: Checks,
-    /// Interfaces whose sockets are open, with the index they were opened for.
-    listening: BTreeMap<InterfaceName, u32>,
-    /// When sockets that could not be opened are tried anew.
-    listen_again_at: Option<Instant>,
+    listening: Listening,
     discards: BTreeMap<InterfaceName, Discards>,
     stage: Stage,
 }
@@ -57,8 +57,7 @@ impl Agent {
             deadline_of: Vec::new(),
             interfaces: Interfaces::default(),
             checks: Checks::default(),
-            listening: BTreeMap::new(),
-            listen_again_at: None,
+            listening: Listening::default(),
             discards: BTreeMap::new(),
             stage: Stage::New,
         };
@@ -80,7 +79,7 @@ impl Agent {
     pub fn next_deadline(&self) -> Option<Instant> {
         let of_router = self.deadlines.first().map(|(at, _)| *at);
         let of_discards = self.discards.values().filter_map(Discards::deadline).min();
-        of_router.into_iter().chain(of_discards).chain(self.listen_again_at).min()
+        of_router.into_iter().chain(of_discards).chain(self.listening.deadline()).min()
     }
 
     /// Takes one input in and appends what is to be done, in order, to `effects`.
@@ -145,11 +144,8 @@ impl Agent {
             Input::Packet { interface, received, bytes } => self.packet(now, interface, received, bytes, effects),
             Input::Frame { interface, bytes } => self.frame(now, interface, bytes, effects),
             Input::Interface { name, facts } => self.interface(now, name, facts, effects),
-            Input::ListenFailed { interface, error } => {
-                self.listening.remove(&interface);
-                self.listen_again_at = Some(now + RETRY);
-                let chosen = |router: &Router| router.config().interface == interface;
-                self.each(now, effects, chosen, |router, world| router.listen_failed(world, error.clone()));
+            Input::ListenFailed { interface, channel, error } => {
+                self.listen_failed(now, interface, channel, &error, effects);
             }
             Input::AddressesGone { interface, addresses } => {
                 let chosen = |router: &Router| router.config().addresses.iter().any(|of| of.interface == interface);
@@ -192,18 +188,18 @@ impl Agent {
         bytes: &[u8],
         effects: &mut Vec<Effect>,
     ) {
-        let vrid = vrrp::vrid_of(bytes);
-        let router = vrid.and_then(|vrid| self.by_vrid.get(&(interface, vrid)).copied());
-        let source = || ipv4::source_of(bytes).map(IpAddr::V4);
+        let source = ip::source_of(bytes);
+        let key = source.zip(vrrp::vrid_of(bytes)).map(|(source, vrid)| (interface, Family::of(source), vrid));
+        let router = key.and_then(|key| self.by_vrid.get(&key).copied());
         match (vrrp::parse(bytes), router) {
             (Ok(packet), Some(number)) => {
                 self.at(now, effects, number, |router, world| router.hear(world, received.min(now), &packet));
             }
             (Err(reason), Some(number)) => {
-                self.at(now, effects, number, |router, world| router.discard(world, reason, source()));
+                self.at(now, effects, number, |router, world| router.discard(world, reason, source));
             }
-            (Ok(_), None) => self.discard(now, interface, Discard::ForeignVrid, source(), effects),
-            (Err(reason), None) => self.discard(now, interface, reason, source(), effects),
+            (Ok(_), None) => self.discard(now, interface, Discard::ForeignVrid, source, effects),
+            (Err(reason), None) => self.discard(now, interface, reason, source, effects),
         }
     }
 
@@ -221,9 +217,9 @@ impl Agent {
     }
 
     fn frame(&mut self, now: Instant, interface: InterfaceName, bytes: &[u8], effects: &mut Vec<Effect>) {
-        if let Some(heard) = arp::parse_gratuitous(bytes) {
-            let leaving = |router: &Router| router.holding().is_leaving();
-            self.each(now, effects, leaving, |router, world| router.hear_announcement(world, interface, heard));
+        if let Some(heard) = announcement::parse(bytes) {
+            let heeding = |router: &Router| router.holding().heeds_announcements();
+            self.each(now, effects, heeding, |router, world| router.hear_announcement(world, interface, heard));
         }
     }
 
@@ -316,15 +312,12 @@ impl Agent {
         [added, changed, removed]
     }
 
-    /// A router whose name is gone while another name has its interface and VRID is the same one, renamed.
+    /// A router whose name is gone while another name has its interface, family and VRID is the same one, renamed.
     fn rename(&mut self, wanted: &BTreeMap<RouterName, RouterConfig>) {
         let names: BTreeSet<RouterName> = self.routers.iter().map(|router| router.name().clone()).collect();
         for router in self.routers.iter_mut().filter(|router| !router.is_ended() && !wanted.contains_key(router.name()))
         {
-            let same = |config: &RouterConfig| {
-                config.interface == router.config().interface && config.vrid == router.config().vrid
-            };
-            let new_name = wanted.iter().find(|(name, config)| !names.contains(*name) && same(config));
+            let new_name = wanted.iter().find(|(name, config)| !names.contains(*name) && router.is_same_as(config));
             if let Some((name, _)) = new_name {
                 router.rename(name.clone());
             }
@@ -339,18 +332,23 @@ impl Agent {
         self.each(now, effects, |_| true, end);
     }
 
-    /// Opens and closes sockets so that those that the routers need are open, on the interfaces as they are now.
     fn listen(&mut self, effects: &mut Vec<Effect>) {
-        let used: BTreeSet<InterfaceName> = self.routers.iter().map(|router| router.config().interface).collect();
-        let wanted: BTreeMap<InterfaceName, u32> =
-            used.into_iter().filter_map(|name| Some((name, self.interfaces.get(name)?.index))).collect();
-        for interface in self.listening.keys().filter(|name| !wanted.contains_key(name)) {
-            effects.push(Effect::Unlisten { interface: *interface });
-        }
-        for (&interface, &index) in wanted.iter().filter(|(name, index)| self.listening.get(name) != Some(index)) {
-            effects.push(Effect::Listen { interface, index });
-        }
-        self.listening = wanted;
+        self.listening.settle(self.routers.iter().map(Router::config), &self.interfaces, effects);
+    }
+
+    fn listen_failed(
+        &mut self,
+        now: Instant,
+        interface: InterfaceName,
+        channel: Channel,
+        error: &str,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.listening.failed(now, interface, channel);
+        let chosen = |router: &Router| needs(router.config()).any(|need| need == (interface, channel));
+        self.each(now, effects, chosen, |router, world| {
+            router.listen_failed(world, interface, channel, error.to_owned());
+        });
     }
 
     fn tick(&mut self, now: Instant, effects: &mut Vec<Effect>) {
@@ -358,8 +356,7 @@ impl Agent {
         for number in due {
             self.at(now, effects, number, |router, world| router.tick(world));
         }
-        if self.listen_again_at.is_some_and(|at| at <= now) {
-            self.listen_again_at = None;
+        if self.listening.is_due(now) {
             self.listen(effects);
         }
         for (interface, discards) in &mut self.discards {
@@ -423,11 +420,10 @@ impl Agent {
 
     fn number_routers(&mut self) {
         let taking_part = self.routers.iter().enumerate().filter(|(_, router)| !router.is_ended());
-        self.by_vrid =
-            taking_part.map(|(number, router)| ((router.config().interface, router.config().vrid), number)).collect();
+        let key = |router: &Router| (router.config().interface, router.config().family, router.config().vrid);
+        self.by_vrid = taking_part.map(|(number, router)| (key(router), number)).collect();
         for (number, router) in self.routers.iter().enumerate() {
-            let key = (router.config().interface, router.config().vrid);
-            self.by_vrid.entry(key).or_insert(number);
+            self.by_vrid.entry(key(router)).or_insert(number);
         }
         self.deadline_of = self.routers.iter().map(Router::deadline).collect();
         let numbered = self.deadline_of.iter().enumerate();

@@ -1,20 +1,24 @@
-use std::net::Ipv4Addr;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use crate::report::Event;
-use crate::types::{Instant, InterfaceName, IpNet, Lifetime, RouterName};
+use crate::types::{Channel, Instant, InterfaceName, IpNet, Lifetime, RouterName};
 
 /// Everything the agent can want done. Effects are performed in the order in which they were asked for;
 /// each carries all it needs and does no harm when done twice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// Open the sockets for adverts and ARP on an interface, or open them anew when its index has changed.
+    /// Have exactly these channels open on an interface; all are opened anew when its index has changed. One that
+    /// cannot be opened comes back as [`Input::ListenFailed`](super::Input::ListenFailed), the others stay.
     Listen {
         /// The interface.
         interface: InterfaceName,
         /// Its kernel index.
         index: u32,
+        /// What is needed there; never empty.
+        channels: BTreeSet<Channel>,
     },
-    /// Close the sockets of an interface.
+    /// Close all channels of an interface.
     Unlisten {
         /// The interface.
         interface: InterfaceName,
@@ -25,8 +29,8 @@ pub enum Effect {
         router: RouterName,
         /// Where.
         interface: InterfaceName,
-        /// Destination, the same as in the packet.
-        destination: Ipv4Addr,
+        /// Destination, the same as in the packet: the group of its family, or one peer.
+        destination: IpAddr,
         /// The packet from its IP header on.
         packet: Vec<u8>,
     },
@@ -88,6 +92,15 @@ pub enum Effect {
     },
     /// Send announcements, one after the other, after all additions that were asked for before.
     Announce {
+        /// Whose.
+        router: RouterName,
+        /// Where.
+        interface: InterfaceName,
+        /// Whole Ethernet frames.
+        frames: Vec<Vec<u8>>,
+    },
+    /// Ask the LAN whether another host has an IPv6 address of ours too.
+    Probe {
         /// Whose.
         router: RouterName,
         /// Where.

@@ -1,6 +1,7 @@
 use crate::config::Config;
 use crate::types::{
-    AddressOutcome, CheckName, CheckResult, Instant, InterfaceFacts, InterfaceName, IpNet, LeaseOutcome, RouterName,
+    AddressOutcome, Channel, CheckName, CheckResult, Instant, InterfaceFacts, InterfaceName, IpNet, LeaseOutcome,
+    RouterName,
 };
 
 /// Everything the agent can be told. Failures of effects come back as inputs too.
@@ -8,7 +9,7 @@ use crate::types::{
 pub enum Input<'a> {
     /// Nothing but time has passed.
     Tick,
-    /// An IPv4 packet of protocol 112, from its IP header on, as it stood on the interface.
+    /// A packet of protocol 112 of either family, from its IP header on.
     Packet {
         /// Where it was heard.
         interface: InterfaceName,
@@ -17,7 +18,7 @@ pub enum Input<'a> {
         /// The packet, untrusted.
         bytes: &'a [u8],
     },
-    /// An ARP packet, from its Ethernet header on.
+    /// An ARP packet or a Neighbor Advertisement, from its Ethernet header on.
     Frame {
         /// Where it was heard.
         interface: InterfaceName,
@@ -31,10 +32,12 @@ pub enum Input<'a> {
         /// All that is known of it.
         facts: Option<InterfaceFacts>,
     },
-    /// [`Effect::Listen`](super::Effect::Listen) failed.
+    /// A channel of an [`Effect::Listen`](super::Effect::Listen) could not be opened, or broke.
     ListenFailed {
         /// Where.
         interface: InterfaceName,
+        /// Which.
+        channel: Channel,
         /// The system's words.
         error: String,
     },

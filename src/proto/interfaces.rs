@@ -1,8 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
+use crate::config::RouterConfig;
 use crate::report::Reason;
-use crate::types::{InterfaceFacts, InterfaceName, IpNet, MacAddr};
+use crate::types::{Family, InterfaceFacts, InterfaceName, IpNet, MacAddr};
 
 /// What is known of the host's interfaces, and which addresses are virtual and so never the host's own.
 #[derive(Debug, Default)]
@@ -62,23 +63,28 @@ impl Interfaces {
         }
     }
 
-    /// Where adverts come from: the interface's first address that no virtual router moves (RFC 9568 section
-    /// 7.2); the owner of an address may use that one.
-    pub(crate) fn source(&self, name: InterfaceName, owner: bool) -> Option<Ipv4Addr> {
-        let facts = self.known.get(&name)?;
-        let ipv4 = |net: &IpNet| match net {
-            IpNet::V4(net) => Some(net.addr()),
-            IpNet::V6(_) => None,
-        };
-        let is_virtual = |address: &Ipv4Addr| self.virtual_addresses.contains(&IpAddr::V4(*address));
-        let all = || facts.addresses.iter().filter_map(ipv4);
-        all().find(|address| !is_virtual(address)).or_else(|| all().next().filter(|_| owner))
+    /// Where a router's adverts come from: the configured address, where there is one; else the interface's first
+    /// IPv4 address, or its link-local IPv6 address, that no virtual router moves (RFC 9568 section 7.2). The owner
+    /// of an address may use that one. To unicast peers beyond the link a global IPv6 address goes.
+    pub(crate) fn source(&self, config: &RouterConfig) -> Option<IpAddr> {
+        let facts = self.known.get(&config.interface)?;
+        let mut fitting: Vec<IpAddr> =
+            facts.addresses.iter().map(IpNet::addr).filter(|address| is_source(*address, config)).collect();
+        match config.family {
+            // In the kernel's order: the primary address of the interface comes first.
+            Family::Ipv4 => {}
+            // The kernel's order says nothing of them; the choice must not change from one reading to the next.
+            Family::Ipv6 => fitting.sort(),
+        }
+        let own = fitting.iter().find(|address| !self.virtual_addresses.contains(address));
+        own.or_else(|| fitting.first().filter(|_| config.priority.is_owner())).copied()
     }
 
     /// The prefix length an address is added with.
     ///
     /// Where the kernel removes the secondaries of a subnet with their primary, and the host has or had an
-    /// address in the subnet, ours goes in with a full-length prefix: neither then takes the other along.
+    /// address in the subnet, ours goes in with a full-length prefix: neither then takes the other along. In IPv6
+    /// the addresses of a subnet share its route instead, which would end with a lifetime of ours.
     pub(crate) fn prefix_for(&self, name: InterfaceName, address: IpNet) -> u8 {
         let facts = self.known.get(&name);
         let there = facts.and_then(|facts| facts.addresses.iter().find(|net| net.addr() == address.addr()));
@@ -116,7 +122,19 @@ impl Interfaces {
     }
 }
 
-/// Whether the kernel ties the life of two addresses of an interface together: same subnet, same length.
+/// Whether the kernel ties the life of two addresses of an interface together: same subnet, same length, and IPv4.
 pub(crate) fn same_subnet(one: IpNet, other: IpNet) -> bool {
-    one.prefix_len() == other.prefix_len() && one.trunc() == other.trunc()
+    matches!(one, IpNet::V4(_)) && one.prefix_len() == other.prefix_len() && one.trunc() == other.trunc()
+}
+
+/// Whether adverts of this router can come from an address, if the host has it.
+fn is_source(address: IpAddr, config: &RouterConfig) -> bool {
+    if let Some(source) = config.source {
+        return address == source;
+    }
+    match (address, config.family) {
+        (IpAddr::V4(_), Family::Ipv4) => true,
+        (IpAddr::V6(address), Family::Ipv6) => address.is_unicast_link_local() == config.is_link_local(),
+        (IpAddr::V4(_), Family::Ipv6) | (IpAddr::V6(_), Family::Ipv4) => false,
+    }
 }

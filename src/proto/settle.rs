@@ -22,6 +22,7 @@ pub(crate) fn settle(mut effects: Vec<Effect>, routers: &mut [Router], interface
         Effect::Listen { .. }
         | Effect::Unlisten { .. }
         | Effect::SendAdvert { .. }
+        | Effect::Probe { .. }
         | Effect::Tell(_)
         | Effect::Stopped => true,
     });
@@ -74,6 +75,7 @@ fn take_from_removals(effects: &mut [Effect], on: InterfaceName, address: IpAddr
         | Effect::SendAdvert { .. }
         | Effect::RenewLeases { .. }
         | Effect::Announce { .. }
+        | Effect::Probe { .. }
         | Effect::Tell(_)
         | Effect::Stopped => None,
     })
@@ -115,6 +117,7 @@ fn is_added_by(effects: &[Effect], on: InterfaceName, net: IpNet) -> bool {
         | Effect::RemoveAddresses { .. }
         | Effect::RenewLeases { .. }
         | Effect::Announce { .. }
+        | Effect::Probe { .. }
         | Effect::Tell(_)
         | Effect::Stopped => false,
     })

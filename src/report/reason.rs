@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::{CheckName, CheckResult, InterfaceName, IpNet, Priority};
+use crate::types::{Channel, CheckName, CheckResult, Family, InterfaceName, IpNet, MacAddr, Priority};
 
 /// The states of a virtual router: those of RFC 9568 section 6.4, and `fault` beside them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,20 +52,26 @@ pub enum Reason {
     InterfaceDown(InterfaceName),
     /// The interface has no carrier.
     NoCarrier(InterfaceName),
-    /// The interface has no IPv4 address of its own to send from.
-    NoSourceAddress(InterfaceName),
+    /// The interface has no address of its own of this family to send from; of IPv6 no link-local one.
+    NoSourceAddress(InterfaceName, Family),
+    /// The interface has no IPv6 address of its own that reaches peers beyond the link.
+    NoGlobalAddress(InterfaceName),
+    /// The interface does not have the configured source address.
+    SourceMissing(InterfaceName, IpAddr),
     /// The interface has no Ethernet address, so nothing can be announced on it.
     NoHardwareAddress(InterfaceName),
     /// A tracked interface is missing or has no link.
     TrackedInterface(InterfaceName),
-    /// The sockets for adverts or ARP could not be opened.
-    SocketFailed(InterfaceName, String),
+    /// A socket for adverts, ARP or neighbour discovery could not be opened.
+    SocketFailed(InterfaceName, Channel, String),
     /// The kernel refused one of the addresses.
     AddressFailed(IpNet, String),
     /// Somebody removes this address again and again.
     AddressFight(IpNet),
     /// The leases ran out before they were renewed, so another host may hold the addresses.
     LeaseLapsed,
+    /// Another host answered for an IPv6 address that this one had held for a while.
+    Duplicate(IpNet, MacAddr),
     /// Adverts could not be sent.
     SendFailed(InterfaceName, String),
     /// These checks failed, with their last results.
@@ -115,9 +121,13 @@ impl Reason {
             Reason::InterfaceMissing(_)
             | Reason::InterfaceDown(_)
             | Reason::NoCarrier(_)
-            | Reason::NoSourceAddress(_)
+            | Reason::NoSourceAddress(..)
+            | Reason::NoGlobalAddress(_)
+            | Reason::SourceMissing(..)
             | Reason::NoHardwareAddress(_) => Trouble::Link,
-            Reason::SocketFailed(..) | Reason::AddressFailed(..) | Reason::SendFailed(..) => Trouble::Refused,
+            Reason::SocketFailed(..) | Reason::AddressFailed(..) | Reason::Duplicate(..) | Reason::SendFailed(..) => {
+                Trouble::Refused
+            }
             Reason::TrackedInterface(_) | Reason::Unhealthy(_) | Reason::Degraded(_) | Reason::AddressFight(_) => {
                 Trouble::Unfit
             }
@@ -143,13 +153,15 @@ impl Reason {
             Reason::InterfaceMissing(_) => "interface-missing",
             Reason::InterfaceDown(_) => "interface-down",
             Reason::NoCarrier(_) => "no-carrier",
-            Reason::NoSourceAddress(_) => "no-source-address",
+            Reason::NoSourceAddress(..) | Reason::NoGlobalAddress(_) => "no-source-address",
+            Reason::SourceMissing(..) => "source-missing",
             Reason::NoHardwareAddress(_) => "no-hardware-address",
             Reason::TrackedInterface(_) => "tracked-interface",
             Reason::SocketFailed(..) => "socket-failed",
             Reason::AddressFailed(..) => "address-failed",
             Reason::AddressFight(_) => "address-fight",
             Reason::LeaseLapsed => "lease-lapsed",
+            Reason::Duplicate(..) => "duplicate-address",
             Reason::SendFailed(..) => "send-failed",
             Reason::Unhealthy(_) => "unhealthy",
             Reason::Degraded(_) => "degraded",
@@ -166,6 +178,10 @@ impl Reason {
     }
 }
 
+const FIGHT: &str =
+    "something on this host removes it again and again (ip monitor address); it is left alone for a minute";
+const LAPSED: &str = "this host stood still until its leases ran out: listening whether another one has followed";
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -178,22 +194,37 @@ impl fmt::Display for Reason {
                 write!(f, "waiting for interface {name}: it is down (ip link set {name} up)")
             }
             Reason::NoCarrier(name) => write!(f, "waiting for interface {name}: it has no carrier"),
-            Reason::NoSourceAddress(name) => {
+            Reason::NoSourceAddress(name, Family::Ipv4) => {
                 write!(f, "waiting for interface {name}: it has no IPv4 address of its own to send adverts from")
+            }
+            Reason::NoSourceAddress(name, Family::Ipv6) => {
+                write!(
+                    f,
+                    "waiting for interface {name}: it has no link-local IPv6 address of its own to send adverts from"
+                )
+            }
+            Reason::NoGlobalAddress(name) => {
+                write!(
+                    f,
+                    "waiting for interface {name}: it has no global IPv6 address of its own to reach its peers from"
+                )
+            }
+            Reason::SourceMissing(name, source) => {
+                write!(f, "waiting for interface {name}: it does not have {source}, the `source` of the adverts")
             }
             Reason::NoHardwareAddress(name) => {
                 write!(f, "interface {name} has no Ethernet address, so no address can be announced on it")
             }
             Reason::TrackedInterface(name) => write!(f, "waiting for tracked interface {name}: it has no link"),
-            Reason::SocketFailed(name, error) => write!(f, "cannot listen on interface {name}: {error}"),
+            Reason::SocketFailed(name, channel, error) => {
+                write!(f, "cannot listen to {channel} on interface {name}: {error}")
+            }
             Reason::AddressFailed(address, error) => write!(f, "cannot add address {address}: {error}"),
-            Reason::AddressFight(address) => write!(
-                f,
-                "address fight: something on this host removes {address} again and again; it is left alone for a minute, find out who it is (ip monitor address)"
-            ),
-            Reason::LeaseLapsed => f.write_str(
-                "this host stood still for so long that its leases ran out: listening whether another one has followed",
-            ),
+            Reason::AddressFight(address) => write!(f, "address fight over {address}: {FIGHT}"),
+            Reason::LeaseLapsed => f.write_str(LAPSED),
+            Reason::Duplicate(address, mac) => {
+                write!(f, "the host at {mac} has {} too: remove it there, or here from `addresses`", address.addr())
+            }
             Reason::SendFailed(name, error) => write!(f, "cannot send adverts on interface {name}: {error}"),
             Reason::Unhealthy(checks) => write!(f, "unhealthy: {}", join(checks.iter().map(check_words))),
             Reason::Degraded(checks) => {

@@ -55,6 +55,12 @@ pub struct Router {
     pub interface: String,
     /// Its VRID.
     pub vrid: u8,
+    /// The version of VRRP it speaks: 2 or 3.
+    pub version: u8,
+    /// The family that carries its adverts: `ipv4` or `ipv6`.
+    pub family: String,
+    /// How its adverts travel: `multicast` or `unicast`.
+    pub transport: String,
     /// Advert interval in milliseconds, as configured.
     pub advert_interval_ms: u64,
     /// Where its priority comes from.
@@ -131,8 +137,16 @@ pub struct Peer {
     pub priority: u8,
     /// Its advert interval in milliseconds.
     pub advert_interval_ms: u64,
-    /// The checksum form it sends: `pseudo-header` or `message`.
+    /// The version of VRRP it speaks: 2 or 3.
+    pub version: u8,
+    /// The family that carries its adverts: `ipv4` or `ipv6`.
+    pub family: String,
+    /// How its adverts travel: `multicast` or `unicast`.
+    pub transport: String,
+    /// The checksum form it sends: `pseudo-header`, `group-pseudo-header` or `message`.
     pub checksum: String,
+    /// Whether its adverts list the addresses that ours list, in the same order.
+    pub lists_our_addresses: bool,
     /// Milliseconds since its last advert.
     pub heard_ms_ago: u64,
     /// Adverts accepted from it.

@@ -8,46 +8,64 @@ pub enum Discard {
     Truncated,
     /// The IP header's length fields contradict each other or the bytes received.
     Length,
-    /// Not IPv4, bad header length, a fragment, or not protocol 112.
+    /// Neither IPv4 nor IPv6, bad header length, a fragment, or not protocol 112.
     IpHeader,
-    /// TTL is not 255: it crossed a router (RFC 9568 section 7.1).
+    /// TTL or hop limit is not 255: it crossed a router (RFC 9568 section 7.1).
     Ttl,
-    /// Not sent to 224.0.0.18.
+    /// Sent neither to the group of its family nor to a single host, or not the way its virtual router is set up.
     Destination,
-    /// The other side speaks another version of VRRP.
+    /// Neither version 2 nor 3 of VRRP, or version 2 over IPv6.
     Version,
+    /// The other side speaks version 2, this virtual router version 3.
+    Version2,
+    /// The other side speaks version 3, this virtual router version 2.
+    Version3,
     /// VRRP type other than 1, Advertisement.
     Type,
-    /// Neither form of the checksum fits.
+    /// No form of the checksum that may come this way fits.
     Checksum,
     /// The advert lists no address (RFC 9568 section 5.2.5, erratum 8299).
     NoAddresses,
     /// Max Advertise Interval is zero (erratum 8301).
     ZeroInterval,
+    /// Version 2: the interval is not that of the virtual router here (RFC 3768 section 7.1).
+    Interval,
+    /// Version 2: an authentication type other than none and password (RFC 3768 section 5.3.6).
+    AuthType,
+    /// Version 2: a password where none is expected, none where one is, or a wrong one.
+    Password,
     /// No virtual router of ours has this VRID on this interface.
     ForeignVrid,
     /// Our own packet, come back.
     OwnPacket,
-    /// A source that cannot be a host of the LAN: unspecified, multicast or broadcast.
+    /// A source that cannot be a host of the LAN: unspecified, loopback, multicast or broadcast.
     Source,
+    /// Unicast: the sender is not among the peers.
+    Unlisted,
 }
 
 impl Discard {
     /// Every reason, in the order the status lists them.
-    pub const ALL: [Discard; 13] = [
+    pub const ALL: [Discard; 19] = [
         Discard::Truncated,
         Discard::Length,
         Discard::IpHeader,
         Discard::Ttl,
         Discard::Destination,
         Discard::Version,
+        Discard::Version2,
+        Discard::Version3,
         Discard::Type,
         Discard::Checksum,
         Discard::NoAddresses,
         Discard::ZeroInterval,
+        Discard::Interval,
+        Discard::AuthType,
+        Discard::Password,
         Discard::ForeignVrid,
         Discard::OwnPacket,
         Discard::Source,
+        Discard::Unlisted,
     ];
 
     /// The fixed token of status and metrics.
@@ -59,13 +77,19 @@ impl Discard {
             Discard::Ttl => "ttl",
             Discard::Destination => "destination",
             Discard::Version => "version",
+            Discard::Version2 => "version-2",
+            Discard::Version3 => "version-3",
             Discard::Type => "type",
             Discard::Checksum => "checksum",
             Discard::NoAddresses => "no-addresses",
             Discard::ZeroInterval => "zero-interval",
+            Discard::Interval => "interval",
+            Discard::AuthType => "auth-type",
+            Discard::Password => "password",
             Discard::ForeignVrid => "foreign-vrid",
             Discard::OwnPacket => "own-packet",
             Discard::Source => "source",
+            Discard::Unlisted => "unlisted",
         }
     }
 
@@ -75,18 +99,24 @@ impl Discard {
             Discard::Truncated => "the packet is cut short",
             Discard::Length => "the packet's length fields contradict its size",
             Discard::IpHeader => "the IP header is not one an advert can have",
-            Discard::Ttl => "its TTL is not 255, so it did not come from this LAN",
-            Discard::Destination => "it was not sent to 224.0.0.18",
-            Discard::Version => "the other side speaks another version of VRRP; this router speaks version 3",
+            Discard::Ttl => "its TTL or hop limit is not 255, so it did not come from this LAN",
+            Discard::Destination => "it was sent to an address where this virtual router expects none",
+            Discard::Version => "the other side speaks a version of VRRP that its family does not have",
+            Discard::Version2 => "the other side speaks version 2: set `version = 2` here, or version 3 there",
+            Discard::Version3 => "the other side speaks version 3: set `version = 3` here, or version 2 there",
             Discard::Type => "it is not an Advertisement",
-            Discard::Checksum => "its checksum is wrong in both forms in use",
+            Discard::Checksum => "its checksum is wrong in every form in use",
             Discard::NoAddresses => "it lists no address",
             Discard::ZeroInterval => "its advert interval is zero",
+            Discard::Interval => "its advert interval differs, and version 2 wants the same on all nodes",
+            Discard::AuthType => "its authentication type is neither none nor a password",
+            Discard::Password => "its password is not the one configured here, or only one side has a password",
             Discard::ForeignVrid => "no virtual router here has its VRID on this interface",
             Discard::OwnPacket => {
                 "it carries our own source address: a loop on the LAN, or a second host with our address"
             }
             Discard::Source => "its source address cannot be a host of this LAN",
+            Discard::Unlisted => "its sender is not among the unicast peers configured here",
         }
     }
 }

@@ -13,13 +13,16 @@ pub struct InterfaceFacts {
     pub running: bool,
     /// Link-layer address, where it has one of six bytes.
     pub mac: Option<MacAddr>,
-    /// Its addresses in the kernel's order (primaries of a subnet before their secondaries).
+    /// Its addresses of both families that can be used by now, those of IPv4 in the kernel's order (primaries of a
+    /// subnet before their secondaries).
     pub addresses: Vec<IpNet>,
     /// Those of them that bore our mark when all addresses were last listed, and are still there. What we have added
     /// since is not among them.
     pub marked: Vec<MarkedAddress>,
     /// Whether the kernel promotes a secondary when its primary is removed (`promote_secondaries`).
     pub promote_secondaries: bool,
+    /// Whether it forwards IPv6 packets, and so answers for its addresses as a router.
+    pub forwards_ipv6: bool,
     /// Largest IP packet it sends, in bytes.
     pub mtu: u32,
 }

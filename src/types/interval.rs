@@ -46,6 +46,11 @@ impl Interval {
         self.0
     }
 
+    /// In seconds, as version 2 has it on the wire; `None` if it is not a whole number of them.
+    pub const fn whole_seconds(self) -> Option<u8> {
+        if self.0.is_multiple_of(100) { Some((self.0 / 100) as u8) } else { None }
+    }
+
     /// The same span as a duration.
     pub const fn duration(self) -> Duration {
         Duration::from_millis(self.0 as u64 * 10)

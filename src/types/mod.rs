@@ -6,30 +6,40 @@
 #![deny(clippy::wildcard_enum_match_arm, clippy::match_wildcard_for_single_variants)]
 
 mod address;
+mod channel;
 mod check;
+mod checksum;
 mod discard;
 mod exit;
 mod facts;
+mod family;
 mod instant;
 mod interval;
 mod lifetime;
 mod mac;
 mod names;
+mod password;
 mod priority;
 mod program;
+mod version;
 mod vrid;
 
 pub use address::VirtualAddress;
+pub use channel::Channel;
 pub use check::{CheckResult, CheckSpec};
+pub use checksum::ChecksumForm;
 pub use discard::Discard;
 pub use exit::{Exit, Failure};
 pub use facts::{AddressOutcome, InterfaceFacts, LeaseOutcome, MarkedAddress};
+pub use family::Family;
 pub use instant::Instant;
 pub use interval::{Interval, IntervalError};
 pub use ipnet::{IpNet, Ipv4Net};
 pub use lifetime::Lifetime;
 pub use mac::MacAddr;
 pub use names::{CheckName, InterfaceName, NameError, RouterName};
+pub use password::Password;
 pub use priority::{Advertised, Priority};
 pub use program::{ProgramOutcome, ProgramReport, ProgramRequest};
+pub use version::Version;
 pub use vrid::Vrid;

@@ -1,4 +1,4 @@
-//! Gratuitous ARP: how a host tells the LAN that an IPv4 address is here (RFC 5227 section 3).
+//! ARP (RFC 826): how a host tells the LAN that an IPv4 address is here (RFC 5227 section 3), and who says so.
 
 use std::net::Ipv4Addr;
 
@@ -6,19 +6,11 @@ use pnet_packet::Packet;
 use pnet_packet::arp::{ArpHardwareTypes, ArpOperations, ArpPacket, MutableArpPacket};
 use pnet_packet::ethernet::{EtherTypes, EthernetPacket, MutableEthernetPacket};
 
+use super::announcement::Announcement;
 use crate::types::MacAddr;
 
 /// Length of the frame: Ethernet header and ARP for IPv4.
 pub const FRAME_LEN: usize = 14 + 28;
-
-/// Who claims which address, read from a gratuitous ARP of either form (request or reply).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Announcement {
-    /// The address that is claimed.
-    pub address: Ipv4Addr,
-    /// The hardware address it is claimed for.
-    pub mac: MacAddr,
-}
 
 /// The frame that announces `address` at `mac`: a broadcast request with the address as sender and target and
 /// the broadcast address as target hardware address, the form keepalived sends.
@@ -45,8 +37,10 @@ pub fn gratuitous(address: Ipv4Addr, mac: MacAddr) -> Vec<u8> {
     frame
 }
 
-/// The announcement in a frame, if it is a gratuitous ARP for an IPv4 address on Ethernet.
-pub fn parse_gratuitous(frame: &[u8]) -> Option<Announcement> {
+/// Who claims to have an IPv4 address: the sender of any ARP packet, be it a request, a reply or gratuitous.
+///
+/// A probe (RFC 5227 section 2.1) has no sender address and claims none. Nor does one from no host's hardware address.
+pub fn parse(frame: &[u8]) -> Option<Announcement> {
     let ethernet = EthernetPacket::new(frame)?;
     if ethernet.get_ethertype() != EtherTypes::Arp {
         return None;
@@ -55,11 +49,11 @@ pub fn parse_gratuitous(frame: &[u8]) -> Option<Announcement> {
     let for_ipv4_on_ethernet = arp.get_hardware_type() == ArpHardwareTypes::Ethernet
         && arp.get_protocol_type() == EtherTypes::Ipv4
         && arp.get_hw_addr_len() == 6
-        && arp.get_proto_addr_len() == 4;
-    let address = arp.get_sender_proto_addr();
-    if !for_ipv4_on_ethernet || address != arp.get_target_proto_addr() || address.is_unspecified() {
+        && arp.get_proto_addr_len() == 4
+        && matches!(arp.get_operation(), ArpOperations::Request | ArpOperations::Reply);
+    let (address, mac) = (arp.get_sender_proto_addr(), arp.get_sender_hw_addr());
+    if !for_ipv4_on_ethernet || address.is_unspecified() || mac.is_zero() || mac.is_multicast() {
         return None;
     }
-    let pnet_base::MacAddr(a, b, c, d, e, f) = arp.get_sender_hw_addr();
-    Some(Announcement { address, mac: MacAddr([a, b, c, d, e, f]) })
+    Some(Announcement { address: address.into(), mac: MacAddr(mac.octets()) })
 }

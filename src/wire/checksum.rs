@@ -1,19 +1,23 @@
 //! The Internet checksum (RFC 1071): one's complement sum of 16-bit words.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 /// A sum under way. Add data of even length only, except for the last piece.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Sum(u32);
 
 impl Sum {
-    /// The pseudo-header that keepalived and FRR put before a version 3 message over IPv4.
-    pub fn pseudo_header(source: Ipv4Addr, destination: Ipv4Addr, protocol: u8, length: u16) -> Self {
-        Sum::default()
-            .bytes(&source.octets())
-            .bytes(&destination.octets())
-            .bytes(&[0, protocol])
-            .bytes(&length.to_be_bytes())
+    /// The pseudo-header of either family (RFC 793 section 3.1, RFC 8200 section 8.1): their fields differ in width
+    /// alone, which a sum does not notice. `length` is that of what follows the IP header.
+    pub fn pseudo_header(source: IpAddr, destination: IpAddr, protocol: u8, length: u16) -> Self {
+        Sum::default().address(source).address(destination).bytes(&[0, protocol]).bytes(&length.to_be_bytes())
+    }
+
+    fn address(self, address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(address) => self.bytes(&address.octets()),
+            IpAddr::V6(address) => self.bytes(&address.octets()),
+        }
     }
 
     /// Adds bytes; an odd last byte counts as if a zero followed it.

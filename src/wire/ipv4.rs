@@ -2,13 +2,11 @@
 
 use std::net::Ipv4Addr;
 
-use super::checksum::Sum;
+use super::ip::{Header, PROTOCOL_VRRP};
 use crate::types::Discard;
 
-/// Where version 4 adverts go (RFC 9568 section 5.1.1.2).
+/// Where adverts over IPv4 go (RFC 9568 section 5.1.1.2).
 pub const VRRP_GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
-/// IP protocol number of VRRP.
-pub const PROTOCOL_VRRP: u8 = 112;
 /// Length of a header without options, in bytes.
 pub const HEADER_LEN: usize = 20;
 
@@ -17,28 +15,11 @@ const TOS_NETWORK_CONTROL: u8 = 0xc0;
 /// The TTL that shows that no router was crossed (RFC 9568 section 5.1.1.3).
 const TTL: u8 = 255;
 
-/// What of the header matters to us.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Header {
-    /// Sender.
-    pub source: Ipv4Addr,
-    /// Destination.
-    pub destination: Ipv4Addr,
-    /// Time to live as received.
-    pub ttl: u8,
-}
-
-/// The source address of what may be an IPv4 packet, to name who sent a packet that was thrown away.
-pub fn source_of(packet: &[u8]) -> Option<Ipv4Addr> {
-    let bytes: [u8; 4] = packet.get(12..16)?.try_into().ok()?;
-    Some(Ipv4Addr::from(bytes))
-}
-
 /// Splits a packet of protocol 112 into header and payload.
 ///
 /// Bytes after the total length (Ethernet padding) are ignored. The header's own checksum is the kernel's to
 /// verify and is not looked at.
-pub fn parse(packet: &[u8]) -> Result<(Header, &[u8]), Discard> {
+pub(super) fn parse(packet: &[u8]) -> Result<(Header, &[u8]), Discard> {
     let Some(fixed) = packet.first_chunk::<HEADER_LEN>() else {
         return Err(Discard::Truncated);
     };
@@ -57,8 +38,8 @@ pub fn parse(packet: &[u8]) -> Result<(Header, &[u8]), Discard> {
     }
     let payload = packet.get(header_len..total_len).ok_or(Discard::Truncated)?;
     let [s0, s1, s2, s3, d0, d1, d2, d3] = addresses;
-    let header = Header { source: Ipv4Addr::new(s0, s1, s2, s3), destination: Ipv4Addr::new(d0, d1, d2, d3), ttl };
-    Ok((header, payload))
+    let (source, destination) = (Ipv4Addr::new(s0, s1, s2, s3), Ipv4Addr::new(d0, d1, d2, d3));
+    Ok((Header { source: source.into(), destination: destination.into(), ttl }, payload))
 }
 
 /// A header for `payload_len` bytes of VRRP. Identification and checksum are left zero: the kernel fills both.
@@ -67,9 +48,4 @@ pub fn emit(source: Ipv4Addr, destination: Ipv4Addr, payload_len: u16) -> [u8; H
     let [s0, s1, s2, s3] = source.octets();
     let [d0, d1, d2, d3] = destination.octets();
     [0x45, TOS_NETWORK_CONTROL, len_high, len_low, 0, 0, 0, 0, TTL, PROTOCOL_VRRP, 0, 0, s0, s1, s2, s3, d0, d1, d2, d3]
-}
-
-/// The header's checksum, for those who must fill it themselves (a packet that never passes a kernel).
-pub fn header_checksum(header: &[u8; HEADER_LEN]) -> u16 {
-    Sum::default().bytes(header).finish()
 }

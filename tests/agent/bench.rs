@@ -1,18 +1,19 @@
 //! One agent on a bench: hands inputs in at literal times and writes down what it does, a line for each effect.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use locum::config::{Config, RouterConfig, WhenUnhealthy};
 use locum::proto::{Agent, Effect, Input};
 use locum::report::{Event, Release, WallClock, status};
 use locum::types::{
-    AddressOutcome, Advertised, CheckResult, CheckSpec, Instant, InterfaceFacts, InterfaceName, Interval, IpNet,
-    LeaseOutcome, MacAddr, Priority, RouterName, VirtualAddress, Vrid,
+    AddressOutcome, Advertised, CheckResult, CheckSpec, ChecksumForm, Family, Instant, InterfaceFacts, InterfaceName,
+    Interval, IpNet, LeaseOutcome, MacAddr, Priority, RouterName, Version, VirtualAddress, Vrid,
 };
-use locum::wire::arp;
-use locum::wire::vrrp::{self, Advertisement, ChecksumForm};
+use locum::wire::announcement::{self, Announcement};
+use locum::wire::ip;
+use locum::wire::vrrp::{self, Advertisement, Proof};
 
 pub const PEER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 3);
 pub const PEER_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 3]);
@@ -42,7 +43,16 @@ pub fn net(text: &str) -> IpNet {
 
 pub fn router(vrid: u8, priority: u8, addresses: &[&str]) -> RouterConfig {
     let address = |text: &&str| VirtualAddress { net: net(text), interface: eth0() };
+    let family = Family::of(net(addresses[0]).addr());
+    let hosts = addresses.iter().map(|text| net(text).addr());
     RouterConfig {
+        version: Version::V3,
+        family,
+        advertised: hosts.filter(|address| Family::of(*address) == family).collect(),
+        source: None,
+        unicast_peers: Vec::new(),
+        checksum: ChecksumForm::PseudoHeader,
+        password: None,
         interface: eth0(),
         vrid: Vrid::new(vrid).unwrap(),
         priority: Priority::new(priority).unwrap(),
@@ -84,6 +94,7 @@ pub fn facts() -> InterfaceFacts {
         addresses: vec![net("192.0.2.2/24")],
         marked: Vec::new(),
         promote_secondaries: true,
+        forwards_ipv6: false,
         mtu: 1500,
     }
 }
@@ -175,7 +186,7 @@ impl Bench {
     }
 
     pub fn announcement(&mut self, millis: f64, address: &str, mac: MacAddr) -> Vec<String> {
-        let frame = arp::gratuitous(address.parse().unwrap(), mac);
+        let frame = announcement::emit(Announcement { address: address.parse().unwrap(), mac }, false);
         self.give(millis, Input::Frame { interface: eth0(), bytes: &frame })
     }
 
@@ -251,13 +262,32 @@ impl Bench {
 }
 
 pub fn advert(source: Ipv4Addr, vrid: u8, priority: u8) -> Vec<u8> {
-    let advertisement = Advertisement {
+    let source = IpAddr::V4(source);
+    advert_with(source, ip::group(Family::Ipv4), vrid, priority, |_| (), Proof::None)
+}
+
+/// An advert that differs from a usual one: its interval is 1 s, and it lists the addresses of `web`.
+pub fn advert_with(
+    source: IpAddr,
+    destination: IpAddr,
+    vrid: u8,
+    priority: u8,
+    change: impl FnOnce(&mut Advertisement),
+    proof: Proof<'_>,
+) -> Vec<u8> {
+    let address = match source {
+        IpAddr::V4(_) => "198.51.100.10",
+        IpAddr::V6(_) => "2001:db8::10",
+    };
+    let mut advertisement = Advertisement {
+        version: Version::V3,
         vrid: Vrid::new(vrid).unwrap(),
         advertised: Advertised::from_byte(priority),
         interval: Interval::from_centiseconds(100).unwrap(),
-        addresses: vec![Ipv4Addr::new(198, 51, 100, 10)],
+        addresses: vec![address.parse().unwrap()],
     };
-    vrrp::emit(&advertisement, source, ChecksumForm::PseudoHeader)
+    change(&mut advertisement);
+    vrrp::emit(&advertisement, source, destination, ChecksumForm::PseudoHeader, proof).unwrap()
 }
 
 /// Who it is about is said only where it is not `web`.
@@ -273,9 +303,11 @@ fn list(nets: impl Iterator<Item = IpNet>) -> String {
 fn words(effect: &Effect) -> Option<String> {
     match effect {
         Effect::Listen { .. } | Effect::Unlisten { .. } => None,
-        Effect::SendAdvert { router, packet, .. } => {
-            let advertised = vrrp::parse(packet).expect("a valid advert").advertisement.advertised;
-            Some(format!("{}advert {}", of(router), advertised.byte()))
+        Effect::SendAdvert { router, packet, destination, .. } => {
+            let received = vrrp::parse(packet).expect("a valid advert");
+            assert_eq!(received.destination, *destination);
+            let to = if received.is_multicast() { String::new() } else { format!(" to {destination}") };
+            Some(format!("{}advert {}{to}", of(router), received.advertisement.advertised.byte()))
         }
         Effect::RenewLeases { router, leases, lifetime, until, other_kind, .. } => {
             let lifetime = lifetime.map_or("for good".to_owned(), |lifetime| format!("for {} s", lifetime.seconds()));
@@ -286,7 +318,7 @@ fn words(effect: &Effect) -> Option<String> {
         }
         Effect::AddAddresses { router, additions, again, .. } => {
             let nets = additions.iter().map(|addition| {
-                let heard = arp::parse_gratuitous(&addition.announcement).expect("an announcement");
+                let heard = announcement::parse(&addition.announcement).expect("an announcement");
                 assert_eq!(addition.address.addr(), heard.address);
                 IpNet::new(addition.address.addr(), addition.prefix).unwrap()
             });
@@ -300,17 +332,29 @@ fn words(effect: &Effect) -> Option<String> {
             Some(format!("{}remove {}{restore}", of(router), list(removals.iter().copied())))
         }
         Effect::Announce { router, frames, .. } => {
-            let address = |frame: &Vec<u8>| arp::parse_gratuitous(frame).expect("an announcement").address.to_string();
+            let address = |frame: &Vec<u8>| announcement::parse(frame).expect("an announcement").address.to_string();
             Some(format!("{}announce {}", of(router), frames.iter().map(address).collect::<Vec<_>>().join(" ")))
         }
+        Effect::Probe { router, frames, .. } => {
+            // The target of a Neighbor Solicitation.
+            let target = |frame: &Vec<u8>| Ipv6Addr::from(<[u8; 16]>::try_from(&frame[62..78]).unwrap()).to_string();
+            Some(format!("{}probe {}", of(router), frames.iter().map(target).collect::<Vec<_>>().join(" ")))
+        }
         Effect::Stopped => Some("stopped".to_owned()),
-        Effect::Tell(Event::Transition { router, from, to, reason, .. }) => {
+        Effect::Tell(event) => told(event),
+    }
+}
+
+/// A log line in words.
+fn told(event: &Event) -> Option<String> {
+    match event {
+        Event::Transition { router, from, to, reason, .. } => {
             Some(format!("{}{from} -> {to}: {}", of(router), reason.token()))
         }
-        Effect::Tell(Event::ReasonChanged { router, state, reason }) => {
+        Event::ReasonChanged { router, state, reason } => {
             Some(format!("{}still {state}: {}", of(router), reason.token()))
         }
-        Effect::Tell(Event::Released { router, how, .. }) => {
+        Event::Released { router, how, .. } => {
             let how = match how {
                 Release::Announced(_) => "announced",
                 Release::Heard => "heard",
@@ -321,19 +365,15 @@ fn words(effect: &Effect) -> Option<String> {
             };
             Some(format!("{}released: {how}", of(router)))
         }
-        Effect::Tell(Event::ForeignAddress { router, address }) => {
-            Some(format!("{}foreign {}", of(router), address.net))
-        }
-        Effect::Tell(Event::AddressRestored { router, address, others }) => {
+        Event::ForeignAddress { router, address } => Some(format!("{}foreign {}", of(router), address.net)),
+        Event::AddressRestored { router, address, others } => {
             Some(format!("{}restored {} and {others} more", of(router), address.net))
         }
-        Effect::Tell(Event::PriorityChanged { router, from, to }) => {
-            Some(format!("{}priority {from} -> {to}", of(router)))
-        }
-        Effect::Tell(Event::Discarded { reason, suppressed, .. }) => {
+        Event::PriorityChanged { router, from, to } => Some(format!("{}priority {from} -> {to}", of(router))),
+        Event::Discarded { reason, suppressed, .. } => {
             Some(format!("discarded {} and {suppressed} more", reason.token()))
         }
-        Effect::Tell(Event::SystemRefused { what, .. }) => Some(format!("refused: {what}")),
-        Effect::Tell(_) => None,
+        Event::SystemRefused { what, .. } => Some(format!("refused: {what}")),
+        _ => None,
     }
 }

@@ -72,18 +72,36 @@ fn is_set(variable: &str) -> bool {
     std::env::var_os(variable).is_some_and(|value| value == "1")
 }
 
-/// Held by a live test while it runs, so that one at a time does on this machine, whichever process or user it is of:
-/// two at once disturb each other's times.
+/// Held by a live test while it runs. The locks are on folders that everybody can open, so that no file is left and none
+/// has a wrong owner.
 pub struct LiveGuard(Flock<File>);
 
-/// Waits for its turn. Locks a folder that everybody can open, so that no file is left and none has a wrong owner.
+/// Waits until no live test runs that must be alone. Those that wait for events most of the time run side by side,
+/// whichever process or user they are of.
 pub fn live_guard() -> LiveGuard {
-    let mut folder = File::open("/tmp").expect("/tmp can be opened");
+    take_turn(FlockArg::LockShared)
+}
+
+/// Waits until no other live test runs: for those that measure what another one would disturb.
+pub fn live_alone() -> LiveGuard {
+    take_turn(FlockArg::LockExclusive)
+}
+
+/// The door is passed one by one, and held while waiting: who waits to be alone is not overtaken for ever.
+fn take_turn(how: FlockArg) -> LiveGuard {
+    let door = lock("/", FlockArg::LockExclusive);
+    let turn = lock("/tmp", how);
+    drop(door);
+    LiveGuard(turn)
+}
+
+fn lock(folder: &str, how: FlockArg) -> Flock<File> {
+    let mut opened = File::open(folder).unwrap_or_else(|error| panic!("{folder} cannot be opened: {error}"));
     loop {
-        match Flock::lock(folder, FlockArg::LockExclusive) {
-            Ok(lock) => return LiveGuard(lock),
-            Err((again, nix::errno::Errno::EINTR)) => folder = again,
-            Err((_, error)) => panic!("cannot lock /tmp: {error}"),
+        match Flock::lock(opened, how) {
+            Ok(lock) => return lock,
+            Err((again, nix::errno::Errno::EINTR)) => opened = again,
+            Err((_, error)) => panic!("cannot lock {folder}: {error}"),
         }
     }
 }

@@ -9,6 +9,8 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use locum::io::neighbours::NeighbourSocket;
+use locum::types::Family;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
@@ -144,7 +146,7 @@ impl Lab {
         frame.extend(address.octets());
         self.host(host).within(move || {
             let index = nix::net::if_::if_nametoindex("eth0").expect("an interface");
-            let socket = locum::io::arp::ArpSocket::open(index).expect("a packet socket");
+            let socket = NeighbourSocket::open(index, Family::Ipv4).expect("a packet socket");
             socket.send(&frame).expect("a frame that leaves");
         });
     }

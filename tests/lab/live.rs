@@ -5,21 +5,30 @@ use std::io::{Write, stderr};
 use std::process::Command;
 
 use crate::clock::Moment;
-use crate::common::{Need, full, live_guard, require, tool};
+use crate::common::{LiveGuard, Need, full, live_alone, live_guard, require, tool};
 use crate::lan::Lab;
 
 /// What every lab is made with.
 const ALWAYS: [Need; 4] = [Need::Namespaces, Need::Tool("ip"), Need::Tool("nft"), Need::Tool("setpriv")];
 const INSIDE: &str = "LOCUM_LAB_INSIDE";
 
-/// Runs a test when its turn has come: as root right here, else as a child that is root of a user namespace.
+/// Runs a test, beside others: as root right here, else as a child that is root of a user namespace.
 pub fn live<F: FnOnce()>(needs: &[Need], test: F) {
+    run(needs, live_guard, test);
+}
+
+/// The same for a test that others would disturb: it waits until no other live test runs.
+pub fn alone<F: FnOnce()>(needs: &[Need], test: F) {
+    run(needs, live_alone, test);
+}
+
+fn run<F: FnOnce()>(needs: &[Need], turn: fn() -> LiveGuard, test: F) {
     let inside = std::env::var_os(INSIDE).is_some();
     if !inside && !require(&[&ALWAYS, needs].concat()) {
         return;
     }
     if nix::unistd::geteuid().is_root() {
-        let _turn = live_guard();
+        let _turn = turn();
         return test();
     }
     // The closure's own path is that of the test, whatever the test runner calls this thread.

@@ -1,9 +1,13 @@
 //! Adverts leave on time.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
 use crate::agents::{Agent, Router, toml};
 use crate::clock::{MS, Moment, now};
 use crate::lan::{Lab, address};
-use crate::live::{live, median, samples};
+use crate::live::{alone, median, samples};
 use crate::power_loss::VIP;
 
 const INTERVAL: u64 = 10 * MS;
@@ -15,23 +19,48 @@ const STALL: u64 = 5 * MS;
 /// it stood still at the first or the last one says nothing of the pace.
 #[test]
 fn a_thousand_adverts_at_10_ms_take_9_99_s_to_a_millisecond() {
-    live(&[], || {
+    alone(&[], || {
         let lab = Lab::new(1);
         let _agent = Agent::locum(&lab, 1, &toml(&[Router::new(200).every(10)]));
         lab.holders.wait(VIP, &[1]);
+        let mut naps = Vec::new();
         let runs = samples("a thousand adverts at 10 ms", || {
-            let adverts = a_thousand(&lab);
+            let (adverts, slept) = beside_a_sleeper(|| a_thousand(&lab));
             let (first, last) = (adverts[0], adverts[THOUSAND - 1]);
             let stood_still = |at: Moment| lab.stalls.within(at - 50 * MS, at + 50 * MS, STALL);
             let explained =
                 adverts.windows(2).all(|pair| is_next(first, pair) || lab.stalls.within(pair[0], pair[1], STALL));
+            naps.extend(slept);
             (!stood_still(first) && !stood_still(last) && explained).then_some(adverts)
         });
         let off: Vec<u64> = runs.iter().map(|adverts| off_pace(adverts)).collect();
         assert!(median(&off) <= MS, "from the first to the last advert they are off by {off:?} ns");
         let late = median(&runs.iter().flat_map(|adverts| lateness(&lab, adverts)).collect::<Vec<_>>());
-        assert!(late <= MS / 5, "median lateness is {late} ns");
+        // Where more wants to run than there are processors, nobody is woken sooner than the scheduler likes.
+        let sleeper = median(&naps);
+        assert!(late <= MS / 5 + sleeper, "median lateness is {late} ns, that of a mere sleeper {sleeper} ns");
     });
+}
+
+/// Does something while a thread that does nothing else wakes up at the same pace; how late that one was each time.
+fn beside_a_sleeper<T>(what: impl FnOnce() -> T) -> (T, Vec<u64>) {
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let sleeper = scope.spawn(|| {
+            nix::sys::prctl::set_timerslack(1).expect("no slack, as a timerfd has none");
+            let nap = Duration::from_nanos(INTERVAL);
+            let mut late = Vec::new();
+            while !over.load(Ordering::Relaxed) {
+                let from = Instant::now();
+                thread::sleep(nap);
+                late.push(u64::try_from((from.elapsed() - nap).as_nanos()).expect("less than centuries"));
+            }
+            late
+        });
+        let done = what();
+        over.store(true, Ordering::Relaxed);
+        (done, sleeper.join().expect("it only slept"))
+    })
 }
 
 fn a_thousand(lab: &Lab) -> Vec<Moment> {

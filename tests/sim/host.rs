@@ -1,14 +1,14 @@
 //! One host: its agent, its kernel's addresses, the queue in front of the kernel, its link and its check.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use locum::config::{Config, RouterConfig, WhenUnhealthy};
 use locum::proto::{Addition, Agent};
 use locum::types::{
-    AddressOutcome, CheckName, CheckSpec, Instant, InterfaceFacts, InterfaceName, IpNet, Ipv4Net, Lifetime, MacAddr,
-    RouterName, VirtualAddress, Vrid,
+    AddressOutcome, CheckName, CheckSpec, ChecksumForm, Family, Instant, InterfaceFacts, InterfaceName, IpNet, Ipv4Net,
+    Lifetime, MacAddr, RouterName, Version, VirtualAddress, Vrid,
 };
 
 use crate::scenario::{RETRY, Scenario};
@@ -147,6 +147,7 @@ impl Host {
             addresses,
             marked: Vec::new(),
             promote_secondaries: plan.promote_secondaries,
+            forwards_ipv6: false,
             mtu: 1500,
         }
     }
@@ -162,6 +163,13 @@ impl Host {
                 interface: interface(),
                 vrid: Vrid::new(plan.routers[number].vrid).unwrap(),
                 priority: seat.priority,
+                version: Version::V3,
+                family: Family::Ipv4,
+                advertised: plan.routers[number].addresses.iter().copied().map(IpAddr::V4).collect(),
+                source: None,
+                unicast_peers: Vec::new(),
+                checksum: ChecksumForm::PseudoHeader,
+                password: None,
                 addresses: plan.routers[number].addresses.iter().map(address).collect(),
                 advert_interval: seat.interval,
                 preempt: seat.preempt,

@@ -4,12 +4,14 @@ mod kernel;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use locum::proto::{Effect, Input};
 use locum::types::{CheckResult, Instant, IpNet, Ipv4Net, LeaseOutcome};
-use locum::wire::{arp, vrrp};
+use locum::wire::announcement::{self, Announcement};
+use locum::wire::vrrp;
 
 use crate::check::{Cause, Heard, Judge};
 use crate::host::{Host, INDEX, Job, check_name, interface};
@@ -131,8 +133,8 @@ impl World {
                 }
             }
             Happening::ClientFrame { client, from, bytes } => {
-                if let Some(heard) = arp::parse_gratuitous(&bytes) {
-                    self.scene.lan.caches[client].insert(heard.address, from);
+                if let Some(Announcement { address: IpAddr::V4(address), .. }) = announcement::parse(&bytes) {
+                    self.scene.lan.caches[client].insert(address, from);
                 }
             }
             Happening::Done { host, life, job } if self.lives(host, life) => self.done(host, job),
@@ -212,7 +214,7 @@ impl World {
     fn perform(&mut self, host: usize, effect: Effect) {
         let (now, life) = (self.scene.now, self.scene.hosts[host].life);
         match effect {
-            Effect::Listen { .. } | Effect::Unlisten { .. } => {}
+            Effect::Listen { .. } | Effect::Unlisten { .. } | Effect::Probe { .. } => {}
             Effect::SendAdvert { packet, router, .. } => {
                 let router = crate::host::router_number(&router);
                 if !self.scene.hosts[host].link {
@@ -427,9 +429,12 @@ impl Ord for Entry {
 impl Heard {
     fn read(packet: Vec<u8>) -> Option<Self> {
         let received = vrrp::parse(&packet).ok()?;
+        let IpAddr::V4(source) = received.source else {
+            return None;
+        };
         let advertisement = received.advertisement;
         Some(Heard {
-            source: received.source,
+            source,
             vrid: advertisement.vrid.get(),
             priority: advertisement.advertised.byte(),
             interval: advertisement.interval.duration(),

@@ -31,6 +31,9 @@ fn backup() -> Router {
         degraded: false,
         interface: "eth0".to_owned(),
         vrid: 51,
+        version: 3,
+        family: "ipv4".to_owned(),
+        transport: "multicast".to_owned(),
         advert_interval_ms: 1000,
         priority: Priority { base: 100, effective: 100, contributions: Vec::new() },
         active: Some("192.0.2.3".to_owned()),
@@ -39,7 +42,11 @@ fn backup() -> Router {
             address: "192.0.2.3".to_owned(),
             priority: 150,
             advert_interval_ms: 1000,
+            version: 3,
+            family: "ipv4".to_owned(),
+            transport: "multicast".to_owned(),
             checksum: "pseudo-header".to_owned(),
+            lists_our_addresses: true,
             heard_ms_ago: 420,
             adverts: 192,
         }],
@@ -68,7 +75,7 @@ fn a_backup_names_who_is_active() {
 lb1  locum 0.1.0  up 2h 3m
 
 web  BACKUP for 3m 12s: 192.0.2.3 is Active with the higher priority 150
-  interface  eth0, VRID 51, adverts every 1s
+  interface  eth0, VRID 51, VRRPv3 by IPv4 multicast, adverts every 1s
   priority   100
   active     192.0.2.3
   addresses  192.0.2.10/24  not here
@@ -99,7 +106,7 @@ fn busy() -> Router {
             address("198.51.100.100/32", "eth1.4094", AddressState::Foreign),
             address("192.0.2.12/24", "eth0", AddressState::Adding),
         ],
-        peers: vec![Peer { priority: 0, heard_ms_ago: 61_000, ..backup().peers.remove(0) }],
+        peers: vec![Peer { priority: 0, heard_ms_ago: 61_000, lists_our_addresses: false, ..backup().peers.remove(0) }],
         counters: Counters {
             discards: BTreeMap::from([("checksum".to_owned(), 2), ("length".to_owned(), 0), ("ttl".to_owned(), 3)]),
             ..Counters::default()
@@ -141,14 +148,14 @@ fn an_active_router_that_is_degraded_or_lingers_says_so() {
 lb1  locum 0.1.0  up 2h 3m  STOPPING
 
 a-name-of-sixty-four-bytes-as-long-as-one-may-be-in-the-configur  ACTIVE, DEGRADED for 3m 12s: degraded: check disk failed, but nobody else claims the address
-  interface  eth0, VRID 51, adverts every 40.95s
+  interface  eth0, VRID 51, VRRPv3 by IPv4 multicast, adverts every 40.95s
   priority   90 (base 150, -60 haproxy)
   active     192.0.2.2 (this host)
   addresses  192.0.2.10/24                   held
              192.0.2.11/24                   held until the successor has it
              198.51.100.100/32 on eth1.4094  here, but set by somebody else: left alone
              192.0.2.12/24                   being added
-  peers      192.0.2.3  resigned, heard 1m 1s ago, adverts 192, pseudo-header
+  peers      192.0.2.3  resigned, heard 1m 1s ago, adverts 192, pseudo-header, LISTS OTHER ADDRESSES
   discarded  checksum 2, ttl 3
   changes    2026-11-19 00:00:00  backup -> active  old
              2026-11-19 00:00:00  backup -> active  old
@@ -181,7 +188,7 @@ fn a_fault_says_what_it_waits_for() {
 lb1  locum 0.1.0  up 2h 3m
 
 web  FAULT for 3m 12s: waiting for interface eth0: it does not exist
-  interface  eth0, VRID 51, adverts every 10ms
+  interface  eth0, VRID 51, VRRPv3 by IPv4 multicast, adverts every 10ms
   priority   100
   active     nobody that is known
   addresses  192.0.2.10/24  not here

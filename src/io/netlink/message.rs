@@ -317,6 +317,13 @@ pub fn is_secondary(message: &AddressMessage) -> bool {
     message.header.flags.contains(AddressHeaderFlags::Secondary)
 }
 
+/// Whether the address can be sent from and will stay: an IPv6 address is not while the kernel still looks for a
+/// duplicate of it or has found one, nor if the kernel made it up for a while (RFC 8981).
+pub fn is_usable(message: &AddressMessage) -> bool {
+    let passing = AddressHeaderFlags::Tentative | AddressHeaderFlags::Dadfailed | AddressHeaderFlags::Secondary;
+    message.header.family != AddressFamily::Inet6 || !message.header.flags.intersects(passing)
+}
+
 fn attributes_of(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     NlasIterator::new(bytes).map_while(Result::ok).map(move |attribute| {
         let (kind, length) = (attribute.kind(), attribute.value_length());

@@ -16,5 +16,5 @@ mod worker;
 pub use monitor::{Monitor, MonitorState};
 pub use renewal::Renewal;
 pub use request::{Netlink, NetlinkError};
-pub use table::{Snapshot, Table};
-pub use worker::{Job, NewAddress, Report, Worker};
+pub use table::{Snapshot, Switches, Table};
+pub use worker::{Announcers, Job, NewAddress, Report, Worker};

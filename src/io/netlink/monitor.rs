@@ -1,4 +1,4 @@
-//! Hears of every change of a link or an IPv4 address.
+//! Hears of every change of a link or an address.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -11,11 +11,12 @@ use socket2::{SockFilter, SockRef};
 
 use super::message::{self, Answer, Answers, Change};
 use super::request::receive;
-use super::table::{Snapshot, Table};
+use super::table::{Snapshot, Switches, Table};
 use crate::types::{InterfaceFacts, InterfaceName};
 
 const GROUP_LINK: u32 = 1;
 const GROUP_IPV4_ADDRESS: u32 = 5;
+const GROUP_IPV6_ADDRESS: u32 = 9;
 /// The kernel sends one change a datagram, none near this size.
 const BUFFER: usize = 32 * 1024;
 
@@ -50,8 +51,8 @@ const NOT_OURS: [SockFilter; 11] = [
 ];
 const IFA_PROTO: u32 = 11;
 
-/// The kernel's news of links and IPv4 addresses, and what follows from them. Routes are not among them, nor are
-/// additions and renewals of addresses with our mark.
+/// The kernel's news of links and addresses, and what follows from them. Routes are not among them, nor are additions
+/// and renewals of addresses with our mark.
 #[derive(Debug)]
 pub struct Monitor {
     socket: Socket,
@@ -78,6 +79,7 @@ impl Monitor {
         SockRef::from(&socket).attach_filter(&NOT_OURS)?;
         socket.add_membership(GROUP_LINK)?;
         socket.add_membership(GROUP_IPV4_ADDRESS)?;
+        socket.add_membership(GROUP_IPV6_ADDRESS)?;
         let (buffer, table) = (vec![0; BUFFER], Table::default());
         Ok(Monitor { socket, buffer, table, lost: true, own_port, removals: Vec::new() })
     }
@@ -148,7 +150,7 @@ impl Monitor {
 
     /// What is new of the `wanted` interfaces since this was last asked. Nothing while changes are lost.
     pub fn news(&mut self, wanted: &BTreeSet<InterfaceName>) -> Vec<(InterfaceName, Option<InterfaceFacts>)> {
-        if self.lost { Vec::new() } else { self.table.news(wanted, promotes_secondaries) }
+        if self.lost { Vec::new() } else { self.table.news(wanted, Switches::of) }
     }
 
     /// Addresses that went since this was last asked, by the kernel's own doing or somebody else's. In IPv6 the kernel
@@ -164,11 +166,20 @@ impl AsFd for Monitor {
     }
 }
 
-/// Whether the kernel keeps the secondaries of a primary that is removed: either switch is enough. Where neither
-/// can be read it is taken not to, which is the kernel's default and costs a restoration at most.
-fn promotes_secondaries(name: &InterfaceName) -> bool {
-    ["all", name.as_str()].iter().any(|conf| {
-        let path = format!("/proc/sys/net/ipv4/conf/{conf}/promote_secondaries");
-        std::fs::read(path).is_ok_and(|value| value.first().is_some_and(|digit| *digit != b'0'))
-    })
+impl Switches {
+    /// Those of an interface, as they are now.
+    fn of(name: &InterfaceName) -> Self {
+        let is_on = |switch: &str, conf: &str| {
+            let path = format!("/proc/sys/net/{switch}").replace("CONF", conf);
+            std::fs::read(path).is_ok_and(|value| value.first().is_some_and(|digit| *digit != b'0'))
+        };
+        Switches {
+            // Either is enough. Where neither can be read the kernel is taken not to, which is its default and costs
+            // a restoration at most.
+            promote_secondaries: ["all", name.as_str()]
+                .iter()
+                .any(|conf| is_on("ipv4/conf/CONF/promote_secondaries", conf)),
+            forwards_ipv6: is_on("ipv6/conf/CONF/forwarding", name.as_str()),
+        }
+    }
 }

@@ -101,13 +101,13 @@ impl Netlink {
         }
     }
 
-    /// All links and IPv4 addresses, each in the kernel's order.
+    /// All links and addresses, each in the kernel's order.
     ///
     /// # Errors
     /// The socket's, the kernel's refusal, or that things never kept still for as long as a dump takes.
     pub fn snapshot(&mut self) -> io::Result<Snapshot> {
         let links = self.dump(&message::dump_links())?;
-        let addresses = self.dump(&message::dump_addresses(AddressFamily::Inet, None))?;
+        let addresses = self.dump(&message::dump_addresses(AddressFamily::Unspec, None))?;
         let mut snapshot = Snapshot { taken: clock::now(), uptime: clock::uptime(), ..Snapshot::default() };
         for change in links.into_iter().chain(addresses) {
             match change {

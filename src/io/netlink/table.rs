@@ -18,8 +18,17 @@ pub struct Snapshot {
     pub uptime: Duration,
     /// All links.
     pub links: Vec<Link>,
-    /// All IPv4 addresses, those of one interface in the kernel's order.
+    /// All addresses, those of one interface in the kernel's order.
     pub addresses: Vec<AddressMessage>,
+}
+
+/// What an administrator can set of an interface beside link and addresses (sysctl).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Switches {
+    /// The kernel keeps the secondaries of a primary that is removed.
+    pub promote_secondaries: bool,
+    /// It forwards IPv6 packets.
+    pub forwards_ipv6: bool,
 }
 
 /// Links and addresses, and which of them somebody has yet to be told of.
@@ -45,6 +54,7 @@ struct Address {
     net: IpNet,
     secondary: bool,
     scope: u8,
+    usable: bool,
 }
 
 impl Table {
@@ -126,18 +136,18 @@ impl Table {
     }
 
     /// The newest facts of those `wanted` interfaces whose facts differ from those told last, `None` for one that
-    /// does not exist. `promotes` says how the kernel treats the secondaries of an interface.
+    /// does not exist. `switches` says how an interface is set.
     pub fn news(
         &mut self,
         wanted: &BTreeSet<InterfaceName>,
-        promotes: impl Fn(&InterfaceName) -> bool,
+        switches: impl Fn(&InterfaceName) -> Switches,
     ) -> Vec<(InterfaceName, Option<InterfaceFacts>)> {
         let mut news = Vec::new();
         for name in wanted {
             if !self.touched.contains(name) && self.told.contains_key(name) {
                 continue;
             }
-            let facts = self.facts(name, &promotes);
+            let facts = self.facts(name, &switches);
             if self.told.get(name) != Some(&facts) {
                 self.told.insert(*name, facts.clone());
                 news.push((*name, facts));
@@ -149,17 +159,19 @@ impl Table {
         news
     }
 
-    fn facts(&self, name: &InterfaceName, promotes: impl Fn(&InterfaceName) -> bool) -> Option<InterfaceFacts> {
+    fn facts(&self, name: &InterfaceName, switches: impl Fn(&InterfaceName) -> Switches) -> Option<InterfaceFacts> {
         let interface = self.interfaces.get(self.by_name.get(name)?)?;
         let link = interface.link.as_ref()?;
+        let Switches { promote_secondaries, forwards_ipv6 } = switches(name);
         Some(InterfaceFacts {
             index: link.index,
             up: link.up,
             running: link.running,
             mac: link.mac,
-            addresses: interface.addresses.iter().map(|address| address.net).collect(),
+            addresses: interface.addresses.iter().filter(|known| known.usable).map(|known| known.net).collect(),
             marked: interface.marked.clone(),
-            promote_secondaries: promotes(name),
+            promote_secondaries,
+            forwards_ipv6,
             mtu: link.mtu,
         })
     }
@@ -183,7 +195,9 @@ impl Interface {
         let place = if address.secondary {
             self.addresses.len()
         } else {
-            let before = |known: &Address| !known.secondary && address.scope <= known.scope;
+            let before = |known: &Address| {
+                known.is_ipv4() == address.is_ipv4() && !known.secondary && address.scope <= known.scope
+            };
             self.addresses.iter().rposition(before).map_or(0, |last| last + 1)
         };
         self.addresses.insert(place, address);
@@ -206,11 +220,16 @@ fn marked(message: &AddressMessage, net: IpNet, taken: Instant, uptime: Duration
 }
 
 impl Address {
+    fn is_ipv4(&self) -> bool {
+        matches!(self.net, IpNet::V4(_))
+    }
+
     fn of(message: &AddressMessage) -> Option<Self> {
         Some(Address {
             net: message::address_of(message)?,
             secondary: message::is_secondary(message),
             scope: message.header.scope.into(),
+            usable: message::is_usable(message),
         })
     }
 }
@@ -220,6 +239,8 @@ mod tests {
     use super::super::literals::{self, bytes};
     use super::super::message::{Answer, Answers, change};
     use super::*;
+
+    const SWITCHES: Switches = Switches { promote_secondaries: true, forwards_ipv6: false };
 
     fn name(name: &str) -> InterfaceName {
         name.parse().expect("a name")
@@ -247,7 +268,7 @@ mod tests {
     }
 
     fn news(table: &mut Table, names: &[&str]) -> Vec<(InterfaceName, Option<InterfaceFacts>)> {
-        table.news(&names.iter().map(|given| name(given)).collect(), |_| true)
+        table.news(&names.iter().map(|given| name(given)).collect(), |_| SWITCHES)
     }
 
     fn addresses(table: &mut Table) -> Vec<String> {
@@ -273,6 +294,7 @@ mod tests {
             addresses: vec!["192.0.2.2/24".parse().expect("an address")],
             marked: Vec::new(),
             promote_secondaries: true,
+            forwards_ipv6: false,
             mtu: 1500,
         };
         assert_eq!(told, [(name("iocap0"), Some(facts.clone()))]);

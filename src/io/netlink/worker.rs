@@ -14,8 +14,8 @@ use super::message::{self, Ours, Request};
 use super::renewal::Renewal;
 use super::request::{Netlink, NetlinkError};
 use super::table::Snapshot;
-use crate::io::arp::ArpSocket;
-use crate::types::{AddressOutcome, Instant, InterfaceName, LeaseOutcome, Lifetime, RouterName};
+use crate::io::neighbours::NeighbourSocket;
+use crate::types::{AddressOutcome, Family, Instant, InterfaceName, LeaseOutcome, Lifetime, RouterName};
 
 /// Jobs that may wait. One for each change of a router: hundreds of routers that all change at once fit.
 const JOBS: usize = 1024;
@@ -35,6 +35,30 @@ pub struct NewAddress {
     pub announcement: Vec<u8>,
 }
 
+/// What frames leave by on one interface, by family; `None`: that family is not listened to there.
+#[derive(Debug, Clone, Default)]
+pub struct Announcers {
+    /// For ARP.
+    pub ipv4: Option<Arc<NeighbourSocket>>,
+    /// For neighbour discovery.
+    pub ipv6: Option<Arc<NeighbourSocket>>,
+}
+
+impl Announcers {
+    fn send(&self, frame: &[u8]) -> io::Result<()> {
+        const ETHERTYPE: std::ops::Range<usize> = 12..14;
+        let family = if frame.get(ETHERTYPE) == Some(&[0x86, 0xdd]) { Family::Ipv6 } else { Family::Ipv4 };
+        let socket = match family {
+            Family::Ipv4 => &self.ipv4,
+            Family::Ipv6 => &self.ipv6,
+        };
+        match socket {
+            Some(socket) => socket.send(frame),
+            None => Err(io::Error::from(Errno::ENOTCONN)),
+        }
+    }
+}
+
 /// One thing to do. Jobs are done one after the other.
 #[derive(Debug)]
 pub enum Job {
@@ -52,8 +76,8 @@ pub enum Job {
         lifetime: Option<Lifetime>,
         /// They were ours and are missed: one that is there with our mark still is.
         again: bool,
-        /// What announces them; `None` if nothing listens on the interface.
-        socket: Option<Arc<ArpSocket>>,
+        /// What announces them.
+        announcers: Announcers,
     },
     /// Remove addresses (that one is absent is no failure) and put back those of `restore` that went with them.
     Remove {
@@ -78,8 +102,8 @@ pub enum Job {
         interface: InterfaceName,
         /// Whole Ethernet frames.
         frames: Vec<Vec<u8>>,
-        /// What sends them; `None` if nothing listens on the interface.
-        socket: Option<Arc<ArpSocket>>,
+        /// What sends them.
+        announcers: Announcers,
     },
     /// List all links and addresses; reported as [`Report::Listed`].
     List,
@@ -166,16 +190,16 @@ impl Working {
     fn run(&mut self, queue: &Receiver<Job>) {
         while let Ok(job) = queue.recv() {
             match job {
-                Job::Add { router, interface, index, additions, lifetime, again, socket } => {
+                Job::Add { router, interface, index, additions, lifetime, again, announcers } => {
                     let adding = Adding { router: &router, interface: &interface, index, lifetime, again };
-                    self.add(&adding, &additions, socket.as_deref());
+                    self.add(&adding, &additions, &announcers);
                 }
                 Job::Remove { router, interface, index, removals, restore } => {
                     self.remove(&router, &interface, index, &removals, &restore);
                 }
                 Job::Renew(renewals) => self.renew(renewals),
-                Job::Announce { router, interface, frames, socket } => {
-                    self.announce(&router, &interface, frames.iter().map(Vec::as_slice), socket.as_deref());
+                Job::Announce { router, interface, frames, announcers } => {
+                    self.announce(&router, &interface, frames.iter().map(Vec::as_slice), &announcers);
                 }
                 Job::List => {
                     let listing = self.netlink.snapshot();
@@ -199,7 +223,7 @@ impl Working {
         self.others.contains(&(index, net))
     }
 
-    fn add(&mut self, adding: &Adding<'_>, additions: &[NewAddress], socket: Option<&ArpSocket>) {
+    fn add(&mut self, adding: &Adding<'_>, additions: &[NewAddress], announcers: &Announcers) {
         // The first one by itself: clients of it need not wait for the other sixty-three.
         let (first, others) = additions.split_at(additions.len().min(1));
         for chunk in first.chunks(1).chain(others.chunks(CHUNK)) {
@@ -227,7 +251,7 @@ impl Working {
             };
             let added = chunk.iter().zip(&outcomes).filter(|(_, outcome)| here(outcome));
             let frames = added.map(|(new, _)| new.announcement.as_slice());
-            self.announce(adding.router, adding.interface, frames, socket);
+            self.announce(adding.router, adding.interface, frames, announcers);
             let outcomes = chunk.iter().map(|new| new.address).zip(outcomes).collect();
             self.report(Report::Added { router: adding.router.clone(), outcomes });
         }
@@ -251,15 +275,11 @@ impl Working {
         router: &RouterName,
         interface: &InterfaceName,
         frames: impl Iterator<Item = &'f [u8]>,
-        socket: Option<&ArpSocket>,
+        announcers: &Announcers,
     ) {
         let mut failure = None;
         for frame in frames {
-            let sent = match socket {
-                Some(socket) => socket.send(frame),
-                None => Err(io::Error::from(Errno::ENOTCONN)),
-            };
-            if let Err(error) = sent {
+            if let Err(error) = announcers.send(frame) {
                 failure.get_or_insert(error);
             }
         }

@@ -5,16 +5,18 @@
 
 mod timers;
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::Duration;
 
 pub use timers::{active_down_interval, skew_time};
 
-use crate::types::{Advertised, Instant, Interval, Priority};
+use crate::types::{Advertised, Instant, Interval, Priority, Version};
 
 /// What the election is held with; may change while it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Params {
+    /// The version of VRRP, which decides Skew_Time.
+    pub version: Version,
     /// Priority that goes out in adverts.
     pub priority: Priority,
     /// Advertisement_Interval: our own.
@@ -23,8 +25,8 @@ pub struct Params {
     pub preempt: bool,
     /// How long a lower Active router is listened to before it is preempted.
     pub preempt_delay: Duration,
-    /// Our source address, for ties.
-    pub source: Ipv4Addr,
+    /// Our source address, for ties: of the family of the adverts.
+    pub source: IpAddr,
     /// Takes part although it had better not: leaves a resigned router's place to those who are fit.
     pub reluctant: bool,
 }
@@ -188,7 +190,7 @@ impl Election {
         &mut self,
         now: Instant,
         received: Instant,
-        source: Ipv4Addr,
+        source: IpAddr,
         advertised: Advertised,
         interval: Interval,
     ) -> Outcome {
@@ -239,7 +241,7 @@ impl Election {
         &mut self,
         now: Instant,
         received: Instant,
-        source: Ipv4Addr,
+        source: IpAddr,
         advertised: Advertised,
         interval: Interval,
     ) -> Outcome {
@@ -278,10 +280,10 @@ impl Election {
     }
 
     fn patience(&self, backup: &Backup) -> Duration {
-        let (priority, interval) = (self.params.priority, backup.active_adver_interval);
+        let (version, priority, interval) = (self.params.version, self.params.priority, backup.active_adver_interval);
         match backup.patience {
-            Patience::Full => active_down_interval(priority, interval),
-            Patience::Skew => skew_time(priority, interval),
+            Patience::Full => active_down_interval(version, priority, interval),
+            Patience::Skew => skew_time(version, priority, interval),
             Patience::Given(chance) => chance,
         }
     }

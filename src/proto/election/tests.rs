@@ -1,10 +1,12 @@
 //! Section by section of RFC 9568; times are literals in milliseconds.
 
+use std::net::Ipv4Addr;
+
 use super::*;
 
-const OWN: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 5);
-const LOWER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 4);
-const HIGHER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 6);
+const OWN: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 5));
+const LOWER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 4));
+const HIGHER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 6));
 
 fn at(millis: u64) -> Instant {
     Instant::from_nanos(millis * 1_000_000)
@@ -20,6 +22,7 @@ fn interval(centiseconds: u16) -> Interval {
 
 fn params(priority: u8) -> Params {
     Params {
+        version: Version::V3,
         priority: Priority::new(priority).unwrap(),
         advert_interval: interval(100),
         preempt: true,
@@ -49,7 +52,7 @@ fn active_router(priority: u8) -> Election {
     election
 }
 
-fn hear(election: &mut Election, when: u64, source: Ipv4Addr, advertised: Advertised, centiseconds: u16) -> Outcome {
+fn hear(election: &mut Election, when: u64, source: IpAddr, advertised: Advertised, centiseconds: u16) -> Outcome {
     election.hear(at(when), at(when), source, advertised, interval(centiseconds))
 }
 
@@ -194,10 +197,13 @@ fn s643_a_tie_goes_to_the_higher_address() {
     assert_eq!(hear(&mut active_router(100), 10_400, LOWER, active(100), 100), Outcome::Assert);
     // Unsigned, in network order: 192.0.2.5 is above 10.255.255.255 and below 223.0.0.1.
     assert_eq!(
-        hear(&mut active_router(100), 10_400, Ipv4Addr::new(10, 255, 255, 255), active(100), 100),
+        hear(&mut active_router(100), 10_400, Ipv4Addr::new(10, 255, 255, 255).into(), active(100), 100),
         Outcome::Assert
     );
-    assert_eq!(hear(&mut active_router(100), 10_400, Ipv4Addr::new(223, 0, 0, 1), active(100), 100), Outcome::Yield);
+    assert_eq!(
+        hear(&mut active_router(100), 10_400, Ipv4Addr::new(223, 0, 0, 1).into(), active(100), 100),
+        Outcome::Yield
+    );
 }
 
 #[test]

@@ -12,7 +12,7 @@ pub(crate) use troubles::{RETRY, Troubles};
 use crate::config::{RouterConfig, WhenUnhealthy};
 use crate::proto::interfaces::Interfaces;
 use crate::report::{Reason, Trouble};
-use crate::types::{CheckName, CheckResult, Priority};
+use crate::types::{CheckName, CheckResult, Family, Priority};
 
 /// What all facts together say of a virtual router.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,8 +65,14 @@ fn link_trouble(config: &RouterConfig, interfaces: &Interfaces) -> Option<Reason
         .chain(carriers)
         .find_map(|name| interfaces.trouble(name))
         .or_else(|| {
-            let source = interfaces.source(config.interface, config.priority.is_owner());
-            source.is_none().then_some(Reason::NoSourceAddress(config.interface))
+            let reason = || match config.source {
+                Some(source) => Reason::SourceMissing(config.interface, source),
+                None if config.family == Family::Ipv6 && !config.is_link_local() => {
+                    Reason::NoGlobalAddress(config.interface)
+                }
+                None => Reason::NoSourceAddress(config.interface, config.family),
+            };
+            interfaces.source(config).is_none().then(reason)
         })
         .or_else(|| {
             let lost = config.track_interfaces.iter().copied().find(|name| !has_link(interfaces, *name));

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use crate::report::Reason;
-use crate::types::{Instant, InterfaceName, IpNet};
+use crate::types::{Channel, Instant, InterfaceName, IpNet, MacAddr};
 
 /// After a failure of our own, how long the router stays out before it tries again.
 pub(crate) const RETRY: Duration = Duration::from_secs(10);
@@ -51,8 +51,12 @@ impl Troubles {
         self.current = Some((Reason::AddressFight(address), now + TRUCE));
     }
 
-    pub(crate) fn listen_failed(&mut self, now: Instant, interface: InterfaceName, error: String) {
-        self.current = Some((Reason::SocketFailed(interface, error), now + RETRY));
+    pub(crate) fn listen_failed(&mut self, now: Instant, interface: InterfaceName, channel: Channel, error: String) {
+        self.current = Some((Reason::SocketFailed(interface, channel, error), now + RETRY));
+    }
+
+    pub(crate) fn duplicate(&mut self, now: Instant, address: IpNet, mac: MacAddr) {
+        self.current = Some((Reason::Duplicate(address, mac), now + RETRY));
     }
 
     /// An advert is about to be sent: if the one before left, the host is not mute.

@@ -8,6 +8,7 @@
 mod announcing;
 mod leases;
 mod leaving;
+mod probing;
 mod reconciling;
 mod slot;
 
@@ -18,6 +19,7 @@ use announcing::Announcer;
 pub(crate) use leases::lifetime;
 use leaving::Leaving;
 pub(crate) use leaving::{Departure, Linger};
+use probing::Prober;
 pub(crate) use slot::Legacy;
 use slot::{Presence, Slot};
 
@@ -25,10 +27,9 @@ use super::effect::{Addition, Effect};
 use super::interfaces::Interfaces;
 use crate::report::status::AddressState;
 use crate::report::{Event, Release};
-use crate::types::{
-    AddressOutcome, Instant, InterfaceName, Interval, IpNet, Lifetime, MacAddr, RouterName, VirtualAddress,
-};
-use crate::wire::arp::{self, Announcement};
+use crate::types::{AddressOutcome, Instant, InterfaceName, Interval, IpNet, Lifetime, RouterName, VirtualAddress};
+use crate::wire::announcement::{self, Announcement};
+use crate::wire::nd;
 
 /// What holding needs of its surroundings for one step.
 pub(crate) struct Ground<'a> {
@@ -66,6 +67,7 @@ pub(crate) struct Holding {
     refused: bool,
     /// Addresses put back after somebody else had removed them.
     restored: u64,
+    prober: Prober,
 }
 
 /// What came of additions that the router must know.
@@ -96,6 +98,7 @@ impl Holding {
             asked: None,
             refused: false,
             restored: 0,
+            prober: Prober::default(),
         }
     }
 
@@ -115,6 +118,11 @@ impl Holding {
         }
     }
 
+    /// Whether what others announce matters to it now.
+    pub(crate) fn heeds_announcements(&self) -> bool {
+        self.is_leaving() || self.prober.heeds()
+    }
+
     /// Rounds of announcements begun so far.
     pub(crate) fn announcements(&self) -> u64 {
         self.announcer.rounds()
@@ -131,6 +139,7 @@ impl Holding {
         let held_all_along = self.slots.iter().any(Slot::is_here);
         self.stage = Stage::Held;
         self.add_missing(ground);
+        self.prober = self.prober_from(ground.now);
         if held_all_along {
             self.announcer.begin_unannounced(ground.now);
         } else {
@@ -155,6 +164,7 @@ impl Holding {
             }
             (Stage::Held | Stage::Leaving(_), Departure::Linger(_) | Departure::Yield(_)) => {
                 self.announcer.stop();
+                self.prober = Prober::Idle;
                 self.stage = Stage::Leaving(Leaving::new(ground.now, departure));
             }
         }
@@ -174,12 +184,23 @@ impl Holding {
             Stage::Leaving(leaving) if own != Some(heard.mac) => leaving.began(),
             Stage::Leaving(_) | Stage::Nothing | Stage::Held => return,
         };
-        let claimed =
-            |slot: &Slot| slot.address.interface == interface && slot.address.net.addr() == IpAddr::V4(heard.address);
+        let claimed = |slot: &Slot| slot.is(interface, heard.address);
         let removed = self.remove(ground, claimed);
         if removed && !self.slots.iter().any(Slot::is_here) {
             self.finish(ground, Release::Announced(heard.mac), began);
         }
+    }
+
+    /// The address that somebody else has too, if an answer to a question of ours says so.
+    pub(crate) fn duplicate(
+        &self,
+        ground: &Ground<'_>,
+        interface: InterfaceName,
+        heard: Announcement,
+    ) -> Option<IpNet> {
+        let foreign = ground.interfaces.mac(interface) != Some(heard.mac);
+        let mut held = self.slots.iter().filter(|slot| slot.is_probed() && slot.is(interface, heard.address));
+        held.next().filter(|_| foreign && self.prober.heeds()).map(|slot| slot.address.net)
     }
 
     /// What became of additions.
@@ -261,6 +282,7 @@ impl Holding {
         let before = std::mem::replace(&mut self.slots, slots);
         if let Stage::Held = self.stage {
             self.add_missing(ground);
+            self.prober = self.prober_from(ground.now);
         }
         let mut leftover = Holding { slots: before, ..Holding::new(&[]) };
         leftover.remove(ground, |slot| !addresses.contains(&slot.address));
@@ -269,7 +291,7 @@ impl Holding {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let own = match &self.stage {
             Stage::Nothing => return None,
-            Stage::Held => self.announcer.deadline(),
+            Stage::Held => self.announcer.deadline().into_iter().chain(self.prober.deadline()).min(),
             Stage::Leaving(leaving) => Some(leaving.deadline()),
         };
         own.into_iter().chain(self.ends_at()).min()
@@ -298,7 +320,10 @@ impl Holding {
     pub(crate) fn tick(&mut self, ground: &mut Ground<'_>) {
         match &self.stage {
             Stage::Nothing => {}
-            Stage::Held => self.announce_due(ground),
+            Stage::Held => {
+                self.announce_due(ground);
+                self.probe_due(ground);
+            }
             Stage::Leaving(leaving) => {
                 let began = leaving.began();
                 if let Some(how) = leaving.over(ground.now) {
@@ -336,17 +361,18 @@ impl Holding {
 
     fn add_missing(&mut self, ground: &mut Ground<'_>) {
         for interface in self.carriers() {
-            let (Some(facts), Some(mac)) = (ground.interfaces.get(interface), ground.interfaces.mac(interface)) else {
+            let Some(facts) = ground.interfaces.get(interface) else {
                 continue;
             };
             let on_it = |slot: &&mut Slot| slot.address.interface == interface;
             let mut additions = Vec::new();
             for slot in self.slots.iter_mut().filter(on_it).filter(|slot| !slot.is_here()) {
                 let prefix = ground.interfaces.prefix_for(interface, slot.address.net);
+                let Some(addition) = addition(ground.interfaces, slot.address, prefix) else { continue };
                 slot.presence = Presence::Adding(prefix, false);
                 slot.asked = None;
                 slot.term = leases::term(ground.now, ground.lifetime);
-                additions.push(addition(slot.address.net, prefix, mac));
+                additions.push(addition);
             }
             if !additions.is_empty() {
                 let (router, index, lifetime) = (ground.router.clone(), facts.index, ground.lifetime);
@@ -389,6 +415,7 @@ impl Holding {
         self.remove(ground, |_| true);
         self.stage = Stage::Nothing;
         self.announcer.stop();
+        self.prober = Prober::Idle;
         let (router, after) = (ground.router.clone(), ground.now.since(began));
         let addresses = self.slots.len();
         ground.effects.push(Effect::Tell(Event::Released { router, addresses, how, after }));
@@ -401,13 +428,32 @@ impl Holding {
         };
         let chunk = here.get(range).unwrap_or_default();
         for interface in self.carriers() {
-            let Some(mac) = ground.interfaces.mac(interface) else {
-                continue;
-            };
             let on_it = chunk.iter().filter(|slot| slot.address.interface == interface);
-            let frames: Vec<Vec<u8>> = on_it.map(|slot| announcement(slot.address.net, mac)).collect();
+            let frame = |slot: &&Slot| announcement(ground.interfaces, slot.address);
+            let frames: Vec<Vec<u8>> = on_it.filter_map(frame).collect();
             if !frames.is_empty() {
                 ground.effects.push(Effect::Announce { router: ground.router.clone(), interface, frames });
+            }
+        }
+    }
+
+    /// What is to be asked once addresses have been added now; nothing where all are IPv4.
+    fn prober_from(&self, now: Instant) -> Prober {
+        let any = self.slots.iter().any(|slot| matches!(slot.address.net, IpNet::V6(_)));
+        if any { Prober::begin(now) } else { Prober::Idle }
+    }
+
+    /// Asks for the IPv6 addresses that are due.
+    fn probe_due(&mut self, ground: &mut Ground<'_>) {
+        let probed: Vec<&Slot> = self.slots.iter().filter(|slot| slot.is_probed()).collect();
+        let Some(range) = self.prober.due(ground.now, probed.len()) else {
+            return;
+        };
+        for slot in probed.get(range).unwrap_or_default() {
+            let interface = slot.address.interface;
+            if let (IpAddr::V6(address), Some(mac)) = (slot.address.net.addr(), ground.interfaces.mac(interface)) {
+                let frames = vec![nd::probe(address, mac)];
+                ground.effects.push(Effect::Probe { router: ground.router.clone(), interface, frames });
             }
         }
     }
@@ -431,16 +477,15 @@ fn tell_foreign(ground: &mut Ground<'_>, address: VirtualAddress) {
     }
 }
 
-fn announcement(net: IpNet, mac: MacAddr) -> Vec<u8> {
-    match net {
-        IpNet::V4(net) => arp::gratuitous(net.addr(), mac),
-        // The configuration admits none.
-        IpNet::V6(_) => Vec::new(),
-    }
+/// The frame that announces an address, if its interface has a hardware address to announce it at.
+fn announcement(interfaces: &Interfaces, address: VirtualAddress) -> Option<Vec<u8>> {
+    let facts = interfaces.get(address.interface)?;
+    let claim = Announcement { address: address.net.addr(), mac: facts.mac? };
+    Some(announcement::emit(claim, facts.forwards_ipv6))
 }
 
-fn addition(address: IpNet, prefix: u8, mac: MacAddr) -> Addition {
-    Addition { address, prefix, announcement: announcement(address, mac) }
+fn addition(interfaces: &Interfaces, address: VirtualAddress, prefix: u8) -> Option<Addition> {
+    Some(Addition { address: address.net, prefix, announcement: announcement(interfaces, address)? })
 }
 
 /// A tenth of a second: what a successor gets, after its advert, to announce an address that was left to it.

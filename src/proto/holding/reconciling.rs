@@ -12,9 +12,7 @@ impl Holding {
     /// Addresses are gone, and not by our doing as far as the kernel says: what is held comes back. The caller has seen
     /// to it that no lease has lapsed.
     pub(crate) fn gone(&mut self, ground: &mut Ground<'_>, interface: InterfaceName, gone: &[IpNet]) {
-        let (Some(facts), Some(mac)) = (ground.interfaces.get(interface), ground.interfaces.mac(interface)) else {
-            return;
-        };
+        let Some(facts) = ground.interfaces.get(interface) else { return };
         let held = matches!(self.stage, Stage::Held);
         let mut additions = Vec::new();
         for slot in self.slots.iter_mut().filter(|slot| slot.address.interface == interface) {
@@ -26,10 +24,11 @@ impl Holding {
                 Presence::Adding(prefix, _) => slot.presence = Presence::Adding(prefix, true),
                 Presence::Ours(_) if held => {
                     let prefix = ground.interfaces.prefix_for(interface, slot.address.net);
+                    let Some(addition) = addition(ground.interfaces, slot.address, prefix) else { continue };
                     slot.presence = Presence::Again(prefix);
                     slot.asked = None;
                     slot.term = leases::term(ground.now, ground.lifetime);
-                    additions.push(addition(slot.address.net, prefix, mac));
+                    additions.push(addition);
                 }
                 Presence::Ours(_) => slot.forget(),
                 Presence::Absent | Presence::Again(_) | Presence::Foreign => {}
@@ -50,18 +49,17 @@ impl Holding {
     /// Where the host has got an address of its own in the subnet of one of ours, for the kernel it is a secondary of ours
     /// and would go with it, also when nobody is left to put it back. So ours is added anew by itself, and only then goes.
     pub(crate) fn stand_alone(&mut self, ground: &mut Ground<'_>, interface: InterfaceName) {
-        let (Some(facts), Some(mac)) = (ground.interfaces.get(interface), ground.interfaces.mac(interface)) else {
-            return;
-        };
+        let Some(facts) = ground.interfaces.get(interface) else { return };
         let (mut additions, mut removals) = (Vec::new(), Vec::new());
         for slot in self.slots.iter_mut().filter(|slot| slot.address.interface == interface) {
             let Some(held) = slot.held().filter(|net| net.addr().is_ipv4()) else { continue };
             let alone = held.max_prefix_len();
             if held.prefix_len() < alone && ground.interfaces.stands_alone(interface, slot.address.net) {
+                let Some(addition) = addition(ground.interfaces, slot.address, alone) else { continue };
                 slot.presence = Presence::Adding(alone, false);
                 slot.asked = None;
                 slot.term = leases::term(ground.now, ground.lifetime);
-                additions.push(addition(slot.address.net, alone, mac));
+                additions.push(addition);
                 removals.push(held);
             }
         }

@@ -82,6 +82,11 @@ impl Slot {
         }
     }
 
+    /// Whether others are asked for it: IPv4 has its own ways, and what is foreign is not ours to fear for.
+    pub(super) fn is_probed(&self) -> bool {
+        self.held().is_some_and(|net| net.addr().is_ipv6())
+    }
+
     /// The address as it is or will be here by our doing.
     pub(super) fn ours(&self) -> Option<IpNet> {
         match self.presence {

@@ -1,17 +1,19 @@
 //! Who else was heard, and what was thrown away.
 //!
-//! Belongs here: memory of peers, counters of discards, and how often they are told. Does not belong here:
+//! Belongs here: whose adverts count, memory of peers, counters of discards, and how often they are told. Does not belong here:
 //! what a valid advert means (`election`).
 
+mod admission;
 mod discards;
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
+pub(crate) use admission::admit;
 pub(crate) use discards::Discards;
 
-use crate::types::{Advertised, Instant, Interval};
-use crate::wire::vrrp::{ChecksumForm, Received};
+use crate::types::{Advertised, ChecksumForm, Instant, Interval, Version};
+use crate::wire::vrrp::Received;
 
 /// More than any real group has; the one silent for longest makes room for a new one.
 const MAX_PEERS: usize = 32;
@@ -21,7 +23,12 @@ const MAX_PEERS: usize = 32;
 pub(crate) struct Peer {
     pub(crate) advertised: Advertised,
     pub(crate) interval: Interval,
+    pub(crate) version: Version,
+    /// Sent to the group, not to us alone.
+    pub(crate) multicast: bool,
     pub(crate) checksum: ChecksumForm,
+    /// Whether it lists the addresses that we list, in our order.
+    pub(crate) lists_ours: bool,
     pub(crate) heard_at: Instant,
     pub(crate) adverts: u64,
 }
@@ -29,14 +36,14 @@ pub(crate) struct Peer {
 /// The peers of one virtual router.
 #[derive(Debug, Default)]
 pub(crate) struct Peers {
-    known: BTreeMap<Ipv4Addr, Peer>,
+    known: BTreeMap<IpAddr, Peer>,
     /// Whoever last advertised as Active.
-    active: Option<Ipv4Addr>,
+    active: Option<IpAddr>,
 }
 
 impl Peers {
-    /// Remembers a valid advert.
-    pub(crate) fn hear(&mut self, received_at: Instant, received: &Received) {
+    /// Remembers a valid advert; `ours` are the addresses that our own list.
+    pub(crate) fn hear(&mut self, received_at: Instant, received: &Received, ours: &[IpAddr]) {
         let advertisement = &received.advertisement;
         if !self.known.contains_key(&received.source) && self.known.len() >= MAX_PEERS {
             let oldest = self.known.iter().min_by_key(|(_, peer)| peer.heard_at).map(|(source, _)| *source);
@@ -46,7 +53,10 @@ impl Peers {
         let peer = Peer {
             advertised: advertisement.advertised,
             interval: advertisement.interval,
+            version: advertisement.version,
+            multicast: received.is_multicast(),
             checksum: received.checksum,
+            lists_ours: advertisement.addresses == ours,
             heard_at: received_at,
             adverts: adverts + 1,
         };
@@ -60,10 +70,10 @@ impl Peers {
     /// Who was Active last, as far as was heard, with its last advert.
     pub(crate) fn active(&self) -> Option<(IpAddr, &Peer)> {
         let source = self.active?;
-        self.known.get(&source).map(|peer| (IpAddr::V4(source), peer))
+        self.known.get(&source).map(|peer| (source, peer))
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Ipv4Addr, &Peer)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&IpAddr, &Peer)> {
         self.known.iter()
     }
 }

@@ -1,4 +1,4 @@
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::{Mode, Router, World};
@@ -6,9 +6,9 @@ use crate::proto::effect::Effect;
 use crate::proto::election::{Claim, Outcome, State};
 use crate::proto::holding::{Departure, Holding};
 use crate::report::{Event, Reason, RouterState};
-use crate::types::{Advertised, Instant, IpNet};
-use crate::wire::ipv4;
-use crate::wire::vrrp::{self, Advertisement, ChecksumForm};
+use crate::types::{Advertised, Instant};
+use crate::wire::ip;
+use crate::wire::vrrp::{self, Advertisement, Proof};
 
 /// An unhealthy router that nobody relieved resigns anew this often, so that a backup that does not preempt
 /// gets its turn.
@@ -18,7 +18,7 @@ const CHALLENGE_TOLD_AGAIN: Duration = Duration::from_secs(60);
 
 impl Router {
     /// Does what the election decided.
-    pub(super) fn follow(&mut self, world: &mut World<'_>, outcome: Outcome, heard: Option<(Ipv4Addr, Advertised)>) {
+    pub(super) fn follow(&mut self, world: &mut World<'_>, outcome: Outcome, heard: Option<(IpAddr, Advertised)>) {
         match outcome {
             Outcome::Nothing => {}
             Outcome::Advertise => self.advertise(world),
@@ -59,15 +59,14 @@ impl Router {
         }
     }
 
-    fn yield_to(&mut self, world: &mut World<'_>, heard: Option<(Ipv4Addr, Advertised)>) {
+    fn yield_to(&mut self, world: &mut World<'_>, heard: Option<(IpAddr, Advertised)>) {
         self.resign_again_at = None;
         let interval = match self.election.state() {
             State::Backup(backup) => backup.active_adver_interval,
             State::Initialize | State::Active { .. } => self.config.advert_interval,
         };
         self.hold(world, |holding, ground| holding.leave(ground, Departure::Yield(interval.duration())));
-        if let Some((source, Advertised::Active(priority))) = heard {
-            let peer = IpAddr::V4(source);
+        if let Some((peer, Advertised::Active(priority))) = heard {
             let reason = if priority > self.election.params().priority {
                 Reason::HigherPriority { peer, priority }
             } else {
@@ -78,7 +77,7 @@ impl Router {
     }
 
     /// Answers a router with less right; a host that sends such adverts without end is not answered without end.
-    fn assert(&mut self, world: &mut World<'_>, heard: Option<(Ipv4Addr, Advertised)>) {
+    fn assert(&mut self, world: &mut World<'_>, heard: Option<(IpAddr, Advertised)>) {
         let gap = self.config.advert_interval.duration() / 4;
         if self.answered_at.is_some_and(|at| world.now < at + gap) {
             return;
@@ -87,9 +86,9 @@ impl Router {
         self.advertise(world);
         self.holding.announce_again(world.now);
         let told = self.challenge_told_at.is_some_and(|at| world.now < at + CHALLENGE_TOLD_AGAIN);
-        if let (false, Some((source, Advertised::Active(priority)))) = (told, heard) {
+        if let (false, Some((peer, Advertised::Active(priority)))) = (told, heard) {
             self.challenge_told_at = Some(world.now);
-            let event = Event::Challenged { router: self.name.clone(), peer: IpAddr::V4(source), priority };
+            let event = Event::Challenged { router: self.name.clone(), peer, priority };
             world.effects.push(Effect::Tell(event));
         }
     }
@@ -106,25 +105,30 @@ impl Router {
 
     /// Built from the values of this moment, never kept.
     fn send(&mut self, world: &mut World<'_>, advertised: Advertised) {
-        let ipv4 = |net: &IpNet| match net {
-            IpNet::V4(net) => Some(net.addr()),
-            IpNet::V6(_) => None,
-        };
         let advertisement = Advertisement {
+            version: self.config.version,
             vrid: self.config.vrid,
             advertised,
             interval: self.config.advert_interval,
-            addresses: self.config.addresses.iter().filter_map(|address| ipv4(&address.net)).collect(),
+            addresses: self.config.advertised.clone(),
         };
         self.troubles.sending();
+        self.unsent = 0;
         self.counters.adverts_sent += 1;
-        let source = self.election.params().source;
-        world.effects.push(Effect::SendAdvert {
-            router: self.name.clone(),
-            interface: self.config.interface,
-            destination: ipv4::VRRP_GROUP,
-            packet: vrrp::emit(&advertisement, source, ChecksumForm::PseudoHeader),
-        });
+        let (source, checksum) = (self.election.params().source, self.config.checksum);
+        let proof = self.config.password.map_or(Proof::None, Proof::Password);
+        for destination in self.destinations() {
+            let (router, interface) = (self.name.clone(), self.config.interface);
+            match vrrp::emit(&advertisement, source, destination, checksum, proof) {
+                Ok(packet) => world.effects.push(Effect::SendAdvert { router, interface, destination, packet }),
+                Err(unsendable) => self.note_unsent(world.now, unsendable.to_string()),
+            }
+        }
         self.hold(world, Holding::renew);
+    }
+
+    /// Where each advert goes: to the group, or to every peer.
+    pub(super) fn destinations(&self) -> Vec<IpAddr> {
+        if self.config.is_unicast() { self.config.unicast_peers.clone() } else { vec![ip::group(self.config.family)] }
     }
 }

@@ -16,13 +16,14 @@ use super::election::{self, Election, Outcome, Params, State};
 use super::eligibility::{self, Checks, Troubles, Verdict};
 use super::holding::{self, Departure, Ground, Holding, Legacy, Linger, Say};
 use super::interfaces::Interfaces;
-use super::peers::{Discards, Peers};
+use super::peers::{Discards, Peers, admit};
 use crate::config::RouterConfig;
 use crate::report::{Event, Reason, RouterState};
 use crate::types::{
-    AddressOutcome, Advertised, CheckName, CheckResult, Discard, Instant, InterfaceName, IpNet, Priority, RouterName,
+    AddressOutcome, Advertised, Channel, CheckName, CheckResult, Discard, Instant, InterfaceName, IpNet, Priority,
+    RouterName,
 };
-use crate::wire::arp::Announcement;
+use crate::wire::announcement::Announcement;
 use crate::wire::vrrp::{Advertisement, Received};
 
 /// Nobody is waited for longer, however slow the adverts.
@@ -57,6 +58,8 @@ pub(crate) struct Router {
     since: Instant,
     transitions: VecDeque<(Instant, RouterState, RouterState, Reason)>,
     counters: Counters,
+    /// To how many destinations the newest advert did not leave.
+    unsent: usize,
     /// When an unhealthy Active router resigns anew.
     resign_again_at: Option<Instant>,
     answered_at: Option<Instant>,
@@ -92,11 +95,12 @@ impl Router {
     /// Not taking part until `review` lets it.
     pub(crate) fn new(name: RouterName, config: RouterConfig, now: Instant) -> Self {
         let params = Params {
+            version: config.version,
             priority: config.priority,
             advert_interval: config.advert_interval,
             preempt: config.preempt,
             preempt_delay: config.preempt_delay,
-            source: Ipv4Addr::UNSPECIFIED,
+            source: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             reluctant: false,
         };
         Router {
@@ -112,6 +116,7 @@ impl Router {
             since: now,
             transitions: VecDeque::new(),
             counters: Counters::default(),
+            unsent: 0,
             resign_again_at: None,
             answered_at: None,
             challenge_told_at: None,
@@ -196,10 +201,14 @@ impl Router {
         self.lapse_if_due(world);
         let source = received.source;
         if source == self.election.params().source {
-            self.discard(world, Discard::OwnPacket, Some(IpAddr::V4(source)));
+            self.discard(world, Discard::OwnPacket, Some(source));
             return;
         }
-        self.peers.hear(received_at, received);
+        if let Err(reason) = admit(&self.config, received) {
+            self.discard(world, reason, Some(source));
+            return;
+        }
+        self.peers.hear(received_at, received, &self.config.advertised);
         let Advertisement { advertised, interval, .. } = received.advertisement;
         self.counters.adverts_received += 1;
         match advertised {
@@ -224,6 +233,13 @@ impl Router {
     /// Somebody announced an address.
     pub(crate) fn hear_announcement(&mut self, world: &mut World<'_>, interface: InterfaceName, heard: Announcement) {
         self.hold(world, |holding, ground| holding.hear_announcement(ground, interface, heard));
+        let duplicate = self.hold(world, |holding, ground| holding.duplicate(ground, interface, heard));
+        // Where another router is Active too, the election decides who lets go.
+        let contested = self.peers.active().is_some_and(|(_, peer)| peer.heard_at >= self.since);
+        if let (Some(address), false) = (duplicate, contested) {
+            self.troubles.duplicate(world.now, address, heard.mac);
+            self.review(world);
+        }
     }
 
     /// What became of additions.
@@ -240,18 +256,33 @@ impl Router {
         }
     }
 
-    /// An advert did not leave.
+    /// An advert did not leave to one of its destinations.
     pub(crate) fn send_failed(&mut self, world: &mut World<'_>, error: String) {
-        self.counters.send_errors += 1;
         self.holding.not_renewed();
-        let patience = election::active_down_interval(self.config.priority, self.config.advert_interval);
-        self.troubles.send_failed(world.now, self.config.interface, error, patience);
+        self.note_unsent(world.now, error);
         self.review(world);
     }
 
-    /// The sockets of its interface could not be opened.
-    pub(crate) fn listen_failed(&mut self, world: &mut World<'_>, error: String) {
-        self.troubles.listen_failed(world.now, self.config.interface, error);
+    /// As long as one destination gets the advert, this host is not mute.
+    fn note_unsent(&mut self, now: Instant, error: String) {
+        self.counters.send_errors += 1;
+        self.unsent += 1;
+        if self.unsent < self.destinations().len() {
+            return;
+        }
+        let patience = self.active_down_interval(self.config.priority);
+        self.troubles.send_failed(now, self.config.interface, error, patience);
+    }
+
+    /// A channel that it needs could not be opened.
+    pub(crate) fn listen_failed(
+        &mut self,
+        world: &mut World<'_>,
+        interface: InterfaceName,
+        channel: Channel,
+        error: String,
+    ) {
+        self.troubles.listen_failed(world.now, interface, channel, error);
         self.review(world);
     }
 
@@ -265,8 +296,8 @@ impl Router {
 
     /// Takes over another configuration in place. The caller reviews it afterwards.
     pub(crate) fn reconfigure(&mut self, world: &mut World<'_>, config: RouterConfig) {
-        if config.vrid != self.config.vrid {
-            // Under the new VRID nobody knows us: a new election, while the addresses stay until it is decided.
+        if !self.is_same_as(&config) {
+            // As another virtual router nobody knows us: a new election, while the addresses stay until it is decided.
             self.quit(world, RouterState::Initialize, Reason::Reconfigured);
             self.mode = Mode::New;
             self.peers = Peers::default();
@@ -274,6 +305,12 @@ impl Router {
         self.config = config;
         let addresses = self.config.addresses.clone();
         self.hold(world, |holding, ground| holding.reconfigure(ground, &addresses));
+    }
+
+    /// Whether it stays the same virtual router to its peers under another configuration.
+    pub(crate) fn is_same_as(&self, other: &RouterConfig) -> bool {
+        let identity = |config: &RouterConfig| (config.interface, config.family, config.version, config.vrid);
+        identity(&self.config) == identity(other)
     }
 
     /// The configuration calls it otherwise.
@@ -306,14 +343,15 @@ impl Router {
     }
 
     fn take_part(&mut self, world: &mut World<'_>, priority: Priority, mode: Mode) {
-        let source = world.interfaces.source(self.config.interface, self.config.priority.is_owner());
+        let source = world.interfaces.source(&self.config);
         let params = Params {
+            version: self.config.version,
             priority,
             advert_interval: self.config.advert_interval,
             // The owner preempts whatever Preempt_Mode says (RFC 9568 section 6.1).
             preempt: self.config.preempt || priority.is_owner(),
             preempt_delay: self.config.preempt_delay,
-            source: source.unwrap_or(Ipv4Addr::UNSPECIFIED),
+            source: source.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
             reluctant: matches!(mode, Mode::Unhealthy(_)),
         };
         let before = self.election.params().priority;
@@ -398,7 +436,8 @@ impl Router {
     fn quit(&mut self, world: &mut World<'_>, state: RouterState, reason: Reason) {
         self.resign_again_at = None;
         if self.election.shut_down() {
-            if !eligibility::is_cut_off(&reason) || matches!(reason, Reason::AddressFailed(..)) {
+            if !eligibility::is_cut_off(&reason) || matches!(reason, Reason::AddressFailed(..) | Reason::Duplicate(..))
+            {
                 self.resign(world);
             }
             self.linger(world);
@@ -409,7 +448,7 @@ impl Router {
     /// Holds on after a resignation until somebody follows, for as long as somebody may.
     fn linger(&mut self, world: &mut World<'_>) {
         // Who has heard none of the resignations follows within the longest Active_Down_Interval there can be.
-        let patience = election::active_down_interval(Priority::LOWEST, self.config.advert_interval);
+        let patience = self.active_down_interval(Priority::LOWEST);
         let resign_again = Some(self.chance());
         let linger = Linger { skew: self.skew(), resign_again, patience: patience.min(LONGEST_LINGER) };
         self.hold(world, |holding, ground| holding.leave(ground, Departure::Linger(linger)));
@@ -423,7 +462,11 @@ impl Router {
     }
 
     fn skew(&self) -> Duration {
-        election::skew_time(self.config.priority, self.config.advert_interval)
+        election::skew_time(self.config.version, self.config.priority, self.config.advert_interval)
+    }
+
+    fn active_down_interval(&self, priority: Priority) -> Duration {
+        election::active_down_interval(self.config.version, priority, self.config.advert_interval)
     }
 
     fn hold<R>(&mut self, world: &mut World<'_>, step: impl FnOnce(&mut Holding, &mut Ground<'_>) -> R) -> R {

@@ -5,6 +5,7 @@ use crate::proto::election::State;
 use crate::proto::eligibility::Checks;
 use crate::proto::interfaces::Interfaces;
 use crate::report::{WallClock, status};
+use crate::types::Family;
 
 impl Router {
     /// How things stand, for the status document.
@@ -17,6 +18,9 @@ impl Router {
             degraded: self.is_degraded(),
             interface: self.config.interface.to_string(),
             vrid: self.config.vrid.get(),
+            version: self.config.version.number(),
+            family: self.config.family.word().to_owned(),
+            transport: transport(!self.config.is_unicast()),
             advert_interval_ms: millis(self.config.advert_interval.duration()),
             priority: self.priority(checks),
             active: self.active(),
@@ -67,7 +71,11 @@ impl Router {
             address: source.to_string(),
             priority: peer.advertised.byte(),
             advert_interval_ms: millis(peer.interval.duration()),
+            version: peer.version.number(),
+            family: Family::of(*source).word().to_owned(),
+            transport: transport(peer.multicast),
             checksum: peer.checksum.word().to_owned(),
+            lists_our_addresses: peer.lists_ours,
             heard_ms_ago: millis(clock.at.since(peer.heard_at)),
             adverts: peer.adverts,
         });
@@ -99,6 +107,10 @@ impl Router {
         });
         transitions.collect()
     }
+}
+
+fn transport(multicast: bool) -> String {
+    if multicast { "multicast" } else { "unicast" }.to_owned()
 }
 
 fn millis(span: Duration) -> u64 {

@@ -1,13 +1,13 @@
 //! What an agent asks for: in which order, with what in it, and whether its status says the same.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use locum::proto::{Addition, Effect};
 use locum::report::status::AddressState;
 use locum::report::{Event, RouterState, WallClock};
 use locum::types::{Advertised, IpNet};
-use locum::wire::{arp, vrrp};
+use locum::wire::{announcement, vrrp};
 
 use super::seat::Seat;
 use crate::host::{INDEX, router_number};
@@ -56,10 +56,12 @@ impl Claims {
                 }
                 Effect::Announce { frames, .. } => {
                     let right = |frame: &Vec<u8>| {
-                        let heard = arp::parse_gratuitous(frame);
-                        heard.is_some_and(|heard| {
-                            heard.mac == scene.hosts[host].mac && self.asked.contains_key(&heard.address)
-                        })
+                        let is_asked = |address: IpAddr| match address {
+                            IpAddr::V4(address) => self.asked.contains_key(&address),
+                            IpAddr::V6(_) => false,
+                        };
+                        let heard = announcement::parse(frame);
+                        heard.is_some_and(|heard| heard.mac == scene.hosts[host].mac && is_asked(heard.address))
                     };
                     if !frames.iter().all(right) {
                         return wrong("announces what it does not hold".to_owned());
@@ -76,7 +78,11 @@ impl Claims {
                     }
                 }
                 Effect::Tell(Event::Transition { .. }) | Effect::Stopped => telling = true,
-                Effect::Tell(_) | Effect::Listen { .. } | Effect::Unlisten { .. } | Effect::SendAdvert { .. } => {}
+                Effect::Tell(_)
+                | Effect::Listen { .. }
+                | Effect::Unlisten { .. }
+                | Effect::SendAdvert { .. }
+                | Effect::Probe { .. } => {}
             }
         }
         let left = seats.iter().enumerate().filter(|(_, seat)| seat.resigned || seat.yielded);
@@ -91,8 +97,8 @@ impl Claims {
         if !scene.plan.routers[router].addresses.contains(&net.addr()) {
             return wrong("added, but not configured");
         }
-        let announced = arp::parse_gratuitous(&addition.announcement);
-        if !announced.is_some_and(|heard| heard.mac == here.mac && heard.address == net.addr()) {
+        let announced = announcement::parse(&addition.announcement);
+        if !announced.is_some_and(|heard| heard.mac == here.mac && heard.address == IpAddr::V4(net.addr())) {
             return wrong("added without its announcement");
         }
         let tied = !scene.plan.promote_secondaries && net.addr().octets()[..3] == here.source.octets()[..3];
@@ -181,6 +187,7 @@ fn is_advert(effect: &Effect, router: usize, resigned: bool) -> bool {
         | Effect::AddAddresses { .. }
         | Effect::RemoveAddresses { .. }
         | Effect::Announce { .. }
+        | Effect::Probe { .. }
         | Effect::Tell(_)
         | Effect::Stopped => false,
     }

@@ -1,7 +1,7 @@
 //! One router's seat in its election, replayed from what it hears: whether each claim, yield, answer and
 //! resignation comes when RFC 9568 section 6.4 and holding.md say, neither early nor late.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use locum::proto::Effect;
@@ -122,6 +122,7 @@ impl Seat {
                 | Effect::RemoveAddresses { .. }
                 | Effect::RenewLeases { .. }
                 | Effect::Announce { .. }
+                | Effect::Probe { .. }
                 | Effect::Stopped => {}
             }
         }
@@ -282,7 +283,9 @@ impl Seat {
     /// Whether it is a resignation.
     fn send(&mut self, now: Instant, packet: &[u8], terms: &Terms) -> Result<bool, String> {
         let advertisement = vrrp::parse(packet).map_err(|reason| format!("sends what is {reason:?}"))?;
-        if advertisement.source != terms.source || advertisement.advertisement.interval.duration() != terms.interval {
+        if advertisement.source != IpAddr::V4(terms.source)
+            || advertisement.advertisement.interval.duration() != terms.interval
+        {
             return Err("sends an advert with another host's source or interval".to_owned());
         }
         match advertisement.advertisement.advertised {

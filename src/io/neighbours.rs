@@ -1,4 +1,4 @@
-//! The socket for ARP on one interface: sends whole frames, hears gratuitous ARP.
+//! The sockets for ARP and neighbour discovery on one interface: they send whole frames, and hear who has which address.
 
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -7,8 +7,10 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{Domain, SockFilter, Socket, Type};
 
 use super::sys;
+use crate::types::Family;
 
 const ETH_P_ARP: u16 = 0x0806;
+const ETH_P_IPV6: u16 = 0x86dd;
 /// How long a full transmit queue is waited for, in milliseconds.
 const QUEUE_PATIENCE: u16 = 20;
 
@@ -26,30 +28,52 @@ const GRATUITOUS: [SockFilter; 10] = [
     SockFilter::new(0x20, 0, 0, 38),
     SockFilter::new(0x1d, 1, 0, 0),
     SockFilter::new(0x06, 0, 0, 0),
-    SockFilter::new(0x06, 0, 0, ArpSocket::LARGEST as u32),
+    SockFilter::new(0x06, 0, 0, NeighbourSocket::LARGEST as u32),
 ];
 
-/// A packet socket for ARP on one interface. It may be shared with the thread that announces.
+/// Passes Neighbor Advertisements of this link (ICMPv6 type 136, hop limit 255) and drops all else.
+const ADVERTISEMENTS: [SockFilter; 6] = [
+    // Next header ICMPv6 and hop limit 255, side by side
+    SockFilter::new(0x28, 0, 0, 20),
+    SockFilter::new(0x15, 0, 3, 0x3aff),
+    // The ICMPv6 type
+    SockFilter::new(0x30, 0, 0, 54),
+    SockFilter::new(0x15, 0, 1, 136),
+    SockFilter::new(0x06, 0, 0, NeighbourSocket::LARGEST as u32),
+    SockFilter::new(0x06, 0, 0, 0),
+];
+
+/// A packet socket for ARP or neighbour discovery on one interface. It may be shared with the thread that announces.
 #[derive(Debug)]
-pub struct ArpSocket {
+pub struct NeighbourSocket {
     socket: Socket,
 }
 
-impl ArpSocket {
-    /// Bytes of a frame that are heard: one with ARP for IPv4 is 42 bytes, 60 with its padding.
+impl NeighbourSocket {
+    /// Bytes of a frame that are heard: one with ARP for IPv4 is 42 bytes (60 with its padding), one with a Neighbor
+    /// Advertisement and its link-layer address 86.
     pub const LARGEST: usize = 128;
 
-    /// Opens it, bound to the interface of that index.
+    /// Opens it for the neighbours of a family, bound to the interface of that index.
     ///
     /// # Errors
     /// CAP_NET_RAW is missing (`PermissionDenied`), or the interface is gone.
-    pub fn open(index: u32) -> io::Result<Self> {
+    pub fn open(index: u32, family: Family) -> io::Result<Self> {
         let socket = open_packet()?;
-        socket.attach_filter(&GRATUITOUS)?;
+        let protocol = match family {
+            Family::Ipv4 => {
+                socket.attach_filter(&GRATUITOUS)?;
+                ETH_P_ARP
+            }
+            Family::Ipv6 => {
+                socket.attach_filter(&ADVERTISEMENTS)?;
+                ETH_P_IPV6
+            }
+        };
         sys::ignore_outgoing(socket.as_fd())?;
         // Only binding names the protocol: nothing is heard before filter and interface are in place.
-        socket.bind(&sys::packet_address(index, ETH_P_ARP)?)?;
-        Ok(ArpSocket { socket })
+        socket.bind(&sys::packet_address(index, protocol)?)?;
+        Ok(NeighbourSocket { socket })
     }
 
     /// Sends one whole Ethernet frame. Waits a little for a full transmit queue: not for the protocol thread.
@@ -68,7 +92,7 @@ impl ArpSocket {
         }
     }
 
-    /// The next gratuitous ARP frame, from its Ethernet header on, into `buffer`; `None` when there is none.
+    /// The next gratuitous ARP or Neighbor Advertisement, from its Ethernet header on, into `buffer`; `None` when there is none.
     ///
     /// # Errors
     /// The kernel's; the socket cannot be used any more unless it is ENETDOWN.
@@ -81,7 +105,7 @@ impl ArpSocket {
     }
 }
 
-impl AsFd for ArpSocket {
+impl AsFd for NeighbourSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
