@@ -82,11 +82,11 @@ fn router_rows(router: &Router, now: &str) -> Vec<(String, String)> {
     push(&mut rows, "peers", &columns(peers.collect()));
     if router.counters.addresses_restored > 0 {
         let times = router.counters.addresses_restored;
-        rows.push(("put back".to_owned(), format!("{times} times, after somebody removed an address")));
+        rows.push(("put back".to_owned(), format!("{times}x, after somebody removed an address")));
     }
     if router.counters.leases_lapsed > 0 {
         let times = router.counters.leases_lapsed;
-        rows.push(("lapsed".to_owned(), format!("{times} times, this host having stood still for too long")));
+        rows.push(("lapsed".to_owned(), format!("{times}x, this host having stood still for too long")));
     }
     let discards = counted(&router.counters.discards);
     if !discards.is_empty() {

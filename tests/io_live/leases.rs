@@ -241,13 +241,17 @@ fn the_monitor_tells_others_removals_from_ours_and_hears_of_no_renewal() {
         let socket = Arc::new(NeighbourSocket::open(va, Family::Ipv4).expect("a packet socket"));
         let mut bench = Bench { worker, reports, socket, index: va };
         monitor.replace(Netlink::open().and_then(|mut netlink| netlink.snapshot()).expect("a listing"));
+        let three = ["198.51.100.10/24", "198.51.100.11/24", "198.51.100.12/24"];
+        assert_eq!(add(&mut bench, Some(100), false, &three), vec![AddressOutcome::Added; 3]);
+        assert_eq!(renew(&mut bench, renewal(va, &three, Some(100))), LeaseOutcome::Renewed);
+        assert_eq!(monitor.read(usize::MAX).expect("readable"), MonitorState::Current);
+        let told = news(&mut monitor, &["va"]);
+        let [(_, Some(facts))] = told.as_slice() else { panic!("{told:?}") };
+        assert!(!facts.addresses.iter().any(|net| net.to_string().starts_with("198.51.100.")), "{facts:?}");
         let mut removals = move || {
             assert_eq!(monitor.read(usize::MAX).expect("readable"), MonitorState::Current);
             monitor.removals().into_iter().map(|(_, net)| net.to_string()).collect::<Vec<_>>()
         };
-        let three = ["198.51.100.10/24", "198.51.100.11/24", "198.51.100.12/24"];
-        assert_eq!(add(&mut bench, Some(100), false, &three), vec![AddressOutcome::Added; 3]);
-        assert_eq!(renew(&mut bench, renewal(va, &three, Some(100))), LeaseOutcome::Renewed);
         assert_eq!(removals(), [""; 0]);
         // Its secondaries go with the primary and come back: our own doing.
         assert_eq!(bench.remove(&three[..1], &three[1..]), [] as [String; 0]);

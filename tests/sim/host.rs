@@ -107,6 +107,11 @@ impl Host {
         self.end();
     }
 
+    /// When the last lease ends that is left here.
+    pub fn leased_until(&self) -> Option<Instant> {
+        self.addresses.values().filter_map(|held| held.until).max()
+    }
+
     /// The agent has ended.
     pub fn end(&mut self) {
         self.agent = None;

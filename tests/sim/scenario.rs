@@ -177,7 +177,6 @@ impl Scenario {
             let at = START + rng.span(Duration::from_micros(1), faulty);
             let mut until = at + rng.span(longest / 8, longest_fault);
             if let Fault::Kill(_) = begin {
-                // Whoever starts again sooner finds its own addresses.
                 until = until.max(at + longest_lease);
             }
             faults.push((at, begin));

@@ -369,7 +369,11 @@ impl World {
             Fault::Boot(host) => match (&self.scene.hosts[host].agent, self.scene.hosts[host].stopping) {
                 (Some(_), true) => self.scene.hosts[host].boot_after_stop = true,
                 (Some(_), false) => {}
-                (None, _) => self.boot(host),
+                // Whoever starts again sooner finds the addresses of a killed one.
+                (None, _) => match self.scene.hosts[host].leased_until() {
+                    Some(until) => self.at(until + Duration::from_millis(1), Happening::Fault(fault)),
+                    None => self.boot(host),
+                },
             },
             Fault::Stop(host) => self.stop(host),
             Fault::CheckFails(host) | Fault::CheckRecovers(host) => {
