@@ -185,15 +185,24 @@ fn a_removed_address_is_back_at_once_announced_and_counted() {
     assert_eq!(gone(&mut bench, 16_200.0, "198.51.100.99/24"), [""; 0]);
 }
 
+/// A renewal that was under way has brought it back first; or, in IPv6, it was our own removal that was heard of.
 #[test]
-fn one_that_is_found_to_be_there_still_counts_for_nothing() {
+fn one_that_is_there_again_counts_where_it_was_surely_away() {
     let mut bench = active_node();
     bench.outcome = Some(AddressOutcome::StillThere);
-    assert_eq!(gone(&mut bench, 4_100.0, "198.51.100.10/24"), ["4100.000 add again 198.51.100.10/24"]);
-    assert_eq!(bench.status().counters.addresses_restored, 0);
+    assert_eq!(
+        gone(&mut bench, 4_100.0, "198.51.100.10/24"),
+        ["4100.000 add again 198.51.100.10/24", "4100.000 restored 198.51.100.10/24 and 0 more"]
+    );
+    assert_eq!(bench.status().counters.addresses_restored, 1);
     assert_eq!(bench.status().addresses[0].state, locum::report::status::AddressState::Held);
     bench.outcome = Some(AddressOutcome::AlreadyThere);
     assert_eq!(gone(&mut bench, 4_200.0, "198.51.100.10/24")[1], "4200.000 foreign 198.51.100.10/24");
+    let mut bench = Bench::up(config(&[("web", router(51, 100, &["198.51.100.10/24", "2001:db8::10/64"]))]), facts());
+    bench.until(4_000.0);
+    bench.outcome = Some(AddressOutcome::StillThere);
+    assert_eq!(gone(&mut bench, 4_100.0, "2001:db8::10/64"), ["4100.000 add again 2001:db8::10/64"]);
+    assert_eq!(bench.status().counters.addresses_restored, 0);
 }
 
 /// Five times within 10 s: it resigns, so that another host may try, and comes back after a minute.

@@ -232,7 +232,10 @@ impl Holding {
             if doubtful {
                 doubted.extend(slot.held().map(|net| (slot.address.interface, net)));
             }
-            if again && outcome == AddressOutcome::Added {
+            // A renewal may have been quicker than we. In IPv6 it may as well never have been away.
+            let was_away =
+                outcome == AddressOutcome::Added || outcome == AddressOutcome::StillThere && net.addr().is_ipv4();
+            if again && was_away {
                 restored.push(slot.address);
                 if slot.count_restored(ground.now) {
                     came.fought = Some(net);
