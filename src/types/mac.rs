@@ -7,6 +7,12 @@ pub struct MacAddr(pub [u8; 6]);
 impl MacAddr {
     /// Where everybody on the LAN listens.
     pub const BROADCAST: MacAddr = MacAddr([0xff; 6]);
+
+    /// Whether it can be one host's: neither a group's, which has the lowest bit of its first byte set, nor nobody's.
+    pub fn is_host(self) -> bool {
+        let [first, ..] = self.0;
+        first & 1 == 0 && self.0 != [0; 6]
+    }
 }
 
 impl fmt::Display for MacAddr {

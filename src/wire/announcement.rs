@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{arp, nd};
+use super::{arp, ip, nd};
 use crate::types::MacAddr;
 
 /// That an address is at a hardware address, as somebody says it.
@@ -12,6 +12,13 @@ pub struct Announcement {
     pub address: IpAddr,
     /// The hardware address it is claimed for.
     pub mac: MacAddr,
+}
+
+impl Announcement {
+    /// What was said in a packet, unless the address or the hardware address cannot be one host's.
+    pub(super) fn heard(address: IpAddr, mac: MacAddr) -> Option<Self> {
+        (ip::is_host(address) && mac.is_host()).then_some(Announcement { address, mac })
+    }
 }
 
 /// The claim in an Ethernet frame, if it is an ARP packet or a Neighbor Advertisement with one.

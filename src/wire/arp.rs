@@ -51,9 +51,8 @@ pub fn parse(frame: &[u8]) -> Option<Announcement> {
         && arp.get_hw_addr_len() == 6
         && arp.get_proto_addr_len() == 4
         && matches!(arp.get_operation(), ArpOperations::Request | ArpOperations::Reply);
-    let (address, mac) = (arp.get_sender_proto_addr(), arp.get_sender_hw_addr());
-    if !for_ipv4_on_ethernet || address.is_unspecified() || mac.is_zero() || mac.is_multicast() {
+    if !for_ipv4_on_ethernet {
         return None;
     }
-    Some(Announcement { address: address.into(), mac: MacAddr(mac.octets()) })
+    Announcement::heard(arp.get_sender_proto_addr().into(), MacAddr(arp.get_sender_hw_addr().octets()))
 }

@@ -27,6 +27,15 @@ pub const fn group(family: Family) -> IpAddr {
     }
 }
 
+/// Whether an address can be one host's on a LAN.
+pub fn is_host(address: IpAddr) -> bool {
+    let is_broadcast = match address {
+        IpAddr::V4(address) => address.is_broadcast(),
+        IpAddr::V6(_) => false,
+    };
+    !(is_broadcast || address.is_unspecified() || address.is_multicast() || address.is_loopback())
+}
+
 /// Splits a packet of protocol 112 of either family into header and payload.
 ///
 /// # Errors

@@ -125,13 +125,13 @@ pub fn parse_advertisement(frame: &[u8]) -> Option<Neighbor> {
     }
     let flag = |flag: u8| message.get_flags() & flag != 0;
     let (address, solicited) = (message.get_target_addr(), flag(NeighborAdvertFlags::Solicited));
-    if address.is_multicast() || address.is_unspecified() || solicited && ip.get_destination().is_multicast() {
+    if solicited && ip.get_destination().is_multicast() {
         return None;
     }
     let named = target_link_layer(bytes.get(FIXED_LEN..)?)?;
     let mac = named.unwrap_or(MacAddr(ethernet.get_source().octets()));
     Some(Neighbor {
-        claim: Announcement { address: address.into(), mac },
+        claim: Announcement::heard(address.into(), mac)?,
         router: flag(NeighborAdvertFlags::Router),
         solicited,
         overriding: flag(NeighborAdvertFlags::Override),

@@ -230,6 +230,12 @@ impl Bench {
         self.agent.snapshot(clock).routers.remove("web").unwrap()
     }
 
+    /// Packets thrown away that were of no router's VRID.
+    pub fn discards_of_others(&self) -> u64 {
+        let clock = WallClock { at: instant(100_000.0), unix_nanos: 0 };
+        self.agent.snapshot(clock).discards.values().flat_map(|counts| counts.values()).sum()
+    }
+
     fn handle(&mut self, now: Instant, input: Input<'_>) {
         let mut effects = Vec::new();
         self.agent.handle(now, input, &mut effects);

@@ -8,5 +8,6 @@ mod addresses;
 mod bench;
 mod election;
 mod health;
+mod hostile;
 mod leases;
 mod noise;

@@ -29,7 +29,7 @@ fn the_sender_of_any_arp_packet_claims_its_address() {
 #[test]
 fn what_claims_nothing() {
     type Change = fn(&mut Vec<u8>);
-    let changes: [Change; 10] = [
+    let changes: [Change; 11] = [
         // An operation that is neither question nor answer; other hardware, protocol and lengths; another EtherType.
         |f| f[21] = 3,
         |f| f[15] = 6,
@@ -39,6 +39,8 @@ fn what_claims_nothing() {
         |f| f[13] = 0x00,
         // A probe (RFC 5227 section 2.1): the sender has no address yet.
         |f| f[28..32].copy_from_slice(&[0; 4]),
+        // Nor is a group's address one's own.
+        |f| f[28] = 224,
         // No host's hardware address: none, and a group's.
         |f| f[22..28].copy_from_slice(&[0; 6]),
         |f| f[22] |= 1,
@@ -124,6 +126,7 @@ fn a_neighbor_advertisement_that_fails_a_check_claims_nothing() {
     assert_eq!(changed(25, 0), None, "an option of length zero");
     assert_eq!(changed(25, 2), None, "an option longer than the message");
     assert_eq!(changed(25, 32), None, "a length that overflows eight bits when counted in bytes");
+    assert_eq!(changed(26, 0x01), None, "a group's hardware address");
     // Another option instead: the frame's own address counts.
     assert_eq!(changed(24, 14).map(|heard| heard.claim.mac), Some(MacAddr([0xd6, 0x27, 0xbf, 0x7b, 0xe9, 0x84])));
 }

@@ -61,19 +61,10 @@ fn check_ends(header: &Header) -> Result<(), Discard> {
         return Err(Discard::Ttl);
     }
     let is_group = header.destination == ip::group(Family::of(header.destination));
-    if !is_group && !is_host(header.destination) {
+    if !is_group && !ip::is_host(header.destination) {
         return Err(Discard::Destination);
     }
-    if is_host(header.source) { Ok(()) } else { Err(Discard::Source) }
-}
-
-/// Whether an address can be one host's on a LAN.
-fn is_host(address: IpAddr) -> bool {
-    let is_broadcast = match address {
-        IpAddr::V4(address) => address.is_broadcast(),
-        IpAddr::V6(_) => false,
-    };
-    !(is_broadcast || address.is_unspecified() || address.is_multicast() || address.is_loopback())
+    if ip::is_host(header.source) { Ok(()) } else { Err(Discard::Source) }
 }
 
 fn version(number: u8, family: Family) -> Result<Version, Discard> {
