@@ -35,12 +35,15 @@ fn config(priority: u8, addresses: u8) -> Config {
         preempt: true,
         preempt_delay: std::time::Duration::ZERO,
         lease: true,
+        start_delay: std::time::Duration::ZERO,
+        link_debounce: std::time::Duration::ZERO,
         checks: Vec::new(),
         track_interfaces: Vec::new(),
         when_unhealthy: WhenUnhealthy::Hold,
+        auth: None,
     };
     let routers = [("web".parse().expect("a name"), router)].into();
-    Config { node: format!("node{priority}"), routers, checks: Default::default() }
+    Config { node: format!("node{priority}"), routers, checks: Default::default(), secrets: Default::default() }
 }
 
 /// Nothing here takes this long unless it hangs.

@@ -4,19 +4,19 @@
 mod common;
 mod isolation;
 
+#[path = "io_live/hearing.rs"]
+mod hearing;
 #[path = "io_live/leases.rs"]
 mod leases;
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use isolation::{ip, isolated};
-use locum::io::clock;
 use locum::io::neighbours::NeighbourSocket;
 use locum::io::netlink::{Announcers, Job, Monitor, MonitorState, Netlink, NewAddress, Report, Worker, message};
-use locum::io::vrrp::VrrpSocket;
 use locum::types::{AddressOutcome, Family, InterfaceFacts, InterfaceName, IpNet, Lifetime, RouterName};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{
@@ -289,61 +289,6 @@ fn what_goes_with_a_primary_is_put_back_as_it_was() {
     });
 }
 
-#[test]
-fn an_advert_is_heard_with_the_kernels_stamp() {
-    isolated("an_advert_is_heard_with_the_kernels_stamp", || {
-        let (va, vb) = cable();
-        let sender = VrrpSocket::open(&name("va"), va, Family::Ipv4).expect("a raw socket");
-        let mut receiver = VrrpSocket::open(&name("vb"), vb, Family::Ipv4).expect("a raw socket");
-        assert!(receiver.receive(&clock::pair()).expect("readable").is_none());
-        // From an address that is not this host's: one namespace would not take a packet from itself.
-        let mut packet = vec![0x45, 0, 0, 32, 0, 0, 0x40, 0, 255, 112, 0, 0, 192, 0, 2, 77, 224, 0, 0, 18];
-        packet.extend([0x31, 51, 150, 1, 0, 100, 0, 0, 192, 0, 2, 10]);
-        // The kernel begins to stamp a little after it was asked to; until then it gives the time of reading.
-        let stamped = (0..100).any(|_| {
-            let before = clock::now();
-            sender.send(&packet, IpAddr::from([224, 0, 0, 18])).expect("sent");
-            await_readable(&receiver);
-            let after = clock::pair();
-            let (received, heard) = receiver.receive(&after).expect("readable").expect("a packet");
-            assert_eq!(heard.get(20..), packet.get(20..));
-            assert_eq!(heard.get(8), Some(&255));
-            assert_eq!(heard.get(12..20), packet.get(12..20));
-            assert!(before <= received && received <= after.boot, "{before} <= {received} <= {}", after.boot);
-            received < after.boot
-        });
-        assert!(stamped, "the stamp is the kernel's, not the reader's");
-        // The sender does not hear itself.
-        let mut sender = sender;
-        assert!(sender.receive(&clock::pair()).expect("readable").is_none());
-    });
-}
-
-#[test]
-fn ordinary_arp_wakes_nobody() {
-    isolated("ordinary_arp_wakes_nobody", || {
-        let (va, vb) = cable();
-        let (sender, observer) = (
-            NeighbourSocket::open(va, Family::Ipv4).expect("a socket"),
-            NeighbourSocket::open(vb, Family::Ipv4).expect("a socket"),
-        );
-        let mut request = gratuitous(Ipv4Addr::new(192, 0, 2, 10));
-        request[41] = 99;
-        sender.send(&request).expect("sent");
-        let mut short = gratuitous(Ipv4Addr::new(192, 0, 2, 10));
-        short.truncate(38);
-        sender.send(&short).expect("sent");
-        let last = gratuitous(Ipv4Addr::new(192, 0, 2, 11));
-        sender.send(&last).expect("sent");
-        await_readable(&observer);
-        let mut buffer = [0; NeighbourSocket::LARGEST];
-        let first = observer.receive(&mut buffer).expect("readable").expect("a frame");
-        assert_eq!(first.get(..42), last.get(..42));
-        // What this host sends is not what it hears.
-        assert!(sender.receive(&mut buffer).expect("readable").is_none());
-    });
-}
-
 /// A monitor that knows what there is now, and takes nobody for us.
 fn monitor(receive_buffer: usize) -> Monitor {
     let mut monitor = Monitor::open(receive_buffer, u32::MAX).expect("a monitor");
@@ -459,5 +404,50 @@ fn what_an_overrun_lost_comes_back_with_a_listing() {
 fn a_missing_right_is_named_before_anything_starts() {
     isolated("a_missing_right_is_named_before_anything_starts", || {
         locum::io::capabilities::probe().expect("all rights are there");
+    });
+}
+
+#[test]
+fn an_ipv6_address_serves_at_once_and_is_no_source() {
+    isolated("an_ipv6_address_serves_at_once_and_is_no_source", || {
+        let (va, _) = cable();
+        let mut bench = Bench::on(va);
+        let address: IpNet = "2001:db8::10/64".parse().expect("an address");
+        let announcement = gratuitous(Ipv4Addr::new(192, 0, 2, 10));
+        bench.add(vec![NewAddress { address, prefix: 128, announcement }]);
+        assert_eq!(bench.outcomes(1), [(address, AddressOutcome::Added)]);
+        let told = ip("-6 addr show dev va to 2001:db8::10");
+        assert!(told.contains("2001:db8::10/128") && told.contains("deprecated"), "{told}");
+        assert!(!told.contains("tentative"), "{told}");
+        // Somebody else's is found so.
+        bench.add(vec![NewAddress { address, prefix: 128, announcement: Vec::new() }]);
+        assert_eq!(bench.outcomes(1), [(address, AddressOutcome::AlreadyThere)]);
+    });
+}
+
+#[test]
+fn addresses_of_both_families_are_told_once_they_can_be_used() {
+    isolated("addresses_of_both_families_are_told_once_they_can_be_used", || {
+        ip("link add va type veth peer name vb");
+        std::fs::write("/proc/sys/net/ipv6/conf/va/addr_gen_mode", "1").expect("a switch");
+        ip("link set vb up");
+        ip("link set va up");
+        ip("addr add 192.0.2.2/24 dev va");
+        let mut monitor = monitor(1 << 20);
+        let has = |wanted: &'static [&str]| {
+            move |facts: Option<&InterfaceFacts>| facts.is_some_and(|facts| facts.addresses == nets(wanted))
+        };
+        until(&mut monitor, "va", has(&["192.0.2.2/24"]));
+        ip("addr add 2001:db8::2/64 dev va");
+        // The kernel looks for duplicates of it first.
+        ip("addr add fe80::2/64 dev va nodad");
+        until(&mut monitor, "va", has(&["192.0.2.2/24", "fe80::2/64"]));
+        until(&mut monitor, "va", |facts| facts.is_some_and(|facts| facts.addresses.len() == 3));
+        ip("addr del fe80::2/64 dev va");
+        until(&mut monitor, "va", has(&["192.0.2.2/24", "2001:db8::2/64"]));
+        std::fs::write("/proc/sys/net/ipv6/conf/va/forwarding", "1").expect("a switch");
+        until(&mut monitor, "va", |facts| facts.is_some_and(|facts| facts.forwards_ipv6));
+        std::fs::write("/proc/sys/net/ipv6/conf/va/forwarding", "0").expect("a switch");
+        until(&mut monitor, "va", |facts| facts.is_some_and(|facts| !facts.forwards_ipv6));
     });
 }

@@ -22,6 +22,8 @@ pub struct Diagnostic {
     pub remedy: Option<String>,
     /// A second place that has to do with it.
     pub related: Option<Related>,
+    /// Whether the line it is about is told by number only, because a secret may stand there.
+    pub unquoted: bool,
 }
 
 /// A second place in the source, and what it has to do with the first.
@@ -35,7 +37,14 @@ pub struct Related {
 
 impl Diagnostic {
     pub(super) fn error(span: Range<usize>, message: impl Into<String>) -> Self {
-        Diagnostic { severity: Severity::Error, span, message: message.into(), remedy: None, related: None }
+        Diagnostic {
+            severity: Severity::Error,
+            span,
+            message: message.into(),
+            remedy: None,
+            related: None,
+            unquoted: false,
+        }
     }
 
     pub(super) fn warning(span: Range<usize>, message: impl Into<String>) -> Self {
@@ -48,6 +57,19 @@ impl Diagnostic {
 
     pub(super) fn related(self, span: Range<usize>, label: impl Into<String>) -> Self {
         Diagnostic { related: Some(Related { span, label: label.into() }), ..self }
+    }
+
+    /// A warning at the first place where the file says this text in quotes.
+    pub fn warning_at(source: &str, text: &str, message: String, remedy: &str) -> Self {
+        let quoted = ['"', '\''].map(|quote| format!("{quote}{text}{quote}"));
+        let span = quoted.iter().find_map(|quoted| source.find(quoted).map(|at| at..at + quoted.len()));
+        Diagnostic::warning(span.unwrap_or(0..0), message).remedy(remedy)
+    }
+
+    /// The same as an error, of a kind that no line is quoted for.
+    pub fn error_at(source: &str, text: &str, message: String, remedy: &str) -> Self {
+        let warning = Diagnostic::warning_at(source, text, message, remedy);
+        Diagnostic { severity: Severity::Error, unquoted: true, ..warning }
     }
 
     /// Line and column of its beginning, both from 1; the column counts characters.
@@ -95,12 +117,13 @@ pub(super) struct Problems {
     errors: usize,
     warnings: usize,
     complete: bool,
+    unquoted: bool,
 }
 
 impl Problems {
     /// `complete`: the file was read without a syntax error, so that what is missing is really not there.
     pub(super) fn new(complete: bool) -> Self {
-        Problems { list: Vec::new(), errors: 0, warnings: 0, complete }
+        Problems { list: Vec::new(), errors: 0, warnings: 0, complete, unquoted: false }
     }
 
     /// Whether something that was not found can be called missing.
@@ -113,7 +136,16 @@ impl Problems {
         self.errors >= MAX_PROBLEMS
     }
 
+    /// Reads what may hold a secret: no line that is reported meanwhile is quoted.
+    pub(super) fn unquoted<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> T {
+        let before = std::mem::replace(&mut self.unquoted, true);
+        let result = read(self);
+        self.unquoted = before;
+        result
+    }
+
     pub(super) fn push(&mut self, diagnostic: Diagnostic) {
+        let diagnostic = Diagnostic { unquoted: diagnostic.unquoted || self.unquoted, ..diagnostic };
         let count = match diagnostic.severity {
             Severity::Error => &mut self.errors,
             Severity::Warning => &mut self.warnings,

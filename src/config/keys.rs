@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use super::diagnostic::either;
-
 /// What a value must look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -43,6 +41,14 @@ pub enum Kind {
     Interfaces,
     /// An array of a program's absolute path and its arguments.
     Command,
+    /// A table of its own.
+    Table,
+    /// A string of 1 to 8 bytes.
+    Password,
+    /// An array of tables, each with the id of a key and its file.
+    Keys,
+    /// The absolute path of a file.
+    File,
 }
 
 /// One key.
@@ -237,6 +243,24 @@ pub const LEASE: Key = Key {
     doc: "Whether the kernel takes the addresses away when this agent is killed or hangs.",
 };
 
+/// `virtual_router.NAME.start_delay`
+pub const START_DELAY: Key = Key {
+    name: "start_delay",
+    kind: Kind::Duration { min: Duration::ZERO, max: DAY },
+    default: Default::Value("\"0s\""),
+    example: "\"30s\"",
+    doc: "How long after the start of the agent this node only listens and does not take over.",
+};
+
+/// `virtual_router.NAME.link_debounce`
+pub const LINK_DEBOUNCE: Key = Key {
+    name: "link_debounce",
+    kind: Kind::Duration { min: Duration::ZERO, max: Duration::from_secs(60) },
+    default: Default::Value("\"0s\""),
+    example: "\"500ms\"",
+    doc: "A loss of carrier that is shorter than this is no fault.",
+};
+
 /// `virtual_router.NAME.checks`
 pub const CHECKS: Key = Key {
     name: "checks",
@@ -262,6 +286,69 @@ pub const WHEN_UNHEALTHY: Key = Key {
     default: Default::Value("\"hold\""),
     example: "\"hold\"",
     doc: "What an unhealthy node does while no other node takes over: hold the addresses, or release them.",
+};
+
+/// `virtual_router.NAME.auth`
+pub const AUTH: Key = Key {
+    name: "auth",
+    kind: Kind::Table,
+    default: Default::Words("none: adverts are not authenticated"),
+    example: "{ mode = \"enforce\", active_key = 1, keys = [{ id = 1, file = \"/etc/locum/keys/web\" }] }",
+    doc: "How adverts are authenticated, in a table of its own.",
+};
+
+/// `virtual_router.NAME.auth.mode`
+pub const AUTH_MODE: Key = Key {
+    name: "mode",
+    kind: Kind::Choice(&["enforce", "permissive", "receive-only"]),
+    default: Default::Required,
+    example: "\"enforce\"",
+    doc: "Whether adverts must be authenticated; the other two are steps on the way there.",
+};
+
+/// `virtual_router.NAME.auth.active_key`
+pub const ACTIVE_KEY: Key = Key {
+    name: "active_key",
+    kind: Kind::Integer { min: 1, max: 255 },
+    default: Default::Required,
+    example: "1",
+    doc: "The id of the key that this node's own adverts are sent under.",
+};
+
+/// `virtual_router.NAME.auth.pass`
+pub const PASS: Key = Key {
+    name: "pass",
+    kind: Kind::Password,
+    default: Default::Required,
+    example: "\"s3cret\"",
+    doc: "The password of version 2, at most 8 bytes; it travels in plain text and only keeps strays apart.",
+};
+
+/// `virtual_router.NAME.auth.keys`
+pub const AUTH_KEYS: Key = Key {
+    name: "keys",
+    kind: Kind::Keys,
+    default: Default::Required,
+    example: "[{ id = 1, file = \"/etc/locum/keys/web\" }]",
+    doc: "The keys that adverts may come under, the same on all nodes.",
+};
+
+/// `virtual_router.NAME.auth.keys.id`
+pub const KEY_ID: Key = Key {
+    name: "id",
+    kind: Kind::Integer { min: 1, max: 255 },
+    default: Default::Required,
+    example: "1",
+    doc: "The number that an advert names the key by.",
+};
+
+/// `virtual_router.NAME.auth.keys.file`
+pub const KEY_FILE: Key = Key {
+    name: "file",
+    kind: Kind::File,
+    default: Default::Required,
+    example: "\"/etc/locum/keys/web\"",
+    doc: "The file with the key, 32 to 64 bytes of ASCII or `hex:` and digits, that nobody else may read.",
 };
 
 /// `check.NAME.script`
@@ -341,9 +428,12 @@ pub const VIRTUAL_ROUTER: Table = Table {
         PREEMPT,
         PREEMPT_DELAY,
         LEASE,
+        START_DELAY,
+        LINK_DEBOUNCE,
         CHECKS,
         TRACK_INTERFACES,
         WHEN_UNHEALTHY,
+        AUTH,
     ],
     doc: "An election and the addresses it moves.",
 };
@@ -364,8 +454,20 @@ pub const ADDRESS_TABLE: Table = Table {
     doc: "An address of which more is to be said.",
 };
 
+/// `[virtual_router.NAME.auth]`
+pub const VIRTUAL_ROUTER_AUTH: Table = Table {
+    name: "auth",
+    header: "[virtual_router.NAME.auth]",
+    keys: &[AUTH_MODE, ACTIVE_KEY, AUTH_KEYS, PASS],
+    doc: "How the adverts of a virtual router are authenticated.",
+};
+
+/// An element of `keys` in `[virtual_router.NAME.auth]`
+pub const AUTH_KEY: Table =
+    Table { name: "keys", header: "keys = [{ id = ID, file = FILE }]", keys: &[KEY_ID, KEY_FILE], doc: "A key." };
+
 /// The tables that stand in others.
-pub const INNER_TABLES: [Table; 1] = [ADDRESS_TABLE];
+pub const INNER_TABLES: [Table; 3] = [ADDRESS_TABLE, VIRTUAL_ROUTER_AUTH, AUTH_KEY];
 
 /// All tables of the top level.
 pub const TABLES: [Table; 3] = [NODE, VIRTUAL_ROUTER, CHECK];
@@ -386,7 +488,11 @@ impl Key {
             | Kind::Hosts
             | Kind::Checks
             | Kind::Interfaces
-            | Kind::Command => (i64::MIN, i64::MAX),
+            | Kind::Command
+            | Kind::Table
+            | Kind::Keys
+            | Kind::Password
+            | Kind::File => (i64::MIN, i64::MAX),
         }
     }
 
@@ -405,7 +511,11 @@ impl Key {
             | Kind::Hosts
             | Kind::Checks
             | Kind::Interfaces
-            | Kind::Command => (Duration::ZERO, Duration::MAX),
+            | Kind::Command
+            | Kind::Table
+            | Kind::Keys
+            | Kind::Password
+            | Kind::File => (Duration::ZERO, Duration::MAX),
         }
     }
 
@@ -424,119 +534,37 @@ impl Key {
             | Kind::Hosts
             | Kind::Checks
             | Kind::Interfaces
-            | Kind::Command => &[],
+            | Kind::Command
+            | Kind::Table
+            | Kind::Keys
+            | Kind::Password
+            | Kind::File => &[],
         }
     }
 
     /// What its value is called in messages.
     pub(super) fn noun(&self) -> &'static str {
         match self.kind {
-            Kind::Name | Kind::Interface | Kind::Choice(_) | Kind::Address | Kind::Host => "a string",
+            Kind::Name
+            | Kind::Interface
+            | Kind::Choice(_)
+            | Kind::Address
+            | Kind::Host
+            | Kind::File
+            | Kind::Password => "a string",
             Kind::Integer { .. } => "an integer",
             Kind::Boolean => "true or false",
             Kind::Duration { .. } => "a string with a unit",
             Kind::Addresses | Kind::Hosts | Kind::Checks | Kind::Interfaces | Kind::Command => "an array of strings",
+            Kind::Table => "a table",
+            Kind::Keys => "an array of tables",
         }
     }
-}
-
-/// keepalived's words for what a table here has under another name, or does not need.
-const KEEPALIVED: [(&str, &str); 20] = [
-    ("virtual_router_id", "the key is called `vrid`"),
-    ("advert_int", "the key is called `advert_interval`"),
-    ("virtual_ipaddress", "the key is called `addresses`"),
-    ("virtual_ipaddress_excluded", "write `{ address = \"192.0.2.11/24\", advertise = false }` in `addresses`"),
-    ("unicast_peer", "the key is called `unicast_peers`"),
-    ("unicast_src_ip", "the key is called `source`"),
-    ("mcast_src_ip", "the key is called `source`"),
-    ("native_ipv6", "leave it out: the addresses, or `family`, say what the adverts go over"),
-    ("track_script", "the key is called `checks`"),
-    ("track_interface", "the key is called `track_interfaces`"),
-    ("dev", "the key is called `interface`"),
-    ("nopreempt", "write `preempt = false`"),
-    ("state", "leave it out: the node with the highest `priority` becomes Active"),
-    ("vrrp_version", "the key is called `version` and belongs in `[virtual_router.NAME]`"),
-    ("vrrp_instance", "the table is called `[virtual_router.NAME]`"),
-    ("vrrp_script", "the table is called `[check.NAME]`"),
-    ("global_defs", "the table is called `[node]`"),
-    ("router_id", "the key is called `name` and belongs in `[node]`"),
-    ("interval_ms", "the key is called `interval`, with the unit in its value: \"500ms\""),
-    ("command", "the key is called `script`"),
-];
-
-/// What to do about an unknown key; `valid` are the names that can stand in its place.
-pub(super) fn remedy_for_unknown(word: &str, valid: &[&'static str]) -> String {
-    if let Some((_, remedy)) = KEEPALIVED.iter().find(|(theirs, _)| *theirs == word) {
-        return (*remedy).to_owned();
-    }
-    if let Some(near) = nearest(word, valid.iter().copied()) {
-        return format!("did you mean `{near}`?");
-    }
-    let elsewhere = TABLES.iter().chain(&INNER_TABLES).find(|table| table.keys.iter().any(|key| key.name == word));
-    match elsewhere {
-        Some(table) => format!("`{word}` belongs in `{}`", table.header),
-        None if valid.len() == 1 => format!("only {} can stand here", either(valid)),
-        None => format!("what can stand here: {}", either(valid)),
-    }
-}
-
-/// The candidate that `word` most likely is a misspelling of.
-pub(super) fn nearest<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
-    // A name can be as long as the file, and the distance costs the product of both lengths.
-    if word.len() > 64 {
-        return None;
-    }
-    let plain = |text: &str| text.to_lowercase().replace('-', "_");
-    let word = plain(word);
-    candidates
-        .map(|candidate| (distance(&word, &plain(candidate)), candidate))
-        .filter(|(distance, candidate)| *distance <= (candidate.len().max(word.len()) / 3).max(1))
-        // Of two that a word may be cut from, the one that lacks least.
-        .min_by_key(|(distance, candidate)| (*distance, candidate.len().abs_diff(word.len())))
-        .map(|(_, candidate)| candidate)
-}
-
-/// Edits between two words; a word cut short (`addr`, `int`) counts as one.
-fn distance(word: &str, candidate: &str) -> usize {
-    let edits = strsim::damerau_levenshtein(word, candidate);
-    if word.len() >= 3 && candidate.starts_with(word) { edits.min(1) } else { edits }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn misspellings_find_their_key() {
-        let names: Vec<&str> = VIRTUAL_ROUTER.keys.iter().map(|key| key.name).collect();
-        for (word, near) in [
-            ("prioritty", Some("priority")),
-            ("Priority", Some("priority")),
-            ("advert-interval", Some("advert_interval")),
-            ("address", Some("addresses")),
-            ("addr", Some("addresses")),
-            ("adresses", Some("addresses")),
-            ("check", Some("checks")),
-            ("vird", Some("vrid")),
-            ("track_interface", Some("track_interfaces")),
-            ("when_unhealty", Some("when_unhealthy")),
-            ("auth", None),
-            ("family", Some("family")),
-            ("source", Some("source")),
-            ("unicast_peer", Some("unicast_peers")),
-            ("xyz", None),
-        ] {
-            assert_eq!(nearest(word, names.iter().copied()), near, "{word}");
-        }
-    }
-
-    #[test]
-    fn keepalived_words_are_not_our_own() {
-        for (word, _) in KEEPALIVED {
-            let ours = |table: &Table| table.name == word || table.keys.iter().any(|key| key.name == word);
-            assert!(!TABLES.iter().any(ours), "{word}");
-        }
-    }
 
     #[test]
     fn names_are_unique_and_documented() {

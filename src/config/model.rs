@@ -1,10 +1,11 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::types::{
-    CheckName, CheckSpec, ChecksumForm, Family, InterfaceName, Interval, Password, Priority, RouterName, Version,
-    VirtualAddress, Vrid,
+    CheckName, CheckSpec, ChecksumForm, Family, InterfaceName, Interval, KeyId, Password, Priority, RouterName, Secret,
+    Version, VirtualAddress, Vrid,
 };
 
 /// What one host is asked to do; every value in it is in range and every name in it resolves.
@@ -16,6 +17,19 @@ pub struct Config {
     pub routers: BTreeMap<RouterName, RouterConfig>,
     /// The checks, by name, those that no router uses included.
     pub checks: BTreeMap<CheckName, CheckSpec>,
+    /// What stands in the key files. Empty as parsed: files are read by who takes the configuration over.
+    pub secrets: Secrets,
+}
+
+/// Keys by the file they stand in. They do not print.
+pub type Secrets = BTreeMap<PathBuf, Secret>;
+
+impl Config {
+    /// The key files that it names, each once.
+    pub fn key_files(&self) -> BTreeSet<&Path> {
+        let auth = self.routers.values().filter_map(|router| router.auth.as_ref());
+        auth.flat_map(|auth| auth.keys.values()).map(PathBuf::as_path).collect()
+    }
 }
 
 /// One virtual router: an election and the addresses it moves.
@@ -52,12 +66,51 @@ pub struct RouterConfig {
     pub preempt_delay: Duration,
     /// Whether the kernel takes the addresses away when nobody renews them any more.
     pub lease: bool,
+    /// How long after the agent's start it only listens.
+    pub start_delay: Duration,
+    /// A loss of carrier is a fault only after this long, on its own interface and on the tracked ones.
+    pub link_debounce: Duration,
     /// Checks whose verdict counts for this router.
     pub checks: Vec<CheckName>,
     /// Interfaces besides its own without whose link it is not eligible.
     pub track_interfaces: Vec<InterfaceName>,
     /// What an unhealthy node does while nobody else takes over.
     pub when_unhealthy: WhenUnhealthy,
+    /// How adverts are authenticated, if they are.
+    pub auth: Option<AuthConfig>,
+}
+
+/// How the adverts of a virtual router are authenticated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthConfig {
+    /// What is asked of others and given to them.
+    pub mode: AuthMode,
+    /// The key that our adverts are sent under; one of `keys`.
+    pub active_key: KeyId,
+    /// The keys that others' adverts may come under, each with the absolute path of its file; never empty.
+    pub keys: BTreeMap<KeyId, PathBuf>,
+}
+
+/// What is asked of others, and given to them, on the way to authenticated adverts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthMode {
+    /// Adverts are sent with a trailer, and only those with a right one count.
+    Enforce,
+    /// Adverts are sent with a trailer; those without one count as well, those with a wrong one do not.
+    Permissive,
+    /// Adverts are sent without a trailer; those without one count, those with a wrong one do not.
+    ReceiveOnly,
+}
+
+impl AuthMode {
+    /// The word of configuration and status.
+    pub fn word(self) -> &'static str {
+        match self {
+            AuthMode::Enforce => "enforce",
+            AuthMode::Permissive => "permissive",
+            AuthMode::ReceiveOnly => "receive-only",
+        }
+    }
 }
 
 impl RouterConfig {

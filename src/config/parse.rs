@@ -6,7 +6,7 @@ use toml::de::DeTable;
 
 use super::cross::{self, Defined};
 use super::diagnostic::{Diagnostic, Problems, shown};
-use super::model::Config;
+use super::model::{Config, Secrets};
 use super::router::Draft;
 use super::value::{self, NAME_RULE};
 use super::{check, keys, syntax, table};
@@ -73,7 +73,12 @@ fn read(root: &DeTable<'_>, default_node_name: &str, problems: &mut Problems) ->
     cross::examine(&drafts, &Defined { headers: &headers, specs: &specs }, problems);
     let count = drafts.len();
     let routers: BTreeMap<_, _> = drafts.into_iter().filter_map(Draft::finish).collect();
-    (routers.len() == count && specs.len() == headers.len()).then_some(Config { node: node?, routers, checks: specs })
+    (routers.len() == count && specs.len() == headers.len()).then_some(Config {
+        node: node?,
+        routers,
+        checks: specs,
+        secrets: Secrets::new(),
+    })
 }
 
 fn node_name(root: &DeTable<'_>, default: &str, problems: &mut Problems) -> Option<String> {

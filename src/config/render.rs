@@ -75,7 +75,7 @@ fn group<'a>(diagnostic: &'a Diagnostic, source_name: &'a str, source: &'a str) 
                 );
             group.element(snippet)
         }
-        // A line too long to quote: the place is told, the line is not.
+        // A line too long to quote, or with a secret: the place is told, the line is not.
         None => {
             let (line, column) = diagnostic.position(source);
             group.element(Origin::path(source_name).line(line).char_column(column))
@@ -97,6 +97,9 @@ struct Excerpt<'a> {
 
 impl<'a> Excerpt<'a> {
     fn of(diagnostic: &'a Diagnostic, source: &'a str) -> Option<Self> {
+        if diagnostic.unquoted {
+            return None;
+        }
         let span = on_one_line(source, &diagnostic.span);
         let related = diagnostic.related.as_ref().map(|r| (on_one_line(source, &r.span), r.label.as_str()));
         // The related place is left out where it lies too far off to quote both.

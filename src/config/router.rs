@@ -5,7 +5,9 @@ use toml::Spanned;
 
 use super::addresses::{self, Entry};
 use super::adverts::{Adverts, Beside, Settled};
+use super::auth::{self, Auth};
 use super::diagnostic::{Diagnostic, Problems, Reported};
+use super::duration;
 use super::keys::{self, Key};
 use super::model::{RouterConfig, WhenUnhealthy};
 use super::table::{Named, Section, Value};
@@ -34,14 +36,18 @@ pub(super) struct Draft {
     advert_interval: Result<Option<Spanned<Interval>>, Reported>,
     preempt_delay: Result<Option<Spanned<Duration>>, Reported>,
     lease: Result<Option<Spanned<bool>>, Reported>,
+    start_delay: Result<Option<Spanned<Duration>>, Reported>,
+    link_debounce: Result<Option<Spanned<Duration>>, Reported>,
     track_interfaces: List<InterfaceName>,
     when_unhealthy: Result<Option<Spanned<WhenUnhealthy>>, Reported>,
+    auth: Result<Option<Spanned<Auth>>, Reported>,
 }
 
 impl Draft {
     /// Reads a section and reports what is wrong with it alone.
     pub(super) fn read(named: &Named<'_, '_>, problems: &mut Problems) -> Self {
         let section = &named.section;
+        let adverts = Adverts::read(section, problems);
         let draft = Draft {
             title: section.title.clone(),
             name: value::parsed("virtual_router", &named.name, NAME_RULE, problems),
@@ -49,14 +55,20 @@ impl Draft {
             vrid: section.required(&keys::VRID, problems, vrid),
             priority: section.optional(&keys::PRIORITY, problems, priority),
             addresses: or_nothing(section.required(&keys::ADDRESSES, problems, addresses::read).map(Some)),
-            adverts: Adverts::read(section, problems),
             advert_interval: section.optional(&keys::ADVERT_INTERVAL, problems, advert_interval),
             preempt: section.optional(&keys::PREEMPT, problems, value::boolean),
             preempt_delay: section.optional(&keys::PREEMPT_DELAY, problems, value::duration),
             lease: section.optional(&keys::LEASE, problems, value::boolean),
+            start_delay: section.optional(&keys::START_DELAY, problems, value::duration),
+            link_debounce: section.optional(&keys::LINK_DEBOUNCE, problems, value::duration),
             checks: or_nothing(section.optional(&keys::CHECKS, problems, checks)),
             track_interfaces: or_nothing(section.optional(&keys::TRACK_INTERFACES, problems, interfaces)),
             when_unhealthy: section.optional(&keys::WHEN_UNHEALTHY, problems, when_unhealthy),
+            auth: section.optional(&keys::AUTH, problems, |_, value, problems| {
+                let version = adverts.version();
+                problems.unquoted(|problems| auth::read(&section.title, version, value, problems))
+            }),
+            adverts,
         };
         draft.contradictions(section, problems);
         draft.adverts.examine(&draft.beside(section), problems);
@@ -102,6 +114,18 @@ impl Draft {
             let message = format!("`preempt_delay` has no effect {why}");
             problems.push(Diagnostic::warning(span, message).remedy("remove it"));
         }
+        if let (Ok(interval), Ok(Some(debounce))) = (&self.advert_interval, &self.link_debounce) {
+            let interval = interval.as_ref().map_or(Interval::DEFAULT, |interval| *interval.get_ref());
+            let patience = interval.duration() * 3;
+            if *debounce.get_ref() > patience {
+                let message = "`link_debounce` is longer than the other nodes wait before they take over";
+                let remedy = format!(
+                    "three adverts missed are enough for them: make it \"{}\" or less",
+                    duration::show(patience)
+                );
+                problems.push(Diagnostic::warning(debounce.span(), message).remedy(remedy));
+            }
+        }
         if let Ok(own) = &self.interface {
             for tracked in self.track_interfaces.items.iter().filter(|tracked| tracked.get_ref() == own.get_ref()) {
                 let message = format!("`track_interfaces` lists `{}`, the router's own interface", own.get_ref());
@@ -119,6 +143,7 @@ impl Draft {
             (self.addresses.complete()?, self.checks.complete()?, self.track_interfaces.complete()?);
         let listed = addresses.iter().filter(|entry| entry.is_listed(family));
         let advertised: Vec<IpAddr> = listed.map(|entry| entry.net.addr()).collect();
+        let (auth, password) = self.auth.ok()?.map_or((None, None), |auth| auth.into_inner().split());
         let carried = |entry: Entry| VirtualAddress { net: entry.net, interface: entry.interface.unwrap_or(interface) };
         let config = RouterConfig {
             interface,
@@ -131,14 +156,17 @@ impl Draft {
             source,
             unicast_peers,
             checksum,
-            password: None,
+            password,
             advert_interval: self.advert_interval.ok()?.map_or(Interval::DEFAULT, Spanned::into_inner),
             preempt: self.preempt.ok()?.is_none_or(Spanned::into_inner),
             preempt_delay: self.preempt_delay.ok()?.map_or(Duration::ZERO, Spanned::into_inner),
             lease: self.lease.ok()?.is_none_or(Spanned::into_inner),
+            start_delay: self.start_delay.ok()?.map_or(Duration::ZERO, Spanned::into_inner),
+            link_debounce: self.link_debounce.ok()?.map_or(Duration::ZERO, Spanned::into_inner),
             checks,
             track_interfaces: tracked.into_iter().filter(|name| *name != interface).collect(),
             when_unhealthy: self.when_unhealthy.ok()?.map_or(WhenUnhealthy::Hold, Spanned::into_inner),
+            auth,
         };
         Some((self.name.ok()?, config))
     }

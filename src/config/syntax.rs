@@ -3,7 +3,7 @@ use std::ops::Range;
 use toml::de::Error;
 
 use super::diagnostic::{Diagnostic, MAX_PROBLEMS, floor, shown};
-use super::keys;
+use super::{keys, unknown};
 
 /// The TOML parser's errors in our words, and the lines on which hardly anything else can be judged, sorted and apart.
 pub(super) fn diagnostics(source: &str, errors: &[Error]) -> (Vec<Diagnostic>, Vec<Range<usize>>) {
@@ -25,7 +25,11 @@ pub(super) fn diagnostics(source: &str, errors: &[Error]) -> (Vec<Diagnostic>, V
         if spoilt && message == DUPLICATE && !is_header(source.get(line.clone()).unwrap_or_default()) {
             continue;
         }
-        diagnostics.push(worded(source, span, message, &line));
+        let text = source.get(line.clone()).unwrap_or_default();
+        diagnostics.push(match unknown::may_hold_secret(text) && !is_header(text) {
+            true => unquoted(span, text),
+            false => worded(source, span, message, &line),
+        });
         let end = match is_header(source.get(line.clone()).unwrap_or_default()) {
             true => end_of_table(source, line.end),
             false => line.end,
@@ -42,6 +46,17 @@ pub(super) fn diagnostics(source: &str, errors: &[Error]) -> (Vec<Diagnostic>, V
 const MAX_LINE: usize = 1024;
 
 const DUPLICATE: &str = "duplicate key";
+
+/// An error in a line that may hold a secret: only what it is about is told.
+fn unquoted(span: Range<usize>, line: &str) -> Diagnostic {
+    let subject = line.trim_start().split(|c: char| c == '=' || c.is_whitespace()).next().unwrap_or_default();
+    let (about, remedy) = match example_of(subject) {
+        Some(example) => (format!(" at `{subject}`"), format!("write, for example, `{subject} = {example}`")),
+        None => (String::new(), "strings stand in quotes, and lists in brackets".to_owned()),
+    };
+    let message = format!("not TOML{about}; the line is not shown, as it may hold a secret");
+    Diagnostic { unquoted: true, ..Diagnostic::error(span, message).remedy(remedy) }
+}
 
 fn worded(source: &str, span: Range<usize>, message: &str, line: &Range<usize>) -> Diagnostic {
     let culprit = source.get(span.clone()).unwrap_or_default();
@@ -96,7 +111,12 @@ fn worded(source: &str, span: Range<usize>, message: &str, line: &Range<usize>) 
 }
 
 fn example_of(name: &str) -> Option<&'static str> {
-    keys::TABLES.iter().flat_map(|table| table.keys).find(|key| key.name == name).map(|key| key.example)
+    keys::TABLES
+        .iter()
+        .chain(&keys::INNER_TABLES)
+        .flat_map(|table| table.keys)
+        .find(|key| key.name == name)
+        .map(|key| key.example)
 }
 
 fn is_header(line: &str) -> bool {

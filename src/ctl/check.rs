@@ -1,10 +1,11 @@
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::net::IpAddr;
 use std::path::Path;
 
-use super::print;
-use crate::config::{self, Config, Diagnostic, Severity};
-use crate::io::{files, system};
+use super::{lists, print};
+use crate::config::{self, Config, Diagnostic};
+use crate::io::{files, keys, system};
 use crate::types::{Exit, Failure, InterfaceName};
 
 /// Largest file that is read; the parser says what it makes of one that is larger than it takes.
@@ -20,18 +21,38 @@ pub fn check(file: &Path) -> Result<(), Failure> {
     match config::parse(&source, &system::host_name()) {
         Ok(config::Parsed { config, mut warnings }) => {
             warnings.extend(lacking(&config, &source));
+            let unusable = unusable_keys(&config, &source);
+            warnings.extend(unusable.iter().cloned());
             tell(&warnings, &name, &source);
+            if !unusable.is_empty() {
+                return Err(not_valid(&name));
+            }
             let routers = match config.routers.len() {
                 1 => "1 virtual router".to_owned(),
                 count => format!("{count} virtual routers"),
             };
-            print(&format!("{name}: fine, {routers}\n"))
+            print(&format!("{name}: fine, {routers}\n{}", lists::for_keepalived(&config)))
         }
         Err(problems) => {
             tell(&problems, &name, &source);
-            Err(Failure::new(Exit::Configuration, format!("{name}: not valid, nothing would be run")))
+            Err(not_valid(&name))
         }
     }
+}
+
+fn not_valid(name: &str) -> Failure {
+    Failure::new(Exit::Configuration, format!("{name}: not valid, nothing would be run"))
+}
+
+/// Key files that `run` would refuse.
+fn unusable_keys(config: &Config, source: &str) -> Vec<Diagnostic> {
+    let files = config.key_files().into_iter();
+    let errors = files.filter_map(|file| keys::read(file).err().map(|error| (file, error)));
+    let told = errors.map(|(file, error)| {
+        let message = format!("key file {error}");
+        Diagnostic::error_at(source, &file.display().to_string(), message, &error.remedy(file))
+    });
+    told.collect()
 }
 
 fn tell(diagnostics: &[Diagnostic], name: &str, source: &str) {
@@ -49,7 +70,7 @@ fn lacking(config: &Config, source: &str) -> Vec<Diagnostic> {
             let why = system::why_not_started(&program, &error);
             let message = format!("check `{name}` cannot run here: {why}");
             let remedy = "until it can run it counts as failed";
-            warnings.push(warning(source, &program.display().to_string(), message, remedy));
+            warnings.push(Diagnostic::warning_at(source, &program.display().to_string(), message, remedy));
         }
     }
     let of_router = |router: &config::RouterConfig| {
@@ -60,20 +81,14 @@ fn lacking(config: &Config, source: &str) -> Vec<Diagnostic> {
     for interface in interfaces.iter().filter(|name| !system::interface_exists(name)) {
         let message = format!("this host has no interface `{interface}`");
         let remedy = "a virtual router waits in fault until its interfaces exist";
-        warnings.push(warning(source, interface.as_str(), message, remedy));
+        warnings.push(Diagnostic::warning_at(source, interface.as_str(), message, remedy));
+    }
+    let peers: BTreeSet<IpAddr> =
+        config.routers.values().flat_map(|router| router.unicast_peers.iter().copied()).collect();
+    for peer in peers.into_iter().filter(|peer| system::has_address(*peer)) {
+        let message = format!("`unicast_peers` names {peer}, which is an address of this host");
+        let remedy = "list the other nodes only; a virtual router whose peer is itself stays in fault";
+        warnings.push(Diagnostic::warning_at(source, &peer.to_string(), message, remedy));
     }
     warnings
-}
-
-/// A warning at the first place where the file says this text in quotes.
-fn warning(source: &str, text: &str, message: String, remedy: &str) -> Diagnostic {
-    let quoted = ['"', '\''].map(|quote| format!("{quote}{text}{quote}"));
-    let span = quoted.iter().find_map(|quoted| source.find(quoted).map(|at| at..at + quoted.len()));
-    Diagnostic {
-        severity: Severity::Warning,
-        span: span.unwrap_or(0..0),
-        message,
-        remedy: Some(remedy.to_owned()),
-        related: None,
-    }
 }

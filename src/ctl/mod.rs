@@ -5,6 +5,7 @@
 
 mod check;
 mod client;
+mod lists;
 mod span;
 mod table;
 

@@ -1,9 +1,12 @@
 use super::span;
 use crate::report::RouterState;
-use crate::report::status::{AddressState, Check, Priority, Router, Status};
+use crate::report::status::{AddressState, Auth, Check, Priority, Router, Status};
 
 /// Changes of state that are shown; the document has twenty.
 const TRANSITIONS: usize = 5;
+
+/// Clocks of hosts that differ by less are no news.
+const TOLD_APART_MS: i64 = 1000;
 
 /// The status document as a person reads it.
 pub(super) fn table(status: &Status) -> String {
@@ -76,8 +79,14 @@ fn router_rows(router: &Router, now: &str) -> Vec<(String, String)> {
             priority => format!("priority {priority}"),
         };
         let heard = span::words(peer.heard_ms_ago as f64 / 1000.0);
+        let key = peer.key.map(|key| format!(", key {key}")).unwrap_or_default();
+        let apart = peer.clock_behind_ms.filter(|behind| behind.abs() >= TOLD_APART_MS).map(clock_words);
+        let apart = apart.unwrap_or_default();
         let odd = if peer.lists_our_addresses { "" } else { ", LISTS OTHER ADDRESSES" };
-        (peer.address.clone(), format!("{said}, heard {heard} ago, adverts {}, {}{odd}", peer.adverts, peer.checksum))
+        (
+            peer.address.clone(),
+            format!("{said}, heard {heard} ago, adverts {}, {}{key}{apart}{odd}", peer.adverts, peer.checksum),
+        )
     });
     push(&mut rows, "peers", &columns(peers.collect()));
     if router.counters.addresses_restored > 0 {
@@ -87,6 +96,14 @@ fn router_rows(router: &Router, now: &str) -> Vec<(String, String)> {
     if router.counters.leases_lapsed > 0 {
         let times = router.counters.leases_lapsed;
         rows.push(("lapsed".to_owned(), format!("{times}x, this host having stood still for too long")));
+    }
+    if let Some(auth) = &router.auth {
+        rows.push(("auth".to_owned(), auth_words(auth)));
+        let refused = auth.refused.iter().map(|refused| {
+            let heard = span::words(refused.heard_ms_ago as f64 / 1000.0);
+            (refused.address.clone(), format!("{}, heard {heard} ago, adverts {}", refused.reason, refused.packets))
+        });
+        push(&mut rows, "refused", &columns(refused.collect()));
     }
     let discards = counted(&router.counters.discards);
     if !discards.is_empty() {
@@ -124,6 +141,20 @@ fn priority(priority: &Priority) -> String {
         (true, false) => format!("{} (base {})", priority.effective, priority.base),
         (false, _) => format!("{} (base {}, {})", priority.effective, priority.base, parts.join(", ")),
     }
+}
+
+fn auth_words(auth: &Auth) -> String {
+    let keys: Vec<String> = auth.keys.iter().map(ToString::to_string).collect();
+    let without = match auth.unauthenticated {
+        0 => String::new(),
+        count => format!(", accepted without: {count}"),
+    };
+    format!("{}, key {} of {}{without}", auth.mode, auth.active_key, keys.join(", "))
+}
+
+fn clock_words(behind_ms: i64) -> String {
+    let by = span::words(behind_ms.unsigned_abs() as f64 / 1000.0);
+    format!(", its clock {by} {}", if behind_ms < 0 { "ahead" } else { "behind" })
 }
 
 fn address_words(state: AddressState) -> &'static str {

@@ -4,6 +4,7 @@ use std::io;
 use tokio::sync::mpsc;
 
 use super::listening::Listening;
+use super::watching::Watching;
 use crate::io::netlink::{Job, Monitor, Netlink, NewAddress, Renewal, Report, Worker};
 use crate::io::poller::Poller;
 use crate::io::timer::Timer;
@@ -25,6 +26,7 @@ pub(super) struct Hands {
     pub(super) timer: Timer,
     pub(super) monitor: Monitor,
     pub(super) listening: Listening,
+    pub(super) watching: Watching,
     pub(super) reports: mpsc::Receiver<Report>,
     pub(super) log: Log,
     pub(super) stopped: bool,
@@ -48,13 +50,14 @@ impl Hands {
         let timer = Timer::new()?;
         let (worker, reports) = Worker::start(netlink)?;
         let log = Log { events, held: Vec::new(), lost: 0 };
-        let listening = Listening::default();
+        let (listening, watching) = (Listening::default(), Watching::default());
         let (heard, renewals) = (BTreeSet::new(), Vec::new());
         Ok(Hands {
             poller,
             timer,
             monitor,
             listening,
+            watching,
             reports,
             log,
             stopped: false,
@@ -74,6 +77,13 @@ impl Hands {
                 }
             }
             Effect::Unlisten { interface } => self.listening.close_all(interface),
+            Effect::WatchFrames { interface, index, mac } => {
+                // The wait for frames ends without them too.
+                if let Err(error) = self.watching.open(&self.poller, interface, index, mac) {
+                    self.log.refused(format!("watch for frames on {interface}"), error.to_string());
+                }
+            }
+            Effect::UnwatchFrames { interface } => self.watching.close(&interface),
             Effect::SendAdvert { router, interface, destination, packet } => {
                 let sent = match self.listening.adverts(interface, Family::of(destination)) {
                     Some(socket) => socket.send(&packet, destination),
@@ -81,7 +91,7 @@ impl Hands {
                 };
                 match sent {
                     Ok(()) => drop(self.heard.insert(router)),
-                    Err(error) => failures.push_back(Input::SendFailed { router, error: error.to_string() }),
+                    Err(error) => failures.push_back(Input::SendFailed { router, error: send_words(&error) }),
                 }
             }
             Effect::AddAddresses { router, interface, index, additions, lifetime, again } => {
@@ -206,6 +216,15 @@ impl Hands {
         if let Err(panic) = thread.join() {
             std::panic::resume_unwind(panic);
         }
+    }
+}
+
+/// Why an advert did not leave, with what to do where that is known.
+fn send_words(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        // No right that we lack now was there when the socket was opened.
+        Some(libc::EPERM) => format!("{error}; a firewall of this host drops them: let IP protocol 112 (VRRP) out"),
+        Some(_) | None => error.to_string(),
     }
 }
 

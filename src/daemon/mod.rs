@@ -2,7 +2,7 @@
 //!
 //! `run` is the process: it begins, wires protocol and service sides together, and heeds signals. `protocol` is the
 //! thread and how the service side reaches it, `turn` one wake-up of it, `hands` what performs effects, `listening`
-//! the sockets of each channel. Belongs here: order, bounds and back-pressure between the
+//! the sockets of each channel, `watching` those that wait for any frame. Belongs here: order, bounds and back-pressure between the
 //! rooms. Does not belong here: a decision (`proto`), a system call (`io`), anything that may block the loop.
 
 #![deny(clippy::wildcard_enum_match_arm, clippy::match_wildcard_for_single_variants)]
@@ -12,6 +12,7 @@ mod listening;
 mod protocol;
 mod run;
 mod turn;
+mod watching;
 
 pub use protocol::{Command, Gone, ProtocolHandle, ProtocolJoin, spawn};
 pub use run::{Options, run};

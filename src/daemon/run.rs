@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use super::protocol::{Command, ProtocolHandle, ProtocolJoin, spawn};
 use crate::config::{self, Config, Parsed};
 use crate::io::files::{self, RuntimeDir};
-use crate::io::{capabilities, system};
+use crate::io::{capabilities, keys, system};
 use crate::report::Event;
 use crate::service::log::Log;
 use crate::service::{Request, checks, log, socket, starter};
@@ -69,7 +69,8 @@ fn load(file: &Path) -> Result<Loaded, Refusal> {
     })?;
     let name = file.display().to_string();
     match config::parse(&source, &system::host_name()) {
-        Ok(Parsed { config, warnings }) => {
+        Ok(Parsed { mut config, warnings }) => {
+            read_keys(&mut config, &name)?;
             let told = warnings.iter().take(WARNINGS);
             let told = told.map(|warning| config::summary(std::slice::from_ref(warning), &name, &source));
             Ok(Loaded { config, warnings: told.collect() })
@@ -81,6 +82,23 @@ fn load(file: &Path) -> Result<Loaded, Refusal> {
             Err(Refusal { failure: Failure::new(Exit::Configuration, text), line })
         }
     }
+}
+
+/// Reads the key files that a configuration names; one that cannot be used is a mistake of the configuration.
+fn read_keys(config: &mut Config, name: &str) -> Result<(), Refusal> {
+    let (mut secrets, mut errors) = (config::Secrets::new(), Vec::new());
+    for file in config.key_files() {
+        match keys::read(file) {
+            Ok(secret) => drop(secrets.insert(file.to_owned(), secret)),
+            Err(error) => errors.push(format!("key file {error}; {}", error.remedy(file))),
+        }
+    }
+    config.secrets = secrets;
+    if errors.is_empty() {
+        return Ok(());
+    }
+    let text = format!("{name} cannot be used\n{}", errors.join("\n"));
+    Err(Refusal { failure: Failure::new(Exit::Configuration, text), line: format!("{name}: {}", errors.join(", ")) })
 }
 
 /// Why a configuration was not taken.

@@ -68,7 +68,9 @@ impl Loop {
 
     pub(super) async fn run(mut self) {
         self.wanted = self.agent.interfaces();
-        let now = clock::now();
+        let clocks = clock::pair();
+        let now = clocks.boot;
+        self.feed(now, Input::WallClock { unix_nanos: clocks.unix_nanos });
         self.tell_news(now);
         self.feed(now, Input::Tick);
         self.rest(now);
@@ -103,6 +105,7 @@ impl Loop {
         let clocks = clock::pair();
         let now = clocks.boot;
         self.again = false;
+        self.feed(now, Input::WallClock { unix_nanos: clocks.unix_nanos });
         if let Err(error) = self.look() {
             self.hands.log.refused("ask which sockets can be read".to_owned(), error.to_string());
         }
@@ -222,7 +225,9 @@ impl Loop {
         let mut buffer = [0; NeighbourSocket::LARGEST];
         for _ in 0..READS {
             // A token may have become stale by an effect of this turn.
-            let Some((interface, channel)) = self.hands.listening.which(token) else { return false };
+            let Some((interface, channel)) = self.hands.listening.which(token) else {
+                return self.read_frames(now, token);
+            };
             let read = match self.hands.listening.socket(token) {
                 Some(Socket::Adverts(socket)) => socket
                     .receive(clocks)
@@ -240,6 +245,24 @@ impl Loop {
             self.perform(now);
         }
         true
+    }
+
+    fn read_frames(&mut self, now: Instant, token: u64) -> bool {
+        let Some((interface, socket)) = self.hands.watching.which(token) else { return false };
+        match socket.has_heard() {
+            Ok(false) => {}
+            Err(error) if error.raw_os_error() == Some(libc::ENETDOWN) => {}
+            Ok(true) => {
+                self.hands.watching.close(&interface);
+                self.feed(now, Input::FramesPass { interface });
+            }
+            // What is always ready and never read would keep us busy for ever; the wait ends without it too.
+            Err(error) => {
+                self.hands.watching.close(&interface);
+                self.hands.log.refused(format!("watch for frames on {interface}"), error.to_string());
+            }
+        }
+        false
     }
 
     /// A socket hears of its interface going down once, and works again when that comes back; anything else closes

@@ -1,6 +1,6 @@
 //! Files: the runtime directory with its lock, and reading what an administrator wrote.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -43,18 +43,26 @@ impl ReadError {
 /// # Errors
 /// See [`ReadError`].
 pub fn read(path: &Path, limit: usize) -> Result<Vec<u8>, ReadError> {
-    let unreadable = |error: io::Error| match error.kind() {
+    let (file, _) = open(path)?;
+    let mut bytes = Vec::new();
+    file.take(limit as u64 + 1).read_to_end(&mut bytes).map_err(|error| unreadable(path, error))?;
+    if bytes.len() > limit { Err(ReadError::TooLarge(path.to_owned(), limit)) } else { Ok(bytes) }
+}
+
+/// A regular file, opened for reading, and what it is.
+pub(super) fn open(path: &Path) -> Result<(File, Metadata), ReadError> {
+    let failed = |error: io::Error| unreadable(path, error);
+    // A pipe in its place must not hold us up: opening one for reading waits for a writer.
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    if metadata.is_file() { Ok((file, metadata)) } else { Err(failed(io::Error::other("not a regular file"))) }
+}
+
+fn unreadable(path: &Path, error: io::Error) -> ReadError {
+    match error.kind() {
         io::ErrorKind::NotFound => ReadError::Missing(path.to_owned()),
         _ => ReadError::Unreadable(path.to_owned(), error),
-    };
-    // A pipe in its place must not hold us up: opening one for reading waits for a writer.
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(unreadable)?;
-    if !file.metadata().map_err(unreadable)?.is_file() {
-        return Err(unreadable(io::Error::other("not a regular file")));
     }
-    let mut bytes = Vec::new();
-    file.take(limit as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() > limit { Err(ReadError::TooLarge(path.to_owned(), limit)) } else { Ok(bytes) }
 }
 
 /// Reads a whole text file of at most `limit` bytes.

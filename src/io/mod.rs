@@ -10,7 +10,9 @@ pub mod capture;
 pub mod clock;
 pub mod echo;
 pub mod files;
+pub mod frames;
 pub mod interruption;
+pub mod keys;
 pub mod lan;
 pub mod namespace;
 pub mod neighbours;
@@ -23,9 +25,6 @@ pub mod timer;
 pub mod vrrp;
 
 use std::os::fd::OwnedFd;
-
-/// Receive buffers of the sockets that the protocol thread reads: room for what comes while it is not scheduled.
-const RECEIVE_BUFFER: usize = 1 << 20;
 
 /// Asks for a larger receive buffer than the system's limit, and for as much as the limit allows where that is refused.
 fn raise_receive_buffer(socket: &impl std::os::fd::AsFd, bytes: usize) -> std::io::Result<()> {

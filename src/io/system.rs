@@ -1,6 +1,7 @@
 //! What the system is asked now and then: its name, whether something exists, where our output goes.
 
 use std::io::{self, IsTerminal};
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -21,6 +22,15 @@ pub fn host_name() -> String {
 /// Whether the network namespace of the caller has an interface of this name.
 pub fn interface_exists(name: &InterfaceName) -> bool {
     nix::net::if_::if_nametoindex(name.as_str()).is_ok()
+}
+
+/// Whether an interface in the network namespace of the caller has this address.
+pub fn has_address(address: IpAddr) -> bool {
+    let Ok(all) = nix::ifaddrs::getifaddrs() else { return false };
+    all.filter_map(|entry| entry.address).any(|known| match address {
+        IpAddr::V4(address) => known.as_sockaddr_in().is_some_and(|known| known.ip() == address),
+        IpAddr::V6(address) => known.as_sockaddr_in6().is_some_and(|known| known.ip() == address),
+    })
 }
 
 /// Why a program could not be started, as far as can be seen without starting it.
@@ -67,6 +77,8 @@ mod tests {
     fn what_is_there_is_found() {
         assert!(interface_exists(&"lo".parse().expect("a name")));
         assert!(!interface_exists(&"locum-none".parse().expect("a name")));
+        // TEST-NET-2, which nobody has.
+        assert!(!has_address(IpAddr::from([198, 51, 100, 251])));
         assert!(!host_name().is_empty() && !host_name().contains('.'));
     }
 

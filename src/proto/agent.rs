@@ -6,13 +6,14 @@ use super::eligibility::Checks;
 use super::input::Input;
 use super::interfaces::Interfaces;
 use super::listening::{Listening, needs};
-use super::peers::Discards;
+use super::peers::{Discards, Wall};
 use super::router::{Router, World};
 use super::settle;
 use crate::config::{Config, RouterConfig};
 use crate::report::{Event, Reason, WallClock, status};
 use crate::types::{
-    Channel, CheckName, CheckResult, Discard, Family, Instant, InterfaceFacts, InterfaceName, RouterName, Vrid,
+    Channel, CheckName, CheckResult, Discard, Family, Freshness, Instant, InterfaceFacts, InterfaceName, RouterName,
+    Vrid, WallOffsets,
 };
 use crate::wire::{announcement, ip, vrrp};
 
@@ -30,7 +31,10 @@ pub struct Agent {
     deadline_of: Vec<Option<Instant>>,
     interfaces: Interfaces,
     checks: Checks,
+    wall: Wall,
     listening: Listening,
+    /// Interfaces that are watched for frames, with their index.
+    watching: BTreeMap<InterfaceName, u32>,
     discards: BTreeMap<InterfaceName, Discards>,
     stage: Stage,
 }
@@ -57,7 +61,9 @@ impl Agent {
             deadline_of: Vec::new(),
             interfaces: Interfaces::default(),
             checks: Checks::default(),
+            wall: Wall::default(),
             listening: Listening::default(),
+            watching: BTreeMap::new(),
             discards: BTreeMap::new(),
             stage: Stage::New,
         };
@@ -75,11 +81,29 @@ impl Agent {
         self.routers.iter().flat_map(of_router).collect()
     }
 
+    /// What must not be forgotten over a restart of the agent, so that no authenticated advert is taken twice and none
+    /// of ours refused: the wall clock as it was set, and what each virtual router sent and heard.
+    pub fn freshness(&self) -> (WallOffsets, BTreeMap<RouterName, Freshness>) {
+        let routers = self.routers.iter().filter(|router| !router.is_ended());
+        (self.wall.offsets(), routers.map(|router| (router.name().clone(), router.freshness())).collect())
+    }
+
+    /// Takes over what an agent of this boot before us remembered; to be told ahead of the first tick.
+    pub fn restore_freshness(&mut self, wall: WallOffsets, routers: &BTreeMap<RouterName, Freshness>) {
+        self.wall.restore(wall);
+        for router in &mut self.routers {
+            if let Some(freshness) = routers.get(router.name()) {
+                router.restore(freshness);
+            }
+        }
+    }
+
     /// When `handle` must be called at the latest, be it with a mere tick.
     pub fn next_deadline(&self) -> Option<Instant> {
         let of_router = self.deadlines.first().map(|(at, _)| *at);
         let of_discards = self.discards.values().filter_map(Discards::deadline).min();
-        of_router.into_iter().chain(of_discards).chain(self.listening.deadline()).min()
+        let of_links = self.interfaces.links.deadline();
+        of_router.into_iter().chain(of_discards).chain(of_links).chain(self.listening.deadline()).min()
     }
 
     /// Takes one input in and appends what is to be done, in order, to `effects`.
@@ -141,9 +165,11 @@ impl Agent {
         match input {
             Input::Tick if self.stage == Stage::New => self.begin(now, effects),
             Input::Tick => self.tick(now, effects),
+            Input::WallClock { unix_nanos } => self.wall_clock(now, unix_nanos, effects),
             Input::Packet { interface, received, bytes } => self.packet(now, interface, received, bytes, effects),
             Input::Frame { interface, bytes } => self.frame(now, interface, bytes, effects),
             Input::Interface { name, facts } => self.interface(now, name, facts, effects),
+            Input::FramesPass { interface } => self.frames_pass(now, interface, effects),
             Input::ListenFailed { interface, channel, error } => {
                 self.listen_failed(now, interface, channel, &error, effects);
             }
@@ -180,6 +206,14 @@ impl Agent {
         self.review(now, effects, |_| true);
     }
 
+    fn wall_clock(&mut self, now: Instant, unix_nanos: u64, effects: &mut Vec<Effect>) {
+        let step = self.wall.read(now, unix_nanos);
+        let authenticated = self.routers.iter().any(|router| router.config().auth.is_some());
+        if let Some(step) = step.filter(|_| authenticated) {
+            effects.push(Effect::Tell(Event::ClockSet { by_ms: step / 1_000_000 }));
+        }
+    }
+
     fn packet(
         &mut self,
         now: Instant,
@@ -191,7 +225,11 @@ impl Agent {
         let source = ip::source_of(bytes);
         let key = source.zip(vrrp::vrid_of(bytes)).map(|(source, vrid)| (interface, Family::of(source), vrid));
         let router = key.and_then(|key| self.by_vrid.get(&key).copied());
-        match (vrrp::parse(bytes), router) {
+        let packet = vrrp::parse(bytes);
+        if packet.is_ok() {
+            self.frames_pass(now, interface, effects);
+        }
+        match (packet, router) {
             (Ok(packet), Some(number)) => {
                 self.at(now, effects, number, |router, world| router.hear(world, received.min(now), &packet));
             }
@@ -231,26 +269,33 @@ impl Agent {
         effects: &mut Vec<Effect>,
     ) {
         let index_before = self.interfaces.get(name).map(|facts| facts.index);
-        let before = self.interfaces.get(name).map(|facts| (facts.running, facts.mac));
         let index = facts.as_ref().map(|facts| facts.index);
         if index.is_some() && index_before.is_some() && index_before != index {
             // Made anew between two readings: the old one is gone with all that was on it, as if that had been told.
             self.interface(now, name, None, effects);
         }
-        if !self.interfaces.learn(name, facts) {
+        let news = self.interfaces.learn(now, name, facts);
+        if !news.changed {
             return;
         }
-        if index_before.is_some() && index.is_none() {
-            self.each(now, effects, |_| true, |router, _| router.interface_gone(name));
+        if let (Some(before), None) = (index_before, index) {
+            self.each(now, effects, |_| true, |router, world| router.interface_gone(world, name, before));
         }
         self.listen(effects);
         self.review(now, effects, |_| true);
         let carried = |router: &Router| router.config().addresses.iter().any(|of| of.interface == name);
         self.each(now, effects, carried, |router, world| router.stand_alone(world, name));
-        let after = self.interfaces.get(name).map(|facts| (facts.running, facts.mac));
-        if after.is_some_and(|(running, _)| running) && before.is_some() && before != after {
-            // Switches have forgotten us, and with another MAC address so must everybody else.
-            self.each(now, effects, carried, |router, world| router.announce_again(world));
+        if news.unknown_again {
+            self.each(now, effects, |_| true, |router, world| router.announce_again_on(world, name));
+        }
+    }
+
+    /// Something was heard that only a LAN that passes frames brings.
+    fn frames_pass(&mut self, now: Instant, interface: InterfaceName, effects: &mut Vec<Effect>) {
+        if self.stage != Stage::New && self.interfaces.links.pass(now, interface) {
+            self.watch(effects);
+            let chosen = |router: &Router| router.config().interface == interface;
+            self.each(now, effects, chosen, |router, world| router.frames_pass(world));
         }
     }
 
@@ -274,7 +319,7 @@ impl Agent {
 
     /// Takes a configuration over: what is the same stays as it is. How many routers were added, changed, removed.
     fn adopt(&mut self, config: Config, now: Instant, effects: &mut Vec<Effect>) -> [usize; 3] {
-        let Config { node, routers: mut wanted, checks } = config;
+        let Config { node, routers: mut wanted, checks, secrets } = config;
         self.node = node;
         self.checks.configure(&checks);
         let addresses = wanted.values().flat_map(|router| router.addresses.iter());
@@ -283,7 +328,7 @@ impl Agent {
         self.interfaces.set_virtual(addresses);
         self.rename(&wanted);
         let [mut changed, mut removed] = [0, 0];
-        let mut world = World { now, interfaces: &self.interfaces, checks: &self.checks, effects };
+        let mut world = World { now, interfaces: &self.interfaces, checks: &self.checks, wall: &self.wall, effects };
         for router in self.routers.iter_mut().filter(|router| !router.is_ended()) {
             match wanted.remove(router.name()) {
                 Some(same) if same == *router.config() => {}
@@ -304,10 +349,14 @@ impl Agent {
             }
         }
         let added = wanted.len();
-        let new = wanted.into_iter().map(|(name, config)| Router::new(name, config, now));
+        let with_agent = self.stage == Stage::New;
+        let new = wanted.into_iter().map(|(name, config)| Router::new(name, config, now, with_agent));
         let departing = self.routers.iter().position(Router::is_ended).unwrap_or(self.routers.len());
         self.routers.splice(departing..departing, new);
         self.routers.sort_by_key(Router::is_ended);
+        for router in self.routers.iter_mut().filter(|router| !router.is_ended()) {
+            router.set_keys(&secrets);
+        }
         self.number_routers();
         [added, changed, removed]
     }
@@ -334,6 +383,22 @@ impl Agent {
 
     fn listen(&mut self, effects: &mut Vec<Effect>) {
         self.listening.settle(self.routers.iter().map(Router::config), &self.interfaces, effects);
+        self.watch(effects);
+    }
+
+    /// Watches for frames where they are awaited, as long as they are.
+    fn watch(&mut self, effects: &mut Vec<Effect>) {
+        let awaited = |name: &InterfaceName| self.interfaces.links.awaited_until(*name).is_some();
+        let used = self.routers.iter().map(|router| router.config().interface).filter(awaited);
+        let wanted: BTreeMap<InterfaceName, u32> =
+            used.filter_map(|name| Some((name, self.interfaces.get(name)?.index))).collect();
+        for interface in self.watching.keys().filter(|name| !wanted.contains_key(name)) {
+            effects.push(Effect::UnwatchFrames { interface: *interface });
+        }
+        for (&interface, &index) in wanted.iter().filter(|(name, index)| self.watching.get(name) != Some(index)) {
+            effects.push(Effect::WatchFrames { interface, index, mac: self.interfaces.mac(interface) });
+        }
+        self.watching = wanted;
     }
 
     fn listen_failed(
@@ -352,6 +417,10 @@ impl Agent {
     }
 
     fn tick(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        if self.interfaces.links.tick(now) {
+            self.watch(effects);
+            self.review(now, effects, |_| true);
+        }
         let due: Vec<usize> = self.deadlines.range(..=(now, usize::MAX)).map(|(_, number)| *number).collect();
         for number in due {
             self.at(now, effects, number, |router, world| router.tick(world));
@@ -408,7 +477,7 @@ impl Agent {
         let Some(router) = self.routers.get_mut(number) else {
             return;
         };
-        let mut world = World { now, interfaces: &self.interfaces, checks: &self.checks, effects };
+        let mut world = World { now, interfaces: &self.interfaces, checks: &self.checks, wall: &self.wall, effects };
         step(router, &mut world);
         let deadline = router.deadline();
         if let Some(before) = self.deadline_of.get_mut(number).filter(|before| **before != deadline) {

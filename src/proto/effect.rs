@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::report::Event;
-use crate::types::{Channel, Instant, InterfaceName, IpNet, Lifetime, RouterName};
+use crate::types::{Channel, Instant, InterfaceName, IpNet, Lifetime, MacAddr, RouterName};
 
 /// Everything the agent can want done. Effects are performed in the order in which they were asked for;
 /// each carries all it needs and does no harm when done twice.
@@ -20,6 +20,22 @@ pub enum Effect {
     },
     /// Close all channels of an interface.
     Unlisten {
+        /// The interface.
+        interface: InterfaceName,
+    },
+    /// Watch for any frame that the LAN passes to an interface, until one is told of as
+    /// [`Input::FramesPass`](super::Input::FramesPass). What switches say to their neighbours while they pass
+    /// nothing (BPDU, LLDP, LACP), and what this host has sent, does not count.
+    WatchFrames {
+        /// The interface.
+        interface: InterfaceName,
+        /// Its kernel index.
+        index: u32,
+        /// Its link-layer address.
+        mac: Option<MacAddr>,
+    },
+    /// Stop watching for frames.
+    UnwatchFrames {
         /// The interface.
         interface: InterfaceName,
     },

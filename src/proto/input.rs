@@ -9,6 +9,11 @@ use crate::types::{
 pub enum Input<'a> {
     /// Nothing but time has passed.
     Tick,
+    /// What the wall clock shows now: nanoseconds since 1970 (UTC). To be told before a packet is.
+    WallClock {
+        /// The reading.
+        unix_nanos: u64,
+    },
     /// A packet of protocol 112 of either family, from its IP header on.
     Packet {
         /// Where it was heard.
@@ -31,6 +36,11 @@ pub enum Input<'a> {
         name: InterfaceName,
         /// All that is known of it.
         facts: Option<InterfaceFacts>,
+    },
+    /// The LAN passes frames to an interface: what [`Effect::WatchFrames`](super::Effect::WatchFrames) asked for.
+    FramesPass {
+        /// Where.
+        interface: InterfaceName,
     },
     /// A channel of an [`Effect::Listen`](super::Effect::Listen) could not be opened, or broke.
     ListenFailed {

@@ -1,23 +1,39 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use super::links::Links;
 use crate::config::RouterConfig;
 use crate::report::Reason;
-use crate::types::{Family, InterfaceFacts, InterfaceName, IpNet, MacAddr};
+use crate::types::{Family, Instant, InterfaceFacts, InterfaceName, IpNet, MacAddr};
+
+/// What newly learned facts say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct News {
+    /// They differ from those before.
+    pub(crate) changed: bool,
+    /// Caches of others may be wrong now: switches have forgotten us, the carrier having been away while the interface
+    /// was up, or its MAC address is another.
+    pub(crate) unknown_again: bool,
+}
 
 /// What is known of the host's interfaces, and which addresses are virtual and so never the host's own.
 #[derive(Debug, Default)]
 pub(crate) struct Interfaces {
     known: BTreeMap<InterfaceName, InterfaceFacts>,
+    /// How their links came and went.
+    pub(crate) links: Links,
     virtual_addresses: BTreeSet<IpAddr>,
     /// Subnets in which the host has or had an address of its own.
     host_subnets: BTreeSet<(InterfaceName, IpNet)>,
 }
 
 impl Interfaces {
-    /// The newest facts of one interface; true if they differ from those before.
-    pub(crate) fn learn(&mut self, name: InterfaceName, facts: Option<InterfaceFacts>) -> bool {
-        let changed = self.known.get(&name) != facts.as_ref();
+    /// The newest facts of one interface; what is new about them.
+    pub(crate) fn learn(&mut self, now: Instant, name: InterfaceName, facts: Option<InterfaceFacts>) -> News {
+        let before = self.known.get(&name);
+        let changed = before != facts.as_ref();
+        let renumbered = before.zip(facts.as_ref()).is_some_and(|(before, after)| before.mac != after.mac);
+        let unknown_again = self.links.learn(now, name, facts.as_ref()) || renumbered;
         match facts {
             Some(facts) => {
                 self.known.insert(name, facts);
@@ -28,7 +44,7 @@ impl Interfaces {
             }
         }
         self.remember_host_subnets();
-        changed
+        News { changed, unknown_again }
     }
 
     /// All addresses that virtual routers move, so that none is taken for one of the host's own.
@@ -52,15 +68,22 @@ impl Interfaces {
         self.known.get(&name)?.mac
     }
 
-    /// What keeps an interface from carrying addresses, if anything does.
-    pub(crate) fn trouble(&self, name: InterfaceName) -> Option<Reason> {
+    /// What keeps an interface from carrying addresses, if anything does. A carrier that was lost after `lost_before`
+    /// may come back.
+    pub(crate) fn trouble(&self, name: InterfaceName, lost_before: Instant) -> Option<Reason> {
         match self.known.get(&name) {
             None => Some(Reason::InterfaceMissing(name)),
             Some(facts) if !facts.up => Some(Reason::InterfaceDown(name)),
-            Some(facts) if !facts.running => Some(Reason::NoCarrier(name)),
+            Some(_) if !self.has_link(name, lost_before) => Some(Reason::NoCarrier(name)),
             Some(facts) if facts.mac.is_none() => Some(Reason::NoHardwareAddress(name)),
             Some(_) => None,
         }
+    }
+
+    /// Whether it is up with a carrier, or with one that was lost after `lost_before` and may come back.
+    pub(crate) fn has_link(&self, name: InterfaceName, lost_before: Instant) -> bool {
+        let lately = || self.links.lost_at(name).is_some_and(|at| at > lost_before);
+        self.known.get(&name).is_some_and(|facts| facts.up && (facts.running || lately()))
     }
 
     /// Where a router's adverts come from: the configured address, where there is one; else the interface's first

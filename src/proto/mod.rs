@@ -14,6 +14,7 @@ mod eligibility;
 mod holding;
 mod input;
 mod interfaces;
+mod links;
 mod listening;
 mod peers;
 mod router;

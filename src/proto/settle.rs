@@ -21,6 +21,8 @@ pub(crate) fn settle(mut effects: Vec<Effect>, routers: &mut [Router], interface
         Effect::RenewLeases { leases, .. } => !leases.is_empty(),
         Effect::Listen { .. }
         | Effect::Unlisten { .. }
+        | Effect::WatchFrames { .. }
+        | Effect::UnwatchFrames { .. }
         | Effect::SendAdvert { .. }
         | Effect::Probe { .. }
         | Effect::Tell(_)
@@ -72,6 +74,8 @@ fn take_from_removals(effects: &mut [Effect], on: InterfaceName, address: IpAddr
         | Effect::AddAddresses { .. }
         | Effect::Listen { .. }
         | Effect::Unlisten { .. }
+        | Effect::WatchFrames { .. }
+        | Effect::UnwatchFrames { .. }
         | Effect::SendAdvert { .. }
         | Effect::RenewLeases { .. }
         | Effect::Announce { .. }
@@ -113,6 +117,8 @@ fn is_added_by(effects: &[Effect], on: InterfaceName, net: IpNet) -> bool {
         }
         Effect::Listen { .. }
         | Effect::Unlisten { .. }
+        | Effect::WatchFrames { .. }
+        | Effect::UnwatchFrames { .. }
         | Effect::SendAdvert { .. }
         | Effect::RemoveAddresses { .. }
         | Effect::RenewLeases { .. }

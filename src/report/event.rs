@@ -60,6 +60,11 @@ pub enum Event {
     AddressRestored { router: RouterName, address: VirtualAddress, others: usize },
     /// A peer with a lower priority was Active as well; the addresses are announced again.
     Challenged { router: RouterName, peer: IpAddr, priority: Priority },
+    /// The clocks of a peer and of this host differ so much that more would have its adverts refused; by how many
+    /// milliseconds its is behind, less than zero if it is ahead.
+    ClocksApart { router: RouterName, peer: IpAddr, behind_ms: i64 },
+    /// The clock of this host was set while adverts are authenticated by it; by how many milliseconds.
+    ClockSet { by_ms: i64 },
     /// A received packet was thrown away, and how many like it were since the last such line.
     Discarded {
         router: Option<RouterName>,
@@ -107,6 +112,8 @@ impl Event {
             Event::ForeignAddress { .. } => "foreign-address",
             Event::AddressRestored { .. } => "address-restored",
             Event::Challenged { .. } => "challenged",
+            Event::ClocksApart { .. } => "clocks-apart",
+            Event::ClockSet { .. } => "clock-set",
             Event::Discarded { .. } => "discarded",
             Event::CheckChanged { .. } => "check-changed",
             Event::Reloaded { .. } => "reloaded",
@@ -129,12 +136,16 @@ impl Event {
             },
             Event::Transition { reason: Reason::Degraded(_), .. } => Level::Error,
             Event::Transition { reason: Reason::LeaseLapsed, .. } | Event::AddressRestored { .. } => Level::Warning,
+            Event::Transition { reason: Reason::SendUnproven(..), .. }
+            | Event::ReasonChanged { reason: Reason::SendUnproven(..), .. } => Level::Warning,
             Event::Transition { .. } | Event::Started { .. } | Event::Stopping | Event::Stopped => Level::Notice,
             Event::ReasonChanged { reason: Reason::Degraded(_), .. } => Level::Error,
             Event::ReasonChanged { .. } | Event::PriorityChanged { .. } | Event::Released { .. } => Level::Info,
             Event::ForeignAddress { .. } | Event::ReloadRefused { .. } | Event::RunnerLost { .. } => Level::Error,
             Event::SystemRefused { .. } => Level::Error,
             Event::Challenged { .. }
+            | Event::ClocksApart { .. }
+            | Event::ClockSet { .. }
             | Event::Discarded { .. }
             | Event::LogLost { .. }
             | Event::ConfigWarning { .. } => Level::Warning,
@@ -153,11 +164,13 @@ impl Event {
             | Event::Released { router, .. }
             | Event::ForeignAddress { router, .. }
             | Event::AddressRestored { router, .. }
+            | Event::ClocksApart { router, .. }
             | Event::Challenged { router, .. } => Some(router),
             Event::Discarded { router, .. } | Event::SystemRefused { router, .. } => router.as_ref(),
             Event::Started { .. }
             | Event::Stopping
             | Event::Stopped
+            | Event::ClockSet { .. }
             | Event::CheckChanged { .. }
             | Event::Reloaded { .. }
             | Event::ReloadRefused { .. }
@@ -197,6 +210,10 @@ impl Event {
             Event::Challenged { peer, priority, .. } => {
                 vec![field("peer", peer), field("priority", priority)]
             }
+            Event::ClocksApart { peer, behind_ms, .. } => {
+                vec![field("peer", peer), field("behind_ms", behind_ms)]
+            }
+            Event::ClockSet { by_ms } => vec![field("by_ms", by_ms)],
             Event::Discarded { interface, reason, source, suppressed, .. } => {
                 let mut fields = vec![field("interface", interface), field("reason", &reason.token())];
                 fields.extend(source.iter().map(|source| field("source", source)));
@@ -212,6 +229,19 @@ impl Event {
             Event::ReloadRefused { .. } | Event::ConfigWarning { .. } | Event::RunnerLost { .. } => Vec::new(),
             Event::SystemRefused { what, error, .. } => vec![field("what", what), field("error", error)],
             Event::LogLost { lines } => vec![field("lines", lines)],
+        }
+    }
+}
+
+impl fmt::Display for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Release::Announced(mac) => write!(f, "the successor announced from {mac}"),
+            Release::Heard => f.write_str("the successor is Active"),
+            Release::NoSuccessor => f.write_str("nobody took over"),
+            Release::Lapsed => f.write_str("not renewed in time, so that the kernel takes them away"),
+            Release::Gone => f.write_str("somebody removed them"),
+            Release::AtOnce => f.write_str("nothing to wait for"),
         }
     }
 }
@@ -235,15 +265,7 @@ impl fmt::Display for Event {
             Event::PriorityChanged { router, from, to } => write!(f, "{router}: priority {from} -> {to}"),
             Event::Released { router, addresses, how, after } => {
                 let count = if *addresses == 1 { "1 address".to_owned() } else { format!("{addresses} addresses") };
-                write!(f, "{router}: {count} released after {}: ", seconds(*after))?;
-                match how {
-                    Release::Announced(mac) => write!(f, "the successor announced from {mac}"),
-                    Release::Heard => f.write_str("the successor is Active"),
-                    Release::NoSuccessor => f.write_str("nobody took over"),
-                    Release::Lapsed => f.write_str("not renewed in time, so that the kernel takes them away"),
-                    Release::Gone => f.write_str("somebody removed them"),
-                    Release::AtOnce => f.write_str("nothing to wait for"),
-                }
+                write!(f, "{router}: {count} released after {}: {how}", seconds(*after))
             }
             Event::ForeignAddress { router, address } => write!(
                 f,
@@ -258,6 +280,8 @@ impl fmt::Display for Event {
                 f,
                 "{router}: {peer} was Active as well, with less right (priority {priority}): asserted and announced again"
             ),
+            Event::ClocksApart { router, peer, behind_ms } => clocks_apart(f, router, *peer, *behind_ms),
+            Event::ClockSet { by_ms } => clock_set(f, *by_ms),
             Event::Discarded { router, interface, reason, source, suppressed } => {
                 match router {
                     Some(router) => write!(f, "{router}: packet on {interface}")?,
@@ -286,6 +310,24 @@ impl fmt::Display for Event {
             Event::LogLost { lines } => write!(f, "{lines} log lines were lost because the log could not take them"),
         }
     }
+}
+
+fn clocks_apart(f: &mut fmt::Formatter<'_>, router: &RouterName, peer: IpAddr, behind_ms: i64) -> fmt::Result {
+    let by = seconds(Duration::from_millis(behind_ms.unsigned_abs()));
+    let side = if behind_ms < 0 { "ahead of" } else { "behind" };
+    write!(
+        f,
+        "{router}: the clock of {peer} is {by} {side} ours: set both hosts' clocks (chrony, ntp), or its adverts are refused when they differ by more"
+    )
+}
+
+fn clock_set(f: &mut fmt::Formatter<'_>, by_ms: i64) -> fmt::Result {
+    let by = seconds(Duration::from_millis(by_ms.unsigned_abs()));
+    let way = if by_ms < 0 { "back" } else { "forward" };
+    write!(
+        f,
+        "the clock of this host was set {way} by {by}: peers go on taking our authenticated adverts, but see that it is right"
+    )
 }
 
 fn more_since(suppressed: u64) -> String {

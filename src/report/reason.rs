@@ -58,6 +58,8 @@ pub enum Reason {
     NoGlobalAddress(InterfaceName),
     /// The interface does not have the configured source address.
     SourceMissing(InterfaceName, IpAddr),
+    /// A unicast peer is this very host.
+    PeerIsSelf(IpAddr),
     /// The interface has no Ethernet address, so nothing can be announced on it.
     NoHardwareAddress(InterfaceName),
     /// A tracked interface is missing or has no link.
@@ -74,6 +76,14 @@ pub enum Reason {
     Duplicate(IpNet, MacAddr),
     /// Adverts could not be sent.
     SendFailed(InterfaceName, String),
+    /// Its last adverts could not be sent; whether they can be now shows when it claims.
+    SendUnproven(InterfaceName, String),
+    /// It only listens for so long: the agent has just started (`start_delay`).
+    StartDelay(Duration),
+    /// The link has just come up: it only listens until frames pass, for so long at most.
+    AwaitingFrames(InterfaceName, Duration),
+    /// The carrier is lost, which counts only after so long (`link_debounce`).
+    LinkDebounce(InterfaceName, Duration),
     /// These checks failed, with their last results.
     Unhealthy(Vec<(CheckName, CheckResult)>),
     /// Unhealthy, but nobody else claims the addresses.
@@ -117,7 +127,10 @@ impl Reason {
     /// What kind of trouble it tells of.
     pub fn trouble(&self) -> Trouble {
         match self {
-            Reason::WaitingForChecks(_) => Trouble::Waiting,
+            Reason::WaitingForChecks(_)
+            | Reason::StartDelay(_)
+            | Reason::AwaitingFrames(..)
+            | Reason::LinkDebounce(..) => Trouble::Waiting,
             Reason::InterfaceMissing(_)
             | Reason::InterfaceDown(_)
             | Reason::NoCarrier(_)
@@ -125,12 +138,16 @@ impl Reason {
             | Reason::NoGlobalAddress(_)
             | Reason::SourceMissing(..)
             | Reason::NoHardwareAddress(_) => Trouble::Link,
-            Reason::SocketFailed(..) | Reason::AddressFailed(..) | Reason::Duplicate(..) | Reason::SendFailed(..) => {
-                Trouble::Refused
-            }
-            Reason::TrackedInterface(_) | Reason::Unhealthy(_) | Reason::Degraded(_) | Reason::AddressFight(_) => {
-                Trouble::Unfit
-            }
+            Reason::SocketFailed(..)
+            | Reason::AddressFailed(..)
+            | Reason::Duplicate(..)
+            | Reason::SendFailed(..)
+            | Reason::SendUnproven(..) => Trouble::Refused,
+            Reason::PeerIsSelf(_)
+            | Reason::TrackedInterface(_)
+            | Reason::Unhealthy(_)
+            | Reason::Degraded(_)
+            | Reason::AddressFight(_) => Trouble::Unfit,
             Reason::Startup
             | Reason::Owner
             | Reason::ActiveSilent { .. }
@@ -155,6 +172,7 @@ impl Reason {
             Reason::NoCarrier(_) => "no-carrier",
             Reason::NoSourceAddress(..) | Reason::NoGlobalAddress(_) => "no-source-address",
             Reason::SourceMissing(..) => "source-missing",
+            Reason::PeerIsSelf(_) => "peer-is-self",
             Reason::NoHardwareAddress(_) => "no-hardware-address",
             Reason::TrackedInterface(_) => "tracked-interface",
             Reason::SocketFailed(..) => "socket-failed",
@@ -163,6 +181,10 @@ impl Reason {
             Reason::LeaseLapsed => "lease-lapsed",
             Reason::Duplicate(..) => "duplicate-address",
             Reason::SendFailed(..) => "send-failed",
+            Reason::SendUnproven(..) => "send-unproven",
+            Reason::StartDelay(_) => "start-delay",
+            Reason::AwaitingFrames(..) => "awaiting-frames",
+            Reason::LinkDebounce(..) => "link-debounce",
             Reason::Unhealthy(_) => "unhealthy",
             Reason::Degraded(_) => "degraded",
             Reason::Owner => "owner",
@@ -194,23 +216,13 @@ impl fmt::Display for Reason {
                 write!(f, "waiting for interface {name}: it is down (ip link set {name} up)")
             }
             Reason::NoCarrier(name) => write!(f, "waiting for interface {name}: it has no carrier"),
-            Reason::NoSourceAddress(name, Family::Ipv4) => {
-                write!(f, "waiting for interface {name}: it has no IPv4 address of its own to send adverts from")
-            }
-            Reason::NoSourceAddress(name, Family::Ipv6) => {
-                write!(
-                    f,
-                    "waiting for interface {name}: it has no link-local IPv6 address of its own to send adverts from"
-                )
-            }
-            Reason::NoGlobalAddress(name) => {
-                write!(
-                    f,
-                    "waiting for interface {name}: it has no global IPv6 address of its own to reach its peers from"
-                )
-            }
+            Reason::NoSourceAddress(name, family) => no_source(f, name, *family),
+            Reason::NoGlobalAddress(name) => no_global(f, name),
             Reason::SourceMissing(name, source) => {
                 write!(f, "waiting for interface {name}: it does not have {source}, the `source` of the adverts")
+            }
+            Reason::PeerIsSelf(peer) => {
+                write!(f, "`unicast_peers` names {peer}, which is this host's own: list the other nodes only")
             }
             Reason::NoHardwareAddress(name) => {
                 write!(f, "interface {name} has no Ethernet address, so no address can be announced on it")
@@ -226,17 +238,20 @@ impl fmt::Display for Reason {
                 write!(f, "the host at {mac} has {} too: remove it there, or here from `addresses`", address.addr())
             }
             Reason::SendFailed(name, error) => write!(f, "cannot send adverts on interface {name}: {error}"),
+            Reason::SendUnproven(name, error) => unproven(f, name, error),
+            Reason::StartDelay(left) => {
+                write!(f, "only listening for {} after the start of the agent (start_delay)", seconds(*left))
+            }
+            Reason::AwaitingFrames(name, left) => awaiting_frames(f, name, *left),
+            Reason::LinkDebounce(name, left) => {
+                write!(f, "interface {name} has lost its carrier, a fault in {} (link_debounce)", seconds(*left))
+            }
             Reason::Unhealthy(checks) => write!(f, "unhealthy: {}", join(checks.iter().map(check_words))),
             Reason::Degraded(checks) => {
                 write!(f, "degraded: {}, but nobody else claims the address", join(checks.iter().map(check_words)))
             }
             Reason::Owner => f.write_str("owner of the address (priority 255)"),
-            Reason::ActiveSilent { peer: Some(peer), silence } => {
-                write!(f, "{peer} was Active and has been silent for {}", seconds(*silence))
-            }
-            Reason::ActiveSilent { peer: None, silence } => {
-                write!(f, "nobody else has been heard for {}", seconds(*silence))
-            }
+            Reason::ActiveSilent { peer, silence } => silent(f, *peer, *silence),
             Reason::ActiveResigned(peer) => write!(f, "{peer} was Active and resigned"),
             Reason::Preempting { peer, priority } => {
                 write!(f, "preempting {peer}, which was Active with the lower priority {priority}")
@@ -251,6 +266,37 @@ impl fmt::Display for Reason {
             Reason::Stopping => f.write_str("the agent was told to stop"),
             Reason::Reconfigured => f.write_str("the configuration changed"),
         }
+    }
+}
+
+fn no_global(f: &mut fmt::Formatter<'_>, name: &InterfaceName) -> fmt::Result {
+    write!(f, "waiting for interface {name}: it has no global IPv6 address of its own to reach its peers from")
+}
+
+fn unproven(f: &mut fmt::Formatter<'_>, name: &InterfaceName, error: &str) -> fmt::Result {
+    write!(
+        f,
+        "its last adverts on interface {name} could not be sent ({error}); whether they can be now shows when it takes over"
+    )
+}
+
+fn awaiting_frames(f: &mut fmt::Formatter<'_>, name: &InterfaceName, left: Duration) -> fmt::Result {
+    let left = seconds(left);
+    write!(f, "only listening until frames pass on interface {name}, whose link has just come up, for {left} at most")
+}
+
+fn no_source(f: &mut fmt::Formatter<'_>, name: &InterfaceName, family: Family) -> fmt::Result {
+    let kind = match family {
+        Family::Ipv4 => "IPv4",
+        Family::Ipv6 => "link-local IPv6",
+    };
+    write!(f, "waiting for interface {name}: it has no {kind} address of its own to send adverts from")
+}
+
+fn silent(f: &mut fmt::Formatter<'_>, peer: Option<IpAddr>, silence: Duration) -> fmt::Result {
+    match peer {
+        Some(peer) => write!(f, "{peer} was Active and has been silent for {}", seconds(silence)),
+        None => write!(f, "nobody else has been heard for {}", seconds(silence)),
     }
 }
 

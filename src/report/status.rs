@@ -49,6 +49,9 @@ pub struct Router {
     pub words: String,
     /// Since when it is in this state, RFC 3339 in UTC.
     pub since: String,
+    /// For how many milliseconds more it only listens, where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listens_for_ms: Option<u64>,
     /// Active although unhealthy, because nobody else is.
     pub degraded: bool,
     /// Its interface.
@@ -71,6 +74,9 @@ pub struct Router {
     pub addresses: Vec<Address>,
     /// Who else was heard.
     pub peers: Vec<Peer>,
+    /// How adverts are authenticated, where they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<Auth>,
     /// Counters since the agent started.
     pub counters: Counters,
     /// The last twenty changes of state, oldest first.
@@ -151,6 +157,40 @@ pub struct Peer {
     pub heard_ms_ago: u64,
     /// Adverts accepted from it.
     pub adverts: u64,
+    /// The key that its last advert was authenticated with; absent where it had no trailer or none was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<u8>,
+    /// Milliseconds by which its clock is behind ours, less than zero if it is ahead, as its authenticated adverts tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_behind_ms: Option<i64>,
+}
+
+/// How adverts of a virtual router are authenticated, and who is there without it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Auth {
+    /// `enforce`, `permissive` or `receive-only`.
+    pub mode: String,
+    /// The id of the key that adverts are sent under.
+    pub active_key: u8,
+    /// The ids of all keys.
+    pub keys: Vec<u8>,
+    /// Adverts that were accepted without a trailer.
+    pub unauthenticated: u64,
+    /// The last of those whose adverts were refused for their authentication; at most 16.
+    pub refused: Vec<Refused>,
+}
+
+/// Somebody whose adverts were refused for their authentication.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Refused {
+    /// Its source address, as the packet has it.
+    pub address: String,
+    /// Why the last one was refused, as counted under `discards`.
+    pub reason: String,
+    /// Milliseconds since the last one.
+    pub heard_ms_ago: u64,
+    /// Adverts refused.
+    pub packets: u64,
 }
 
 /// What a virtual router has counted.

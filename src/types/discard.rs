@@ -38,6 +38,18 @@ pub enum Discard {
     ForeignVrid,
     /// Our own packet, come back.
     OwnPacket,
+    /// Authentication is asked for, and there is no trailer.
+    AuthMissing,
+    /// What stands behind the message is no authentication trailer.
+    AuthMalformed,
+    /// The trailer names a key that this virtual router does not have.
+    AuthUnknownKey,
+    /// The trailer is not what the key makes of this message from this source.
+    AuthBad,
+    /// Genuine, but its number is too far from our clock.
+    AuthStale,
+    /// Genuine, but not newer than what was accepted already.
+    AuthReplayed,
     /// A source that cannot be a host of the LAN: unspecified, loopback, multicast or broadcast.
     Source,
     /// Unicast: the sender is not among the peers.
@@ -46,7 +58,7 @@ pub enum Discard {
 
 impl Discard {
     /// Every reason, in the order the status lists them.
-    pub const ALL: [Discard; 19] = [
+    pub const ALL: [Discard; 25] = [
         Discard::Truncated,
         Discard::Length,
         Discard::IpHeader,
@@ -66,6 +78,12 @@ impl Discard {
         Discard::OwnPacket,
         Discard::Source,
         Discard::Unlisted,
+        Discard::AuthMissing,
+        Discard::AuthMalformed,
+        Discard::AuthUnknownKey,
+        Discard::AuthBad,
+        Discard::AuthStale,
+        Discard::AuthReplayed,
     ];
 
     /// The fixed token of status and metrics.
@@ -90,6 +108,12 @@ impl Discard {
             Discard::OwnPacket => "own-packet",
             Discard::Source => "source",
             Discard::Unlisted => "unlisted",
+            Discard::AuthMissing => "auth-missing",
+            Discard::AuthMalformed => "auth-malformed",
+            Discard::AuthUnknownKey => "auth-unknown-key",
+            Discard::AuthBad => "auth-bad",
+            Discard::AuthStale => "auth-stale",
+            Discard::AuthReplayed => "auth-replayed",
         }
     }
 
@@ -115,8 +139,53 @@ impl Discard {
             Discard::OwnPacket => {
                 "it carries our own source address: a loop on the LAN, or a second host with our address"
             }
+            Discard::AuthMissing => {
+                "it is not authenticated: the other side has no `auth`, or is none of ours; mode \"permissive\" would take it"
+            }
+            Discard::AuthMalformed => "what follows its message is no authentication trailer",
+            Discard::AuthUnknownKey => "it is authenticated under a key id that is not among `keys` here",
+            Discard::AuthBad => {
+                "its authentication is wrong: the other side has another key under this id, or is none of ours"
+            }
+            Discard::AuthStale => {
+                "it is authenticated, but its time is too far from ours: a host's clock is wrong, or an old advert was sent again"
+            }
+            Discard::AuthReplayed => {
+                "it is authenticated, but was heard before: it was sent again, doubled or overtaken"
+            }
             Discard::Source => "its source address cannot be a host of this LAN",
             Discard::Unlisted => "its sender is not among the unicast peers configured here",
+        }
+    }
+
+    /// Whether it is about authentication: then somebody is there whose adverts decide nothing.
+    pub fn is_authentication(self) -> bool {
+        match self {
+            Discard::AuthMissing
+            | Discard::AuthMalformed
+            | Discard::AuthUnknownKey
+            | Discard::AuthBad
+            | Discard::AuthStale
+            | Discard::AuthReplayed => true,
+            Discard::Truncated
+            | Discard::Length
+            | Discard::IpHeader
+            | Discard::Ttl
+            | Discard::Destination
+            | Discard::Version
+            | Discard::Version2
+            | Discard::Version3
+            | Discard::Type
+            | Discard::Checksum
+            | Discard::NoAddresses
+            | Discard::ZeroInterval
+            | Discard::ForeignVrid
+            | Discard::Interval
+            | Discard::AuthType
+            | Discard::Password
+            | Discard::OwnPacket
+            | Discard::Source
+            | Discard::Unlisted => false,
         }
     }
 }

@@ -6,6 +6,7 @@
 #![deny(clippy::wildcard_enum_match_arm, clippy::match_wildcard_for_single_variants)]
 
 mod address;
+mod authentication;
 mod channel;
 mod check;
 mod checksum;
@@ -25,6 +26,7 @@ mod version;
 mod vrid;
 
 pub use address::VirtualAddress;
+pub use authentication::{Freshness, Heard, KeyId, Mark, Secret, SecretError, Sequence, WallOffsets};
 pub use channel::Channel;
 pub use check::{CheckResult, CheckSpec};
 pub use checksum::ChecksumForm;

@@ -5,6 +5,7 @@
 
 pub mod announcement;
 pub mod arp;
+pub mod authentication;
 pub mod checksum;
 pub mod ip;
 pub mod ipv4;

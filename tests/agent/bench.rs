@@ -13,8 +13,9 @@ use locum::types::{
 };
 use locum::wire::announcement::{self, Announcement};
 use locum::wire::ip;
-use locum::wire::vrrp::{self, Advertisement, Proof};
+use locum::wire::vrrp::{self, Advertisement, Proof, Tail};
 
+pub const OWN: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 pub const PEER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 3);
 pub const PEER_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 3]);
 const START: u64 = 1_000_000_000_000;
@@ -61,9 +62,12 @@ pub fn router(vrid: u8, priority: u8, addresses: &[&str]) -> RouterConfig {
         preempt: true,
         preempt_delay: Duration::ZERO,
         lease: true,
+        start_delay: Duration::ZERO,
+        link_debounce: Duration::ZERO,
         checks: Vec::new(),
         track_interfaces: Vec::new(),
         when_unhealthy: WhenUnhealthy::Hold,
+        auth: None,
     }
 }
 
@@ -81,7 +85,7 @@ pub fn check(weight: Option<i16>) -> CheckSpec {
 
 pub fn config(routers: &[(&str, RouterConfig)]) -> Config {
     let routers = routers.iter().map(|(name, router)| (name.parse().unwrap(), router.clone()));
-    Config { node: "lb1".to_owned(), routers: routers.collect(), checks: BTreeMap::new() }
+    Config { node: "lb1".to_owned(), routers: routers.collect(), checks: BTreeMap::new(), secrets: BTreeMap::new() }
 }
 
 /// The node's interface as the kernel tells of it.
@@ -127,7 +131,7 @@ pub fn checked_node(weight: Option<i16>, change: impl FnOnce(&mut RouterConfig))
     bench
 }
 
-fn instant(millis: f64) -> Instant {
+pub fn instant(millis: f64) -> Instant {
     Instant::from_nanos(START + (millis * 1e6).round() as u64)
 }
 
@@ -308,12 +312,22 @@ fn list(nets: impl Iterator<Item = IpNet>) -> String {
 /// An effect in words; `None` for what no scenario is about.
 fn words(effect: &Effect) -> Option<String> {
     match effect {
-        Effect::Listen { .. } | Effect::Unlisten { .. } => None,
+        Effect::Listen { interface, index, .. } => Some(format!("listen {interface} {index}")),
+        Effect::Unlisten { interface } => Some(format!("unlisten {interface}")),
+        Effect::WatchFrames { interface, index, .. } => Some(format!("watch {interface} {index}")),
+        Effect::UnwatchFrames { interface } => Some(format!("unwatch {interface}")),
         Effect::SendAdvert { router, packet, destination, .. } => {
             let received = vrrp::parse(packet).expect("a valid advert");
             assert_eq!(received.destination, *destination);
+            let sealed = match &received.tail {
+                Tail::Nothing => "",
+                Tail::Trailer(_) => " sealed",
+                Tail::Unknown => panic!("bytes behind the message"),
+            };
+            let own = received.source == OWN || received.source.is_ipv6();
+            let from = if own { String::new() } else { format!(" from {}", received.source) };
             let to = if received.is_multicast() { String::new() } else { format!(" to {destination}") };
-            Some(format!("{}advert {}{to}", of(router), received.advertisement.advertised.byte()))
+            Some(format!("{}advert {}{from}{to}{sealed}", of(router), received.advertisement.advertised.byte()))
         }
         Effect::RenewLeases { router, leases, lifetime, until, other_kind, .. } => {
             let lifetime = lifetime.map_or("for good".to_owned(), |lifetime| format!("for {} s", lifetime.seconds()));
@@ -351,7 +365,7 @@ fn words(effect: &Effect) -> Option<String> {
     }
 }
 
-/// A log line in words.
+/// A line of the log in words.
 fn told(event: &Event) -> Option<String> {
     match event {
         Event::Transition { router, from, to, reason, .. } => {
@@ -375,6 +389,7 @@ fn told(event: &Event) -> Option<String> {
         Event::AddressRestored { router, address, others } => {
             Some(format!("{}restored {} and {others} more", of(router), address.net))
         }
+        Event::ClocksApart { peer, behind_ms, .. } => Some(format!("clock of {peer} behind by {behind_ms} ms")),
         Event::PriorityChanged { router, from, to } => Some(format!("{}priority {from} -> {to}", of(router))),
         Event::Discarded { reason, suppressed, .. } => {
             Some(format!("discarded {} and {suppressed} more", reason.token()))

@@ -139,8 +139,8 @@ fn the_owner_does_not_wait_and_preempts_even_if_told_not_to() {
     owner.preempt = false;
     let mut bench = Bench::new(config(&[("web", owner)]));
     bench.interface(0.0, Some(facts()));
-    let lines = bench.give(0.0, Input::Tick);
-    assert_eq!(lines, ["0.000 advert 255", "0.000 add 198.51.100.10/24", "0.000 initialize -> active: owner"]);
+    assert_eq!(bench.give(0.0, Input::Tick), ["0.000 advert 255"]);
+    assert_eq!(bench.until(0.0), ["0.000 add 198.51.100.10/24", "0.000 initialize -> active: owner"]);
     bench.hear(100.0, PEER, 255);
     bench.hear(500.0, PEER, 254);
     // Priority 255: 3 s and 1 / 256 s after the last advert that counted.

@@ -1,7 +1,7 @@
 //! Checks, links and failures of the host's own.
 
 use locum::config::WhenUnhealthy;
-use locum::types::{AddressOutcome, CheckResult, InterfaceFacts};
+use locum::types::{AddressOutcome, CheckResult};
 
 use super::bench::*;
 
@@ -103,77 +103,6 @@ fn a_refused_address_is_a_fault_that_is_tried_again_after_ten_seconds() {
     );
     assert_eq!(bench.status().words, "cannot add address 198.51.100.10/24: Permission denied");
     assert_eq!(bench.until(13_610.0), ["13609.375 fault -> backup: recovered"]);
-}
-
-#[test]
-fn adverts_that_do_not_leave_are_a_fault_once_the_backups_have_given_up() {
-    let mut router = web();
-    // With a lease that ends first, and is the fault then.
-    router.lease = false;
-    let mut bench = Bench::up(config(&[("web", router)]), facts());
-    bench.until(4_000.0);
-    bench.mute = true;
-    // Adverts at 4609, 5609, 6609, 7609 and 8609 fail; the last is the first more than 3609.375 after the first.
-    let lines = bench.until(8_609.0);
-    assert!(!lines.iter().any(|line| line.contains("fault")), "{lines:?}");
-    assert_eq!(
-        bench.until(8_700.0),
-        [
-            "8609.375 advert 100",
-            "8609.375 announce 198.51.100.10",
-            "8609.375 active -> fault: send-failed",
-            "8609.375 remove 198.51.100.10/24",
-            "8609.375 released: at once",
-        ]
-    );
-    bench.mute = false;
-    assert_eq!(bench.until(18_610.0), ["18609.375 fault -> backup: recovered"]);
-}
-
-#[test]
-fn an_interface_that_lacks_something_is_a_fault_in_words_and_then_service() {
-    let cases: [(Option<InterfaceFacts>, &str); 5] = [
-        (None, "waiting for interface eth0: it does not exist"),
-        (Some(InterfaceFacts { up: false, ..facts() }), "waiting for interface eth0: it is down (ip link set eth0 up)"),
-        (Some(InterfaceFacts { running: false, ..facts() }), "waiting for interface eth0: it has no carrier"),
-        (
-            Some(InterfaceFacts { addresses: Vec::new(), ..facts() }),
-            "waiting for interface eth0: it has no IPv4 address of its own to send adverts from",
-        ),
-        (
-            Some(InterfaceFacts { mac: None, ..facts() }),
-            "interface eth0 has no Ethernet address, so no address can be announced on it",
-        ),
-    ];
-    for (facts_now, words) in cases {
-        let mut bench = active_node();
-        let lines = bench.interface(4_100.0, facts_now.clone());
-        assert_eq!(lines.last().map(String::as_str), Some("4100.000 released: at once"), "{words}");
-        // Without the interface there is nothing to remove the address from.
-        let removed = lines.contains(&"4100.000 remove 198.51.100.10/24".to_owned());
-        assert_eq!(removed, facts_now.is_some(), "{words}");
-        assert!(!lines.iter().any(|line| line.contains("advert 0")), "{words}: {lines:?}");
-        assert_eq!(bench.status().words, words);
-        assert_eq!(bench.interface(5_000.0, Some(facts())), ["5000.000 fault -> backup: recovered"], "{words}");
-        let lines = bench.until(8_610.0);
-        assert!(lines.contains(&"8609.375 add 198.51.100.10/24".to_owned()), "{words}: {lines:?}");
-    }
-}
-
-#[test]
-fn an_interface_made_anew_has_lost_its_addresses() {
-    let mut bench = active_node();
-    let lines = bench.interface(4_100.0, Some(InterfaceFacts { index: 7, ..facts() }));
-    assert_eq!(
-        lines,
-        [
-            "4100.000 active -> fault: interface-missing",
-            "4100.000 released: at once",
-            "4100.000 fault -> backup: recovered",
-        ]
-    );
-    let lines = bench.until(7_800.0);
-    assert!(lines.contains(&"7709.375 add 198.51.100.10/24".to_owned()), "{lines:?}");
 }
 
 #[test]

@@ -8,7 +8,6 @@ use nix::time::{ClockId, clock_gettime};
 use super::bench::*;
 
 #[path = "../../fuzz/properties/advert.rs"]
-#[allow(dead_code, reason = "only its repair is used here")]
 mod advert;
 
 /// The captures whose packets are mutated.
@@ -100,6 +99,7 @@ fn a_million_random_and_mutated_packets_each_have_their_count_and_none_takes_lon
         if rng.below(2) == 0 {
             packet = advert::repaired(&packet).unwrap_or(packet);
         }
+        advert::check(&packet);
         let before = cpu_time();
         bench.packet(millis, &packet);
         bench.give(millis, Input::Frame { interface: eth0(), bytes: &frame });

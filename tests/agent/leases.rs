@@ -1,7 +1,5 @@
 //! Leases: renewed with the adverts that left, and what follows when they were not.
 
-use std::time::Duration;
-
 use locum::proto::{Effect, Input};
 use locum::types::{AddressOutcome, Instant, InterfaceFacts, Interval, LeaseOutcome, MarkedAddress};
 
@@ -319,8 +317,11 @@ fn an_ipv6_address_beside_the_hosts_own_leaves_the_route_alone() {
     let router = router(51, 100, &["198.51.100.10/24", "2001:db8::10/64", "2001:db8:1::10/64"]);
     let mut bench = Bench::up(config(&[("web", router)]), InterfaceFacts { addresses, ..facts() });
     let mut effects = Vec::new();
-    let at = bench.agent.next_deadline().unwrap();
-    bench.agent.handle(at + Duration::ZERO, Input::Tick, &mut effects);
+    // The claim's advert, and then the addresses.
+    for _ in 0..2 {
+        let at = bench.agent.next_deadline().unwrap();
+        bench.agent.handle(at, Input::Tick, &mut effects);
+    }
     let prefixes: Vec<u8> = effects
         .iter()
         .filter_map(|effect| match effect {

@@ -5,9 +5,14 @@
 //! Active_Down_Interval 3609.375 ms, and that of priority 1 3996.094 ms.
 
 mod addresses;
+mod authentication;
 mod bench;
 mod election;
+mod families;
 mod health;
 mod hostile;
 mod leases;
+mod link;
 mod noise;
+mod sending;
+mod transport;

@@ -17,14 +17,18 @@ mod room;
 mod stalls;
 mod wire;
 
+mod authentication;
 mod departures;
 mod exits;
+mod families;
 mod health;
 mod hostile;
 mod interfaces;
 mod itself;
 mod judges;
 mod leases;
+mod link_up;
+mod mute;
 mod not_ours;
 mod order;
 mod pace;

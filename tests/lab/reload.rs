@@ -1,6 +1,6 @@
 //! SIGHUP changes what differs, and nothing else.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::agents::{Agent, Router, toml};
 use crate::clock::{SECOND, now};
@@ -31,7 +31,7 @@ fn an_address_that_stays_answers_every_echo() {
         lab.holders.wait(OLD, &[]);
         probe.wait_answer(now());
         lab.wire.wait("an advert of the new list", from, |seen| {
-            seen.advert().is_some_and(|advert| advert.addresses == [VIP, NEW])
+            seen.advert().is_some_and(|advert| advert.addresses == [IpAddr::V4(VIP), IpAddr::V4(NEW)])
         });
         assert_eq!(probe.stop().lost(), 0, "echoes lost");
         assert_eq!(lab.holders.changes(VIP, from), [], "the address that stays");

@@ -26,6 +26,10 @@ pub struct Host {
     pub life: u32,
     pub powered: bool,
     pub link: bool,
+    /// Until when it could not hear for sure: its link had come up, and no frame had come since.
+    pub held_until: Option<Instant>,
+    /// What is happening has ended that.
+    pub freed: bool,
     pub addresses: BTreeMap<Ipv4Addr, Held>,
     /// When the queue in front of the kernel is empty.
     pub kernel_free_at: Instant,
@@ -79,6 +83,8 @@ impl Host {
             life: 0,
             powered: false,
             link: true,
+            held_until: None,
+            freed: false,
             addresses: BTreeMap::new(),
             kernel_free_at: now,
             outcomes: VecDeque::new(),
@@ -119,11 +125,18 @@ impl Host {
         self.spared.clear();
         self.outcomes.clear();
         self.refused_at.clear();
+        self.held_until = None;
         self.stopping = false;
         self.boot_after_stop = false;
         self.wake_at = None;
         self.check.healthy = None;
         self.check.against = 0;
+    }
+
+    /// Somebody else's frame reaches it: if its link was held back, it no longer is.
+    pub fn hears_frames(&mut self, now: Instant) {
+        self.freed = self.held_until.is_some_and(|until| until > now);
+        self.held_until = self.held_until.map(|until| until.min(now));
     }
 
     pub fn boot(&mut self, plan: &Scenario, now: Instant) {
@@ -180,9 +193,12 @@ impl Host {
                 preempt: seat.preempt,
                 preempt_delay: seat.preempt_delay,
                 lease: true,
+                start_delay: Duration::ZERO,
+                link_debounce: Duration::ZERO,
                 checks: plan.checks[self.id].iter().map(|_| check_name()).collect(),
                 track_interfaces: Vec::new(),
                 when_unhealthy: seat.when_unhealthy,
+                auth: None,
             };
             (router_name(number), config)
         };
@@ -199,6 +215,7 @@ impl Host {
             node: format!("h{}", self.id),
             routers: (0..plan.routers.len()).map(router).collect(),
             checks: plan.checks[self.id].iter().map(|check| (check_name(), spec(check))).collect(),
+            secrets: Default::default(),
         }
     }
 

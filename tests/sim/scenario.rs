@@ -14,6 +14,8 @@ pub const START: Instant = Instant::from_nanos(1_000_000_000_000);
 pub const RESIGN_AGAIN: Duration = Duration::from_secs(30);
 /// How long a router stays out whose address the kernel refused.
 pub const RETRY: Duration = Duration::from_secs(10);
+/// How long a host whose link has come up waits for frames.
+pub const LINK_HOLD: Duration = Duration::from_secs(10);
 /// Packets of one sender that one receiver misses in a row, at most: a third would be a loss of the sender.
 pub const LOST_IN_A_ROW: u32 = 2;
 
@@ -70,6 +72,8 @@ pub struct LanPlan {
     /// Between the kernel's stamp of a packet and the agent's reading it.
     pub read_lag: Duration,
     pub duplicate_lag: Duration,
+    /// A host whose link has come up hears a frame of somebody else within this; `None`: only adverts.
+    pub frames_within: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -138,6 +142,7 @@ impl Scenario {
                 delay_max: if jitter { step(2_000, 20) } else { step(100, 50) },
                 read_lag: if rng.chance(30) { step(1_000, 40) } else { Duration::ZERO },
                 duplicate_lag: step(5_000, 8),
+                frames_within: rng.pick(&[None, Some(Duration::from_millis(1)), Some(Duration::from_secs(3))]),
             },
             kernel: KernelPlan {
                 add_min: Duration::from_micros(50),

@@ -17,7 +17,7 @@ use crate::check::{Cause, Heard, Judge};
 use crate::host::{Host, INDEX, Job, check_name, interface};
 use crate::lan::{CLIENTS, Lan};
 use crate::rng::Rng;
-use crate::scenario::{Fault, START, Scenario};
+use crate::scenario::{Fault, LINK_HOLD, START, Scenario};
 use crate::trace::Trace;
 
 /// Ticks at one moment after which a deadline that does not move is a busy loop.
@@ -47,17 +47,65 @@ struct Entry(Happening);
 
 enum Happening {
     Wake(usize),
-    Advert { to: usize, life: u32, received: Instant, heard: Rc<Heard> },
-    Frame { to: usize, life: u32, bytes: Rc<[u8]> },
-    ClientFrame { client: usize, from: usize, bytes: Rc<[u8]> },
-    Done { host: usize, life: u32, job: Job },
-    Report { host: usize, life: u32 },
-    Facts { host: usize, life: u32 },
-    Renewed { host: usize, life: u32, router: usize, asked: Instant, outcome: LeaseOutcome },
-    Expires { host: usize, net: Ipv4Net },
-    Mute { host: usize, life: u32, router: usize },
-    CheckRun { host: usize, life: u32 },
-    Ended { host: usize, life: u32 },
+    Advert {
+        to: usize,
+        life: u32,
+        received: Instant,
+        heard: Rc<Heard>,
+    },
+    Frame {
+        to: usize,
+        life: u32,
+        bytes: Rc<[u8]>,
+    },
+    ClientFrame {
+        client: usize,
+        from: usize,
+        bytes: Rc<[u8]>,
+    },
+    Done {
+        host: usize,
+        life: u32,
+        job: Job,
+    },
+    Report {
+        host: usize,
+        life: u32,
+    },
+    Facts {
+        host: usize,
+        life: u32,
+    },
+    /// A frame of somebody else, for a link that is held until then.
+    FramesPass {
+        host: usize,
+        life: u32,
+        held_until: Option<Instant>,
+    },
+    Renewed {
+        host: usize,
+        life: u32,
+        router: usize,
+        asked: Instant,
+        outcome: LeaseOutcome,
+    },
+    Expires {
+        host: usize,
+        net: Ipv4Net,
+    },
+    Mute {
+        host: usize,
+        life: u32,
+        router: usize,
+    },
+    CheckRun {
+        host: usize,
+        life: u32,
+    },
+    Ended {
+        host: usize,
+        life: u32,
+    },
     Fault(Fault),
     Look,
 }
@@ -123,6 +171,7 @@ impl World {
                     if self.trace.is_whole() {
                         self.trace.line(self.scene.now, Some(to), || format!("hears {heard:?}"));
                     }
+                    self.scene.hosts[to].hears_frames(self.scene.now);
                     let input = Input::Packet { interface: interface(), received, bytes: &heard.packet };
                     self.feed(to, Cause::Advert(&heard, received), input);
                 }
@@ -140,6 +189,12 @@ impl World {
             Happening::Done { host, life, job } if self.lives(host, life) => self.done(host, job),
             Happening::Report { host, life } if self.lives(host, life) => self.report(host),
             Happening::Facts { host, life } if self.lives(host, life) => self.tell_facts(host),
+            Happening::FramesPass { host, life, held_until } if self.lives(host, life) => {
+                if self.scene.hosts[host].held_until == held_until && self.scene.hosts[host].link {
+                    self.scene.hosts[host].hears_frames(self.scene.now);
+                    self.feed(host, Cause::Other, Input::FramesPass { interface: interface() });
+                }
+            }
             Happening::Mute { host, life, router } if self.lives(host, life) => {
                 let error = "Network is down".to_owned();
                 let router = crate::host::router_name(router);
@@ -161,6 +216,7 @@ impl World {
             | Happening::Renewed { .. }
             | Happening::Report { .. }
             | Happening::Facts { .. }
+            | Happening::FramesPass { .. }
             | Happening::Mute { .. }
             | Happening::CheckRun { .. }
             | Happening::Ended { .. } => {}
@@ -175,6 +231,7 @@ impl World {
         agent.handle(now, input, &mut effects);
         self.handled += 1;
         self.judge.after(&self.scene, host, &cause, &effects);
+        self.scene.hosts[host].freed = false;
         for effect in effects {
             self.perform(host, effect);
         }
@@ -214,7 +271,14 @@ impl World {
     fn perform(&mut self, host: usize, effect: Effect) {
         let (now, life) = (self.scene.now, self.scene.hosts[host].life);
         match effect {
-            Effect::Listen { .. } | Effect::Unlisten { .. } | Effect::Probe { .. } => {}
+            Effect::Listen { .. } | Effect::Unlisten { .. } | Effect::UnwatchFrames { .. } | Effect::Probe { .. } => {}
+            Effect::WatchFrames { .. } => {
+                if let Some(within) = self.scene.plan.lan.frames_within {
+                    let held_until = self.scene.hosts[host].held_until;
+                    let at = now + self.rng.span(Duration::ZERO, within);
+                    self.at(at, Happening::FramesPass { host, life, held_until });
+                }
+            }
             Effect::SendAdvert { packet, router, .. } => {
                 let router = crate::host::router_number(&router);
                 if !self.scene.hosts[host].link {
@@ -383,7 +447,12 @@ impl World {
                 }
             }
             Fault::LinkDown(host) | Fault::LinkUp(host) => {
-                self.scene.hosts[host].link = matches!(fault, Fault::LinkUp(_));
+                let up = matches!(fault, Fault::LinkUp(_));
+                let planned = &mut self.scene.hosts[host];
+                if up && !planned.link && planned.agent.is_some() {
+                    planned.held_until = Some(now + LINK_HOLD);
+                }
+                planned.link = up;
                 self.judge.addresses_changed(&self.scene);
                 if self.scene.hosts[host].powered {
                     self.tell_facts(host);

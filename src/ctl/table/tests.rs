@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use super::table;
 use crate::report::RouterState;
 use crate::report::status::{
-    Address, AddressState, Check, Contribution, Counters, Peer, Priority, Router, Status, Transition,
+    Address, AddressState, Auth, Check, Contribution, Counters, Peer, Priority, Refused, Router, Status, Transition,
 };
 use crate::types::CheckResult;
 
@@ -28,6 +28,7 @@ fn backup() -> Router {
         reason: "higher-priority".to_owned(),
         words: "192.0.2.3 is Active with the higher priority 150".to_owned(),
         since: "2026-11-21T10:18:53.000Z".to_owned(),
+        listens_for_ms: None,
         degraded: false,
         interface: "eth0".to_owned(),
         vrid: 51,
@@ -49,7 +50,10 @@ fn backup() -> Router {
             lists_our_addresses: true,
             heard_ms_ago: 420,
             adverts: 192,
+            key: None,
+            clock_behind_ms: None,
         }],
+        auth: None,
         counters: Counters::default(),
         last_transitions: Vec::new(),
     }
@@ -176,6 +180,28 @@ packets of no virtual router, discarded
   eth0  foreign-vrid 7
 ";
     assert_eq!(table(&status), expected);
+}
+
+#[test]
+fn authentication_shows_its_keys_and_who_is_refused() {
+    let refused =
+        Refused { address: "192.0.2.66".to_owned(), reason: "auth-bad".to_owned(), heard_ms_ago: 700, packets: 12 };
+    let auth = Auth {
+        mode: "permissive".to_owned(),
+        active_key: 2,
+        keys: vec![1, 2],
+        unauthenticated: 3,
+        refused: vec![refused],
+    };
+    let peer = Peer { key: Some(1), clock_behind_ms: Some(-3_600_000), ..backup().peers.remove(0) };
+    let router = Router { auth: Some(auth), peers: vec![peer], ..backup() };
+    let text = table(&status(vec![("web", router)]));
+    let expected = "\
+  peers      192.0.2.3  priority 150, heard 0.4s ago, adverts 192, pseudo-header, key 1, its clock 1h 0m ahead
+  auth       permissive, key 2 of 1, 2, accepted without: 3
+  refused    192.0.2.66  auth-bad, heard 0.7s ago, adverts 12
+";
+    assert!(text.contains(expected), "{text}");
 }
 
 #[test]

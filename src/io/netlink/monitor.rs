@@ -17,6 +17,7 @@ use crate::types::{InterfaceFacts, InterfaceName};
 const GROUP_LINK: u32 = 1;
 const GROUP_IPV4_ADDRESS: u32 = 5;
 const GROUP_IPV6_ADDRESS: u32 = 9;
+const GROUP_IPV6_SETTINGS: u32 = 25;
 /// The kernel sends one change a datagram, none near this size.
 const BUFFER: usize = 32 * 1024;
 
@@ -80,6 +81,7 @@ impl Monitor {
         socket.add_membership(GROUP_LINK)?;
         socket.add_membership(GROUP_IPV4_ADDRESS)?;
         socket.add_membership(GROUP_IPV6_ADDRESS)?;
+        socket.add_membership(GROUP_IPV6_SETTINGS)?;
         let (buffer, table) = (vec![0; BUFFER], Table::default());
         Ok(Monitor { socket, buffer, table, lost: true, own_port, removals: Vec::new() })
     }
@@ -122,7 +124,11 @@ impl Monitor {
                         Change::AddressGone(message) if port != self.own_port => {
                             self.table.name_of(message.header.index).zip(message::address_of(message))
                         }
-                        Change::AddressGone(_) | Change::Address(_) | Change::Link(_) | Change::LinkGone(_) => None,
+                        Change::AddressGone(_)
+                        | Change::Address(_)
+                        | Change::Link(_)
+                        | Change::LinkGone(_)
+                        | Change::Switched(_) => None,
                     };
                     self.removals.extend(gone);
                     self.table.apply(change);

@@ -113,7 +113,7 @@ impl Netlink {
             match change {
                 Change::Link(link) => snapshot.links.push(link),
                 Change::Address(address) => snapshot.addresses.push(address),
-                Change::LinkGone(_) | Change::AddressGone(_) => {}
+                Change::LinkGone(_) | Change::AddressGone(_) | Change::Switched(_) => {}
             }
         }
         Ok(snapshot)
@@ -138,7 +138,7 @@ impl Netlink {
         changes.extend(self.dump(&message::dump_addresses(AddressFamily::Inet6, Some(index)))?);
         let of_interface = |change| match change {
             Change::Address(address) => Some(address).filter(|address| address.header.index == index),
-            Change::Link(_) | Change::LinkGone(_) | Change::AddressGone(_) => None,
+            Change::Link(_) | Change::LinkGone(_) | Change::AddressGone(_) | Change::Switched(_) => None,
         };
         Ok(changes.into_iter().filter_map(of_interface).collect())
     }

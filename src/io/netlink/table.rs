@@ -94,6 +94,9 @@ impl Table {
                 interface.insert(address);
                 self.touched.extend(interface.name());
             }
+            Change::Switched(index) => {
+                self.touched.extend(self.interfaces.get(&index).and_then(Interface::name));
+            }
             Change::AddressGone(message) => {
                 let (Some(net), Some(interface)) =
                     (message::address_of(&message), self.interfaces.get_mut(&message.header.index))
@@ -183,7 +186,7 @@ impl Interface {
     }
 
     /// Puts an address where the kernel puts it: a secondary last of all, a primary behind the last primary of
-    /// its scope or a wider one.
+    /// its scope or a wider one. (The order of IPv6 addresses is not kept up.)
     fn insert(&mut self, address: Address) {
         if let Some(known) = self.addresses.iter().position(|known| known.net == address.net) {
             if self.addresses.get(known) == Some(&address) {
@@ -198,7 +201,8 @@ impl Interface {
             let before = |known: &Address| {
                 known.is_ipv4() == address.is_ipv4() && !known.secondary && address.scope <= known.scope
             };
-            self.addresses.iter().rposition(before).map_or(0, |last| last + 1)
+            let first = if address.is_ipv4() { 0 } else { self.addresses.len() };
+            self.addresses.iter().rposition(before).map_or(first, |last| last + 1)
         };
         self.addresses.insert(place, address);
     }

@@ -29,6 +29,8 @@ pub struct Params {
     pub source: IpAddr,
     /// Takes part although it had better not: leaves a resigned router's place to those who are fit.
     pub reluctant: bool,
+    /// No claim before this, whatever is heard or not: it has just started, or its link has just come up.
+    pub not_before: Instant,
 }
 
 /// The states of RFC 9568 section 6.4, each with the deadlines that only it has.
@@ -67,6 +69,8 @@ enum Patience {
     Skew,
     /// A given time: we resigned ourselves and leave others this chance.
     Given(Duration),
+    /// None: the owner waits only until it may claim.
+    Owner,
 }
 
 /// What happened that the caller must act on, in order.
@@ -102,12 +106,14 @@ pub enum Claim {
 pub struct Election {
     params: Params,
     state: State,
+    /// When it last answered an advert that called for it.
+    answered_at: Option<Instant>,
 }
 
 impl Election {
     /// In Initialize.
     pub fn new(params: Params) -> Self {
-        Election { params, state: State::Initialize }
+        Election { params, state: State::Initialize, answered_at: None }
     }
 
     /// What it is held with.
@@ -134,7 +140,13 @@ impl Election {
     /// Startup event (RFC 9568 section 6.4.1).
     pub fn start(&mut self, now: Instant) -> Outcome {
         match self.state {
-            State::Initialize if self.params.priority.is_owner() => self.claim(now, Claim::Owner),
+            State::Initialize if self.params.priority.is_owner() && self.params.not_before <= now => {
+                self.claim(now, Claim::Owner)
+            }
+            State::Initialize if self.params.priority.is_owner() => {
+                self.listen(now, self.params.advert_interval, Patience::Owner);
+                Outcome::Nothing
+            }
             State::Initialize => {
                 self.listen(now, self.params.advert_interval, Patience::Full);
                 Outcome::Nothing
@@ -157,11 +169,18 @@ impl Election {
         }
     }
 
+    /// From now on the LAN can be heard: a Backup's silence counts anew.
+    pub fn can_hear(&mut self, now: Instant) {
+        if let State::Backup(backup) = &mut self.state {
+            backup.heard_at = backup.heard_at.max(now);
+        }
+    }
+
     /// When it must be ticked at the latest.
     pub fn deadline(&self) -> Option<Instant> {
         match &self.state {
             State::Initialize => None,
-            State::Backup(backup) => Some(backup.heard_at + self.patience(backup)),
+            State::Backup(backup) => Some(self.params.not_before.max(backup.heard_at + self.patience(backup))),
             State::Active { adver_at } => Some(*adver_at),
         }
     }
@@ -174,6 +193,7 @@ impl Election {
                     Patience::Full => Claim::Silence(now.since(backup.heard_at)),
                     Patience::Skew => Claim::Resigned,
                     Patience::Given(_) => Claim::NoSuccessor,
+                    Patience::Owner => Claim::Owner,
                 };
                 self.claim(now, why)
             }
@@ -246,20 +266,40 @@ impl Election {
         interval: Interval,
     ) -> Outcome {
         match advertised {
-            Advertised::Resigned => {
-                self.state = State::Active { adver_at: now + self.params.advert_interval.duration() };
-                Outcome::Advertise
-            }
+            Advertised::Resigned => match self.next_answer(now) {
+                None => {
+                    self.answered_at = Some(now);
+                    self.state = State::Active { adver_at: now + self.params.advert_interval.duration() };
+                    Outcome::Advertise
+                }
+                // The answer is owed: it comes as soon as one may, and no flood can put an advert off.
+                Some(at) => {
+                    if let State::Active { adver_at } = &mut self.state {
+                        *adver_at = (*adver_at).min(at);
+                    }
+                    Outcome::Nothing
+                }
+            },
             Advertised::Active(priority) => {
                 let (own, own_source) = (self.params.priority, self.params.source);
                 if priority > own || (priority == own && source > own_source) {
                     self.listen(received, interval, Patience::Full);
                     Outcome::Yield
+                } else if self.next_answer(now).is_some() {
+                    Outcome::Nothing
                 } else {
+                    self.answered_at = Some(now);
                     Outcome::Assert
                 }
             }
         }
+    }
+
+    /// When the next answer may be sent, if not now: a host that calls for them without end is not answered without
+    /// end, but at most once a quarter of the interval.
+    fn next_answer(&self, now: Instant) -> Option<Instant> {
+        let next = self.answered_at? + self.params.advert_interval.duration() / 4;
+        (now < next).then_some(next)
     }
 
     fn listen(&mut self, heard_at: Instant, active_adver_interval: Interval, patience: Patience) {
@@ -268,6 +308,7 @@ impl Election {
 
     fn claim(&mut self, now: Instant, why: Claim) -> Outcome {
         self.state = State::Active { adver_at: now + self.params.advert_interval.duration() };
+        self.answered_at = None;
         Outcome::Claim(why)
     }
 
@@ -285,6 +326,7 @@ impl Election {
             Patience::Full => active_down_interval(version, priority, interval),
             Patience::Skew => skew_time(version, priority, interval),
             Patience::Given(chance) => chance,
+            Patience::Owner => Duration::ZERO,
         }
     }
 }

@@ -29,6 +29,7 @@ fn params(priority: u8) -> Params {
         preempt_delay: Duration::ZERO,
         source: OWN,
         reluctant: false,
+        not_before: Instant::default(),
     }
 }
 

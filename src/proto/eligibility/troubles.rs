@@ -14,10 +14,6 @@ const TRUCE: Duration = Duration::from_secs(60);
 pub(crate) struct Troubles {
     /// The newest one, and when it is tried anew.
     current: Option<(Reason, Instant)>,
-    /// Since when every advert has failed to leave.
-    mute_since: Option<Instant>,
-    /// The last advert's failure.
-    mute: Option<(InterfaceName, String)>,
 }
 
 impl Troubles {
@@ -33,7 +29,7 @@ impl Troubles {
     pub(crate) fn tick(&mut self, now: Instant) -> bool {
         let over = self.deadline().is_some_and(|retry_at| retry_at <= now);
         if over {
-            *self = Troubles::default();
+            self.forget();
         }
         over
     }
@@ -57,28 +53,5 @@ impl Troubles {
 
     pub(crate) fn duplicate(&mut self, now: Instant, address: IpNet, mac: MacAddr) {
         self.current = Some((Reason::Duplicate(address, mac), now + RETRY));
-    }
-
-    /// An advert is about to be sent: if the one before left, the host is not mute.
-    pub(crate) fn sending(&mut self) {
-        if self.mute.take().is_none() {
-            self.mute_since = None;
-        }
-    }
-
-    /// Whether the last advert did not leave; the peers' patience being over, that is a fault from now on.
-    pub(crate) fn is_mute(&mut self, now: Instant) -> bool {
-        let Some((interface, error)) = self.mute.take() else { return false };
-        self.current = Some((Reason::SendFailed(interface, error), now + RETRY));
-        true
-    }
-
-    /// The advert did not leave. A fault only after `patience`: until then the peers have not given up on us.
-    pub(crate) fn send_failed(&mut self, now: Instant, interface: InterfaceName, error: String, patience: Duration) {
-        self.mute = Some((interface, error.clone()));
-        let since = *self.mute_since.get_or_insert(now);
-        if now.since(since) >= patience {
-            self.current = Some((Reason::SendFailed(interface, error), now + RETRY));
-        }
     }
 }

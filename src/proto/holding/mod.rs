@@ -270,9 +270,24 @@ impl Holding {
         }
     }
 
-    /// The interface is gone, and with it what was on it.
-    pub(crate) fn interface_gone(&mut self, interface: InterfaceName) {
-        self.slots.iter_mut().filter(|slot| slot.address.interface == interface).for_each(Slot::forget);
+    /// The interface of this index no longer goes by its name. If it is gone, so is what was on it, and there is
+    /// nothing to remove; under another name it would still answer for us.
+    pub(crate) fn interface_gone(&mut self, ground: &mut Ground<'_>, interface: InterfaceName, index: u32) {
+        let removals = self.take_ours(interface, |_| true);
+        if !removals.is_empty() {
+            let router = ground.router.clone();
+            ground.effects.push(Effect::RemoveAddresses { router, interface, index, removals, restore: Vec::new() });
+        }
+    }
+
+    /// Forgets the chosen slots of an interface; those that were ours, as they are there.
+    fn take_ours(&mut self, interface: InterfaceName, chosen: impl Fn(&Slot) -> bool) -> Vec<IpNet> {
+        let mut ours = Vec::new();
+        for slot in self.slots.iter_mut().filter(|slot| slot.address.interface == interface && chosen(slot)) {
+            ours.extend(slot.ours());
+            slot.forget();
+        }
+        ours
     }
 
     /// Takes over another list: what stays is not touched, what is new comes before what goes.
@@ -389,12 +404,8 @@ impl Holding {
     fn remove(&mut self, ground: &mut Ground<'_>, chosen: impl Fn(&Slot) -> bool) -> bool {
         let mut any = false;
         for interface in self.carriers() {
-            let mut removals = Vec::new();
-            for slot in self.slots.iter_mut().filter(|slot| slot.address.interface == interface && chosen(slot)) {
-                any |= slot.is_here();
-                removals.extend(slot.ours());
-                slot.forget();
-            }
+            any |= self.slots.iter().any(|slot| slot.address.interface == interface && chosen(slot) && slot.is_here());
+            let removals = self.take_ours(interface, &chosen);
             let Some(facts) = ground.interfaces.get(interface).filter(|_| !removals.is_empty()) else {
                 continue;
             };
@@ -452,10 +463,15 @@ impl Holding {
         let Some(range) = self.prober.due(ground.now, probed.len()) else {
             return;
         };
-        for slot in probed.get(range).unwrap_or_default() {
-            let interface = slot.address.interface;
-            if let (IpAddr::V6(address), Some(mac)) = (slot.address.net.addr(), ground.interfaces.mac(interface)) {
-                let frames = vec![nd::probe(address, mac)];
+        let chunk = probed.get(range).unwrap_or_default();
+        for interface in self.carriers() {
+            let on_it = chunk.iter().filter(|slot| slot.address.interface == interface);
+            let frame = |slot: &&Slot| match slot.address.net {
+                IpNet::V6(net) => Some(nd::probe(net.addr(), ground.interfaces.mac(interface)?)),
+                IpNet::V4(_) => None,
+            };
+            let frames: Vec<Vec<u8>> = on_it.filter_map(frame).collect();
+            if !frames.is_empty() {
                 ground.effects.push(Effect::Probe { router: ground.router.clone(), interface, frames });
             }
         }

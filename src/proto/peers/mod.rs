@@ -1,16 +1,23 @@
-//! Who else was heard, and what was thrown away.
+//! Who else was heard, whether it is who it says it is, and what was thrown away.
 //!
-//! Belongs here: whose adverts count, memory of peers, counters of discards, and how often they are told. Does not belong here:
-//! what a valid advert means (`election`).
+//! Belongs here: whose adverts count, memory of peers, keys and what was sent and heard under them, counters of
+//! discards, and how often they are told. Does not belong here: what a valid advert means (`election`).
 
 mod admission;
+mod authentication;
 mod discards;
+mod freshness;
+mod strangers;
+mod wall;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 pub(crate) use admission::admit;
+pub(crate) use authentication::{Authentication, Sealing, Standing};
 pub(crate) use discards::Discards;
+pub(crate) use strangers::Strangers;
+pub(crate) use wall::Wall;
 
 use crate::types::{Advertised, ChecksumForm, Instant, Interval, Version};
 use crate::wire::vrrp::Received;
@@ -29,6 +36,7 @@ pub(crate) struct Peer {
     pub(crate) checksum: ChecksumForm,
     /// Whether it lists the addresses that we list, in our order.
     pub(crate) lists_ours: bool,
+    pub(crate) standing: Standing,
     pub(crate) heard_at: Instant,
     pub(crate) adverts: u64,
 }
@@ -43,7 +51,7 @@ pub(crate) struct Peers {
 
 impl Peers {
     /// Remembers a valid advert; `ours` are the addresses that our own list.
-    pub(crate) fn hear(&mut self, received_at: Instant, received: &Received, ours: &[IpAddr]) {
+    pub(crate) fn hear(&mut self, received_at: Instant, received: &Received, standing: Standing, ours: &[IpAddr]) {
         let advertisement = &received.advertisement;
         if !self.known.contains_key(&received.source) && self.known.len() >= MAX_PEERS {
             let oldest = self.known.iter().min_by_key(|(_, peer)| peer.heard_at).map(|(source, _)| *source);
@@ -57,6 +65,7 @@ impl Peers {
             multicast: received.is_multicast(),
             checksum: received.checksum,
             lists_ours: advertisement.addresses == ours,
+            standing,
             heard_at: received_at,
             adverts: adverts + 1,
         };

@@ -5,10 +5,11 @@ use super::{Mode, Router, World};
 use crate::proto::effect::Effect;
 use crate::proto::election::{Claim, Outcome, State};
 use crate::proto::holding::{Departure, Holding};
+use crate::proto::peers::Sealing;
 use crate::report::{Event, Reason, RouterState};
 use crate::types::{Advertised, Instant};
 use crate::wire::ip;
-use crate::wire::vrrp::{self, Advertisement, Proof};
+use crate::wire::vrrp::{self, Advertisement, Proof, Unsendable};
 
 /// An unhealthy router that nobody relieved resigns anew this often, so that a backup that does not preempt
 /// gets its turn.
@@ -22,19 +23,13 @@ impl Router {
         match outcome {
             Outcome::Nothing => {}
             Outcome::Advertise => self.advertise(world),
-            Outcome::Claim(why) => {
-                self.advertise(world);
-                self.hold(world, |holding, ground| holding.claim(ground));
-                self.counters.became_active += 1;
-                let reason = self.claim_reason(world.now, why);
-                self.enter(world, RouterState::Active, reason);
-            }
+            Outcome::Claim(why) => self.claim(world, why),
             Outcome::Yield => self.yield_to(world, heard),
             Outcome::Assert => self.assert(world, heard),
         }
     }
 
-    fn claim_reason(&mut self, now: Instant, why: Claim) -> Reason {
+    pub(super) fn claim_reason(&mut self, now: Instant, why: Claim) -> Reason {
         if let Mode::Unhealthy(failing) = &self.mode {
             self.resign_again_at = Some(now + RESIGN_AGAIN);
             return Reason::Degraded(failing.clone());
@@ -42,7 +37,9 @@ impl Router {
         match (why, self.peers.active()) {
             (Claim::Owner, _) => Reason::Owner,
             // Its adverts keep coming: it was overruled, not lost.
-            (Claim::Silence(_), Some((peer, heard))) if now.since(heard.heard_at) < heard.interval.duration() * 2 => {
+            (Claim::Silence(_) | Claim::NoSuccessor, Some((peer, heard)))
+                if now.since(heard.heard_at) < heard.interval.duration() * 2 =>
+            {
                 match heard.advertised {
                     Advertised::Active(priority) => Reason::Preempting { peer, priority },
                     Advertised::Resigned => Reason::ActiveResigned(peer),
@@ -61,6 +58,7 @@ impl Router {
 
     fn yield_to(&mut self, world: &mut World<'_>, heard: Option<(IpAddr, Advertised)>) {
         self.resign_again_at = None;
+        self.drop_claim();
         let interval = match self.election.state() {
             State::Backup(backup) => backup.active_adver_interval,
             State::Initialize | State::Active { .. } => self.config.advert_interval,
@@ -76,13 +74,8 @@ impl Router {
         }
     }
 
-    /// Answers a router with less right; a host that sends such adverts without end is not answered without end.
+    /// Answers a router with less right.
     fn assert(&mut self, world: &mut World<'_>, heard: Option<(IpAddr, Advertised)>) {
-        let gap = self.config.advert_interval.duration() / 4;
-        if self.answered_at.is_some_and(|at| world.now < at + gap) {
-            return;
-        }
-        self.answered_at = Some(world.now);
         self.advertise(world);
         self.holding.announce_again(world.now);
         let told = self.challenge_told_at.is_some_and(|at| world.now < at + CHALLENGE_TOLD_AGAIN);
@@ -112,19 +105,39 @@ impl Router {
             interval: self.config.advert_interval,
             addresses: self.config.advertised.clone(),
         };
-        self.troubles.sending();
+        self.sending.sending();
         self.unsent = 0;
         self.counters.adverts_sent += 1;
-        let (source, checksum) = (self.election.params().source, self.config.checksum);
-        let proof = self.config.password.map_or(Proof::None, Proof::Password);
-        for destination in self.destinations() {
+        let seals = self.authentication.seals(world.now, world.wall, self.config.advert_interval);
+        let destinations = self.destinations();
+        self.outgoing = seals.len() * destinations.len();
+        for (sealing, destination) in seals.iter().flat_map(|seal| destinations.iter().map(move |to| (seal, *to))) {
             let (router, interface) = (self.name.clone(), self.config.interface);
-            match vrrp::emit(&advertisement, source, destination, checksum, proof) {
+            match self.packet(&advertisement, destination, sealing.as_ref()) {
                 Ok(packet) => world.effects.push(Effect::SendAdvert { router, interface, destination, packet }),
-                Err(unsendable) => self.note_unsent(world.now, unsendable.to_string()),
+                Err(unsendable) => self.send_failed(world, unsendable.to_string()),
             }
         }
         self.hold(world, Holding::renew);
+    }
+
+    fn packet(
+        &self,
+        advertisement: &Advertisement,
+        destination: IpAddr,
+        sealing: Option<&Sealing>,
+    ) -> Result<Vec<u8>, Unsendable> {
+        let (source, checksum) = (self.election.params().source, self.config.checksum);
+        match (sealing, self.config.password) {
+            (None, None) => vrrp::emit(advertisement, source, destination, checksum, Proof::None),
+            (None, Some(password)) => {
+                vrrp::emit(advertisement, source, destination, checksum, Proof::Password(password))
+            }
+            (Some(sealing), _) => {
+                let trailer = |message: &[u8]| sealing.trailer(source, message);
+                vrrp::emit(advertisement, source, destination, checksum, Proof::Trailer(&trailer))
+            }
+        }
     }
 
     /// Where each advert goes: to the group, or to every peer.

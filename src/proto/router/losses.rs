@@ -1,6 +1,6 @@
 use super::{Mode, Router, World};
 use crate::proto::election::State;
-use crate::proto::holding::Holding;
+use crate::proto::holding::{Departure, Holding};
 use crate::report::{Reason, RouterState};
 use crate::types::{Instant, InterfaceName, IpNet, LeaseOutcome};
 
@@ -31,11 +31,6 @@ impl Router {
         }
     }
 
-    /// Every cache may be wrong by now.
-    pub(crate) fn announce_again(&mut self, world: &mut World<'_>) {
-        self.holding.announce_again(world.now);
-    }
-
     /// Before anything else is made of an input: whoever could not renew in time is not Active any more.
     pub(super) fn lapse_if_due(&mut self, world: &mut World<'_>) {
         if self.holding.has_lapsed(world.now) {
@@ -46,12 +41,13 @@ impl Router {
     /// Backup, and one advert interval to hear who has followed. No resignation: nobody has heard of us for so long that
     /// whoever is there has followed already.
     fn lapse(&mut self, world: &mut World<'_>) {
+        let unsent = self.sending.failure().map(str::to_owned);
         self.resign_again_at = None;
+        self.drop_claim();
         self.counters.leases_lapsed += 1;
         self.hold(world, Holding::lapse);
-        if self.troubles.is_mute(world.now) {
-            self.review(world);
-            return;
+        if let Some(error) = unsent {
+            return self.fall_silent(world, error, Departure::AtOnce);
         }
         match self.election.state() {
             State::Active { .. } => {

@@ -3,20 +3,24 @@
 //! Belongs here: what follows in one of them from what happened in another. Does not belong here: their own
 //! rules, and anything that concerns several routers (`agent`).
 
+mod claiming;
 mod follow;
 mod losses;
 mod snapshot;
+mod trust;
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use super::effect::Effect;
-use super::election::{self, Election, Outcome, Params, State};
-use super::eligibility::{self, Checks, Troubles, Verdict};
+use super::election::{self, Claim, Election, Outcome, Params, State};
+use super::eligibility::{self, Checks, Sending, Troubles, Verdict};
 use super::holding::{self, Departure, Ground, Holding, Legacy, Linger, Say};
 use super::interfaces::Interfaces;
-use super::peers::{Discards, Peers, admit};
+use super::peers::{Authentication, Discards, Peers, Strangers, Wall, admit};
+use claiming::Hold;
+
 use crate::config::RouterConfig;
 use crate::report::{Event, Reason, RouterState};
 use crate::types::{
@@ -36,6 +40,7 @@ pub(crate) struct World<'a> {
     pub(crate) now: Instant,
     pub(crate) interfaces: &'a Interfaces,
     pub(crate) checks: &'a Checks,
+    pub(crate) wall: &'a Wall,
     pub(crate) effects: &'a mut Vec<Effect>,
 }
 
@@ -47,9 +52,22 @@ pub(crate) struct Router {
     election: Election,
     holding: Holding,
     peers: Peers,
+    authentication: Authentication,
+    strangers: Strangers,
     discards: Discards,
     troubles: Troubles,
+    sending: Sending,
     mode: Mode,
+    /// Until when it only listens because the agent has just started.
+    start_delay_until: Option<Instant>,
+    /// What keeps it from claiming now.
+    hold: Option<Hold>,
+    /// A claim whose advert has been sent just now, and has not failed so far.
+    claiming: Option<(Instant, Claim)>,
+    /// Why its adverts could not be sent, from when it gave up until one has left again.
+    mute: Option<String>,
+    /// When a lost carrier that counts as there is looked at again.
+    debounced_until: Option<Instant>,
     /// Whether it has ever been let into its election; from then on a check without a result holds nobody back.
     started: bool,
     /// The state as everybody was last told it, why, and since when.
@@ -58,11 +76,11 @@ pub(crate) struct Router {
     since: Instant,
     transitions: VecDeque<(Instant, RouterState, RouterState, Reason)>,
     counters: Counters,
-    /// To how many destinations the newest advert did not leave.
+    /// Packets that the newest advert went out in, one for each destination, and how many of them did not leave.
+    outgoing: usize,
     unsent: usize,
     /// When an unhealthy Active router resigns anew.
     resign_again_at: Option<Instant>,
-    answered_at: Option<Instant>,
     /// When the log last heard of a challenger, so that a lasting conflict is told once a minute.
     challenge_told_at: Option<Instant>,
 }
@@ -89,11 +107,14 @@ struct Counters {
     resignations_received: u64,
     send_errors: u64,
     leases_lapsed: u64,
+    unauthenticated: u64,
 }
 
 impl Router {
     /// Not taking part until `review` lets it.
-    pub(crate) fn new(name: RouterName, config: RouterConfig, now: Instant) -> Self {
+    ///
+    /// `with_agent`: the agent starts with it, so that it begins with its `start_delay`.
+    pub(crate) fn new(name: RouterName, config: RouterConfig, now: Instant, with_agent: bool) -> Self {
         let params = Params {
             version: config.version,
             priority: config.priority,
@@ -102,23 +123,32 @@ impl Router {
             preempt_delay: config.preempt_delay,
             source: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             reluctant: false,
+            not_before: Instant::default(),
         };
         Router {
             election: Election::new(params),
             holding: Holding::new(&config.addresses),
             peers: Peers::default(),
+            authentication: Authentication::default(),
+            strangers: Strangers::default(),
             discards: Discards::new(now),
             troubles: Troubles::default(),
+            sending: Sending::default(),
             mode: Mode::New,
+            start_delay_until: with_agent.then(|| now + config.start_delay),
+            hold: None,
+            claiming: None,
+            mute: None,
+            debounced_until: None,
             started: false,
             reported: RouterState::Initialize,
             reason: Reason::Startup,
             since: now,
             transitions: VecDeque::new(),
             counters: Counters::default(),
+            outgoing: 0,
             unsent: 0,
             resign_again_at: None,
-            answered_at: None,
             challenge_told_at: None,
             name,
             config,
@@ -155,6 +185,7 @@ impl Router {
             self.troubles.deadline(),
             self.discards.deadline(),
             self.resign_again_at,
+            self.claiming_deadline(),
         ]
         .into_iter()
         .flatten()
@@ -164,9 +195,11 @@ impl Router {
     /// Looks at all facts anew and draws the consequences; to be called when one has changed.
     pub(crate) fn review(&mut self, world: &mut World<'_>) {
         if self.mode == Mode::Ended {
-            return;
+            return self.let_go_without_link(world);
         }
-        match eligibility::verdict(&self.config, world.interfaces, world.checks, &self.troubles, self.started) {
+        self.debounced_until = eligibility::debounced_until(&self.config, world.interfaces, world.now);
+        let at = (world.now, self.started);
+        match eligibility::verdict(&self.config, world.interfaces, world.checks, &self.troubles, at) {
             Verdict::Fault(reason) => self.fail(world, reason),
             Verdict::Fit(priority) => self.take_part(world, priority, Mode::Fit),
             Verdict::Unhealthy(failing) => self.take_part(world, Priority::LOWEST, Mode::Unhealthy(failing)),
@@ -176,9 +209,11 @@ impl Router {
     /// Time has passed.
     pub(crate) fn tick(&mut self, world: &mut World<'_>) {
         self.lapse_if_due(world);
-        if self.troubles.tick(world.now) {
+        self.finish_claim(world);
+        if self.troubles.tick(world.now) || self.is_review_due(world.now) {
             self.review(world);
         }
+        self.give_up_if_mute(world);
         if self.resign_again_at.is_some_and(|at| at <= world.now) {
             self.step_back(world);
         }
@@ -201,14 +236,14 @@ impl Router {
         self.lapse_if_due(world);
         let source = received.source;
         if source == self.election.params().source {
-            self.discard(world, Discard::OwnPacket, Some(source));
-            return;
+            return self.discard(world, Discard::OwnPacket, Some(source));
         }
-        if let Err(reason) = admit(&self.config, received) {
-            self.discard(world, reason, Some(source));
-            return;
-        }
-        self.peers.hear(received_at, received, &self.config.advertised);
+        let examined = admit(&self.config, received).and_then(|()| self.examine(world, received_at, received));
+        let standing = match examined {
+            Ok(standing) => standing,
+            Err(reason) => return self.discard(world, reason, Some(source)),
+        };
+        self.peers.hear(received_at, received, standing, &self.config.advertised);
         let Advertisement { advertised, interval, .. } = received.advertisement;
         self.counters.adverts_received += 1;
         match advertised {
@@ -219,12 +254,17 @@ impl Router {
             }
             Advertised::Active(_) => self.holding.hear_successor(world.now),
         }
+        self.yield_if_mute(world, advertised);
         let outcome = self.election.hear(world.now, received_at, source, advertised, interval);
         self.follow(world, outcome, Some((source, advertised)));
+        self.leave_to_better(world, advertised);
     }
 
     /// A packet of this VRID that was thrown away.
     pub(crate) fn discard(&mut self, world: &mut World<'_>, reason: Discard, source: Option<IpAddr>) {
+        if let Some(source) = source.filter(|_| reason.is_authentication()) {
+            self.strangers.hear(world.now, source, reason);
+        }
         let about = (Some(&self.name), self.config.interface);
         let line = self.discards.count(world.now, about, reason, source);
         world.effects.extend(line.map(Effect::Tell));
@@ -256,24 +296,6 @@ impl Router {
         }
     }
 
-    /// An advert did not leave to one of its destinations.
-    pub(crate) fn send_failed(&mut self, world: &mut World<'_>, error: String) {
-        self.holding.not_renewed();
-        self.note_unsent(world.now, error);
-        self.review(world);
-    }
-
-    /// As long as one destination gets the advert, this host is not mute.
-    fn note_unsent(&mut self, now: Instant, error: String) {
-        self.counters.send_errors += 1;
-        self.unsent += 1;
-        if self.unsent < self.destinations().len() {
-            return;
-        }
-        let patience = self.active_down_interval(self.config.priority);
-        self.troubles.send_failed(now, self.config.interface, error, patience);
-    }
-
     /// A channel that it needs could not be opened.
     pub(crate) fn listen_failed(
         &mut self,
@@ -286,11 +308,14 @@ impl Router {
         self.review(world);
     }
 
-    /// An interface was deleted or made anew: nothing is left of what was on it, be it good or bad.
-    pub(crate) fn interface_gone(&mut self, interface: InterfaceName) {
-        self.holding.interface_gone(interface);
+    /// No interface goes by this name any more, or another one does: nothing is known of it, be it good or bad. Had
+    /// it only been renamed, the addresses would still be there.
+    pub(crate) fn interface_gone(&mut self, world: &mut World<'_>, interface: InterfaceName, index: u32) {
+        self.hold(world, |holding, ground| holding.interface_gone(ground, interface, index));
         if interface == self.config.interface {
             self.troubles.forget();
+            self.sending.forget();
+            self.mute = None;
         }
     }
 
@@ -302,6 +327,9 @@ impl Router {
             self.mode = Mode::New;
             self.peers = Peers::default();
         }
+        // A delay under way can be cut short; none begins with a reload.
+        let shorter = self.config.start_delay.saturating_sub(config.start_delay);
+        self.start_delay_until = self.start_delay_until.map(|until| until - shorter);
         self.config = config;
         let addresses = self.config.addresses.clone();
         self.hold(world, |holding, ground| holding.reconfigure(ground, &addresses));
@@ -344,6 +372,8 @@ impl Router {
 
     fn take_part(&mut self, world: &mut World<'_>, priority: Priority, mode: Mode) {
         let source = world.interfaces.source(&self.config);
+        let hold = self.hold_back(world);
+        let held = std::mem::replace(&mut self.hold, hold);
         let params = Params {
             version: self.config.version,
             priority,
@@ -353,6 +383,7 @@ impl Router {
             preempt_delay: self.config.preempt_delay,
             source: source.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
             reluctant: matches!(mode, Mode::Unhealthy(_)),
+            not_before: self.hold.map(Hold::until).unwrap_or_default(),
         };
         let before = self.election.params().priority;
         if before != priority && self.started {
@@ -368,17 +399,14 @@ impl Router {
             match outcome {
                 Outcome::Claim(_) | Outcome::Advertise | Outcome::Yield | Outcome::Assert => {}
                 Outcome::Nothing => {
-                    let reason = match (&self.mode, recovered) {
-                        (Mode::Unhealthy(failing), _) => Reason::Unhealthy(failing.clone()),
-                        (Mode::New | Mode::Fit | Mode::Fault | Mode::Ended, true) => Reason::Recovered,
-                        (Mode::New | Mode::Fit | Mode::Fault | Mode::Ended, false) => Reason::Startup,
-                    };
+                    let reason = self.backup_reason(world.now, recovered);
                     self.enter(world, RouterState::Backup, reason);
                 }
             }
             self.follow(world, outcome, None);
         }
         self.adapt_to_health(world, &was);
+        self.tell_hold(world, held);
     }
 
     /// An Active router that has become unhealthy offers its place, one that has recovered stops doing so, and a
@@ -406,6 +434,7 @@ impl Router {
     /// Resigns but stays ready to go on, should nobody follow.
     fn step_back(&mut self, world: &mut World<'_>) {
         self.resign_again_at = None;
+        self.drop_claim();
         let Mode::Unhealthy(failing) = &self.mode else {
             return;
         };
@@ -435,6 +464,8 @@ impl Router {
     /// Leaves the election, by resignation if Active.
     fn quit(&mut self, world: &mut World<'_>, state: RouterState, reason: Reason) {
         self.resign_again_at = None;
+        self.drop_claim();
+        (self.hold, self.debounced_until) = (None, None);
         if self.election.shut_down() {
             if !eligibility::is_cut_off(&reason) || matches!(reason, Reason::AddressFailed(..) | Reason::Duplicate(..))
             {

@@ -4,6 +4,7 @@ use super::{Mode, Router};
 use crate::proto::election::State;
 use crate::proto::eligibility::Checks;
 use crate::proto::interfaces::Interfaces;
+use crate::proto::peers::Standing;
 use crate::report::{WallClock, status};
 use crate::types::Family;
 
@@ -13,8 +14,9 @@ impl Router {
         status::Router {
             state: self.reported,
             reason: self.reason.token().to_owned(),
-            words: self.reason.to_string(),
+            words: self.words(clock.at),
             since: clock.rfc3339(self.since),
+            listens_for_ms: self.hold.map(|hold| millis(hold.until().since(clock.at))),
             degraded: self.is_degraded(),
             interface: self.config.interface.to_string(),
             vrid: self.config.vrid.get(),
@@ -26,9 +28,16 @@ impl Router {
             active: self.active(),
             addresses: self.addresses(clock, interfaces),
             peers: self.peers(clock),
+            auth: self.auth(clock),
             counters: self.counters(),
             last_transitions: self.last_transitions(clock),
         }
+    }
+
+    /// The reason, with the time that is left now.
+    fn words(&self, now: crate::types::Instant) -> String {
+        let held = self.hold.map(|hold| hold.reason(now, self.config.interface));
+        held.filter(|held| held.token() == self.reason.token()).unwrap_or_else(|| self.reason.clone()).to_string()
     }
 
     fn is_degraded(&self) -> bool {
@@ -78,8 +87,33 @@ impl Router {
             lists_our_addresses: peer.lists_ours,
             heard_ms_ago: millis(clock.at.since(peer.heard_at)),
             adverts: peer.adverts,
+            key: match peer.standing {
+                Standing::Authenticated { key, .. } => Some(key.get()),
+                Standing::Unasked | Standing::Unauthenticated => None,
+            },
+            clock_behind_ms: match peer.standing {
+                Standing::Authenticated { behind, .. } => Some(behind / 1_000_000),
+                Standing::Unasked | Standing::Unauthenticated => None,
+            },
         });
         peers.collect()
+    }
+
+    fn auth(&self, clock: &WallClock) -> Option<status::Auth> {
+        let (mode, active, keys) = self.authentication.setup()?;
+        let refused = self.strangers.iter().map(|(source, stranger)| status::Refused {
+            address: source.to_string(),
+            reason: stranger.reason.token().to_owned(),
+            heard_ms_ago: millis(clock.at.since(stranger.heard_at)),
+            packets: stranger.packets,
+        });
+        Some(status::Auth {
+            mode: mode.word().to_owned(),
+            active_key: active.get(),
+            keys: keys.map(crate::types::KeyId::get).collect(),
+            unauthenticated: self.counters.unauthenticated,
+            refused: refused.collect(),
+        })
     }
 
     fn counters(&self) -> status::Counters {

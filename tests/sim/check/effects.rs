@@ -31,7 +31,7 @@ impl Claims {
                 Effect::AddAddresses { router, additions, index, .. } => {
                     telling = true;
                     let router = router_number(router);
-                    if !before.iter().any(|effect| is_advert(effect, router, false)) {
+                    if !seats[router].has_asserted() {
                         return wrong(format!("r{router}: addresses come before the advert"));
                     }
                     if *index != INDEX {
@@ -81,6 +81,8 @@ impl Claims {
                 Effect::Tell(_)
                 | Effect::Listen { .. }
                 | Effect::Unlisten { .. }
+                | Effect::WatchFrames { .. }
+                | Effect::UnwatchFrames { .. }
                 | Effect::SendAdvert { .. }
                 | Effect::Probe { .. } => {}
             }
@@ -184,6 +186,8 @@ fn is_advert(effect: &Effect, router: usize, resigned: bool) -> bool {
         | Effect::RenewLeases { .. }
         | Effect::Listen { .. }
         | Effect::Unlisten { .. }
+        | Effect::WatchFrames { .. }
+        | Effect::UnwatchFrames { .. }
         | Effect::AddAddresses { .. }
         | Effect::RemoveAddresses { .. }
         | Effect::Announce { .. }

@@ -249,7 +249,8 @@ impl Watched {
         if scene.hosts[host].refuses {
             return Ok(());
         }
-        let since = bereft.max(eligible).max(seats[host][self.router].heard_at.unwrap_or(bereft));
+        let held_until = scene.hosts[host].held_until.unwrap_or_default();
+        let since = bereft.max(eligible).max(held_until).max(seats[host][self.router].heard_at.unwrap_or(bereft));
         let priority = scene.hosts[host].priority(&scene.plan, self.router);
         let patience = active_down_interval(priority, scene.plan.longest_interval(self.router));
         let allowed = patience + scene.plan.kernel_slack() + scene.plan.lan_slack();

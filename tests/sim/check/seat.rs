@@ -23,6 +23,8 @@ pub struct Seat {
     pub resigned: bool,
     pub yielded: bool,
     may_challenge: bool,
+    /// The advert of a claim has gone out; the rest of it comes next.
+    claiming: bool,
     sent_at: Option<Instant>,
     answered_at: Option<Instant>,
     degraded_since: Option<Instant>,
@@ -49,6 +51,8 @@ pub enum Patience {
     Skew,
     /// It has resigned because it is unhealthy: others have A and a margin.
     Chance,
+    /// It is the owner and waits only for its link.
+    Owner,
 }
 
 /// What a seat plays with at the moment.
@@ -60,6 +64,8 @@ struct Terms {
     preempt_delay: Duration,
     unhealthy: bool,
     eligible: bool,
+    /// When its link was held back to.
+    held_until: Instant,
 }
 
 /// What must follow from what was heard.
@@ -74,16 +80,25 @@ impl Seat {
     /// Whether it may claim only later, and if it is Backup, when it must have claimed.
     fn window(&self, terms: &Terms) -> Option<(Instant, Instant)> {
         let State::Backup { from, interval, patience, .. } = self.state else { return None };
-        let exactly = |span| Some((from + span, from + span));
+        let exactly = |span| {
+            let at = terms.held_until.max(from + span);
+            Some((at, at))
+        };
         match patience {
             Patience::Full => exactly(active_down_interval(terms.priority, interval)),
             Patience::Skew => exactly(skew_time(terms.priority, interval)),
             Patience::Chance => Some((from + interval, from + interval * 5 / 4 + Duration::from_millis(20))),
+            Patience::Owner => exactly(Duration::ZERO),
         }
     }
 
     pub fn is_active(&self) -> bool {
-        matches!(self.state, State::Active { .. })
+        matches!(self.state, State::Active { .. }) && !self.claiming
+    }
+
+    /// Whether it has sent an advert since its claim.
+    pub fn has_asserted(&self) -> bool {
+        matches!(self.state, State::Active { since } if self.sent_at.is_some_and(|at| at >= since))
     }
 
     pub fn after(
@@ -96,6 +111,10 @@ impl Seat {
     ) -> Result<(), String> {
         let terms = terms(scene, host, router);
         let wrong = |what: &str| Err(format!("h{host} r{router}: {what}"));
+        // What came just now ended the wait of its link: silence counts from here.
+        if let (true, State::Backup { from, .. }) = (scene.hosts[host].freed, &mut self.state) {
+            *from = scene.now.max(*from);
+        }
         let duty = match cause {
             Cause::Advert(heard, received) if heard.vrid == scene.plan.routers[router].vrid => {
                 self.hear(scene.now, *received, heard, &terms)
@@ -118,6 +137,8 @@ impl Seat {
                 | Effect::Tell(_)
                 | Effect::Listen { .. }
                 | Effect::Unlisten { .. }
+                | Effect::WatchFrames { .. }
+                | Effect::UnwatchFrames { .. }
                 | Effect::AddAddresses { .. }
                 | Effect::RemoveAddresses { .. }
                 | Effect::RenewLeases { .. }
@@ -126,6 +147,9 @@ impl Seat {
                 | Effect::Stopped => {}
             }
         }
+        if self.claiming && sent[1] {
+            self.listen(scene.now, &terms, Patience::Chance);
+        }
         let active = self.is_active();
         match duty {
             Duty::Yield if active => return wrong("does not yield to a better advert"),
@@ -133,7 +157,7 @@ impl Seat {
             Duty::Yield | Duty::Answer | Duty::Nothing => {}
         }
         // Who has yielded may say once more that it was Active, so that the winner announces.
-        if sent[0] && !active && !std::mem::take(&mut self.may_challenge) {
+        if sent[0] && !active && !self.claiming && !std::mem::take(&mut self.may_challenge) {
             return wrong("advertises although it is not Active");
         }
         if was_active && !active && duty != Duty::Yield && !sent[1] && scene.hosts[host].link {
@@ -211,10 +235,8 @@ impl Seat {
             State::Active { .. } => {
                 let better = (heard.priority, heard.source) > (terms.priority, terms.source);
                 if better {
-                    self.state = listen(None);
+                    (self.state, self.claiming) = (listen(None), false);
                     Duty::Yield
-                } else if heard.priority == 0 {
-                    Duty::Answer
                 } else if self.answered_at.is_none_or(|at| now >= at + terms.interval / 4) {
                     self.answered_at = Some(now);
                     Duty::Answer
@@ -237,13 +259,7 @@ impl Seat {
         let now = scene.now;
         let wrong = |what: &str, seat: &Seat| Err(format!("h{host} r{router}: {what}: {seat:?}"));
         match (to, self.state) {
-            (RouterState::Active, State::Backup { .. }) => {
-                if self.window(terms).is_some_and(|(earliest, _)| now < earliest) {
-                    return wrong("claims too early", self);
-                }
-                self.claim(now, terms);
-            }
-            (RouterState::Active, State::Out) if terms.priority == 255 => self.claim(now, terms),
+            (RouterState::Active, State::Active { .. }) if self.claiming => self.claiming = false,
             (RouterState::Active, _) => return wrong("claims out of turn", self),
             // The yield itself was entered when the advert was heard.
             (RouterState::Backup, State::Backup { .. }) if *duty == Duty::Yield => {
@@ -257,6 +273,9 @@ impl Seat {
                 self.listen(now, terms, Patience::Chance);
             }
             // RFC 9568 section 6.4.1.
+            (RouterState::Backup, State::Out) if terms.priority == 255 && now < terms.held_until => {
+                self.listen(now, terms, Patience::Owner);
+            }
             (RouterState::Backup, State::Out) if terms.priority == 255 => return wrong("the owner waits", self),
             (RouterState::Backup, State::Out) => self.listen(now, terms, Patience::Full),
             (RouterState::Fault | RouterState::Initialize, _) => {
@@ -264,18 +283,19 @@ impl Seat {
                 if terms.eligible && self.state != State::Out {
                     return wrong("leaves the election without a cause", self);
                 }
-                self.state = State::Out;
+                (self.state, self.claiming) = (State::Out, false);
             }
         }
         Ok(())
     }
 
     fn listen(&mut self, from: Instant, terms: &Terms, patience: Patience) {
+        self.claiming = false;
         self.state = State::Backup { from, interval: terms.interval, patience, preempt_at: None };
     }
 
     fn claim(&mut self, now: Instant, terms: &Terms) {
-        self.state = State::Active { since: now };
+        (self.state, self.claiming, self.answered_at) = (State::Active { since: now }, true, None);
         self.degraded_since = terms.unhealthy.then_some(now);
         (self.resigned, self.yielded) = (false, false);
     }
@@ -295,6 +315,15 @@ impl Seat {
             }
             Advertised::Active(priority) if priority.get() == terms.priority => {
                 self.sent_at = Some(now);
+                match self.state {
+                    State::Backup { .. } if self.window(terms).is_some_and(|(earliest, _)| now >= earliest) => {
+                        self.claim(now, terms);
+                    }
+                    State::Out if priority.is_owner() && terms.eligible && now >= terms.held_until => {
+                        self.claim(now, terms);
+                    }
+                    State::Out | State::Backup { .. } | State::Active { .. } => {}
+                }
                 Ok(false)
             }
             Advertised::Active(priority) => Err(format!("sends priority {priority}, not {}", terms.priority)),
@@ -314,5 +343,6 @@ fn terms(scene: &Scene, host: usize, router: usize) -> Terms {
         preempt_delay: seat.preempt_delay,
         unhealthy: here.is_unhealthy(&scene.plan),
         eligible: here.is_eligible(&scene.plan, router, scene.now),
+        held_until: here.held_until.unwrap_or_default(),
     }
 }

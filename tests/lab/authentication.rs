@@ -1,0 +1,197 @@
+//! Adverts that show who sent them, and somebody on the LAN who has no key.
+
+use std::fs::{self, Permissions};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+
+use crate::agents::{Agent, LOCUM, Router, toml};
+use crate::clock::{MS, SECOND, eventually, now};
+use crate::common::full;
+use crate::lan::{Lab, address};
+use crate::live::{live, median};
+use crate::power_loss::VIP;
+use crate::wire::FLOOD;
+
+const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
+const A_SECOND: u64 = 50_000;
+/// A key as text, and what it is called in hexadecimal digits.
+const TEXT: &str = "quartz-lantern-meadow-orbit-77";
+const HEX: &str = "71756172747a";
+
+/// Makes a key file of this mode in the lab's folder; its path.
+fn key_file(lab: &Lab, name: &str, content: &str, mode: u32) -> String {
+    let path = lab.file(name);
+    fs::write(&path, content).expect("a key file");
+    fs::set_permissions(&path, Permissions::from_mode(mode)).expect("its mode");
+    path.to_str().expect("a path of ASCII").to_owned()
+}
+
+fn enforced(router: &Router, file: &str) -> String {
+    let auth = format!(
+        "[virtual_router.{}.auth]\nmode = \"enforce\"\nactive_key = 7\nkeys = [{{ id = 7, file = \"{file}\" }}]\n",
+        router.name
+    );
+    toml(std::slice::from_ref(router)) + &auth
+}
+
+/// Forged adverts of a host at the highest priority: with a trailer of the right form, without one, under an unknown key.
+fn forgeries(source: Ipv4Addr, vrid: u8) -> Vec<Vec<u8>> {
+    let seconds = u32::try_from(now() / SECOND).expect("before 2106").to_be_bytes();
+    let trailer = |key: u8| {
+        let mut trailer = vec![1, key, 0, 0];
+        trailer.extend(seconds);
+        trailer.extend([0x80, 0, 0, 1]);
+        trailer.extend([0xa5; 16]);
+        trailer
+    };
+    [trailer(7), Vec::new(), trailer(9), vec![0; 28]].into_iter().map(|behind| forged(source, vrid, &behind)).collect()
+}
+
+fn forged(source: Ipv4Addr, vrid: u8, behind: &[u8]) -> Vec<u8> {
+    let mut message = vec![0x31, vrid, 254, 1, 0, 100, 0, 0, 192, 0, 2, 100];
+    let sum: u32 = message.chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1])).sum();
+    let checksum = !u16::try_from((sum & 0xffff) + (sum >> 16)).expect("folded to 16 bits");
+    message[6..8].copy_from_slice(&checksum.to_be_bytes());
+    let mut packet = vec![0x45, FLOOD, 0, 0, 0, 0, 0, 0, 255, 112, 0, 0];
+    packet.extend(source.octets());
+    packet.extend(GROUP.octets());
+    packet.extend(message);
+    packet.extend(behind);
+    packet
+}
+
+/// Sends them from a host in turn, so many a second; how many left.
+fn flood(lab: &Lab, host: usize, packets: Vec<Vec<u8>>, seconds: u64) -> u64 {
+    lab.host(host).within(move || {
+        let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(255))).expect("a raw socket");
+        socket.bind_device(Some(b"eth0")).expect("an interface");
+        socket.set_header_included_v4(true).expect("headers of our own");
+        let group = SockAddr::from(SocketAddrV4::new(GROUP, 0));
+        let (begun, mut sent) = (Instant::now(), 0);
+        let mut in_turn = packets.iter().cycle();
+        while begun.elapsed() < Duration::from_secs(seconds) {
+            let due = u64::try_from(begun.elapsed().as_micros()).expect("not long") * A_SECOND / 1_000_000;
+            while sent < due {
+                let packet = in_turn.next().expect("there are some");
+                eventually("room in the send queue", || socket.send_to(packet, &group).ok());
+                sent += 1;
+            }
+            std::thread::sleep(Duration::from_micros(500));
+        }
+        sent
+    })
+}
+
+#[test]
+fn a_flood_of_forged_adverts_moves_nothing_delays_nothing_and_hides_no_genuine_one() {
+    live(&[], || {
+        let lab = Lab::new(3);
+        let key = key_file(&lab, "key", &format!("{TEXT}!!"), 0o600);
+        let fast = |priority| Router::new(priority).named("fast", 52).every(50).holding(&["192.0.2.101/24"]);
+        let config = |priority| enforced(&Router::new(priority), &key) + &enforced(&fast(priority), &key);
+        let first = Agent::locum(&lab, 1, &config(200));
+        let second = Agent::locum(&lab, 2, &config(100));
+        for router in ["web", "fast"] {
+            first.state(router, "active");
+            second.router(router, "hears the first", |router| router["peers"][0]["key"] == 7);
+        }
+        lab.holders.wait(VIP, &[1]);
+        let heard = |agent: &Agent| agent.state("fast", "backup")["peers"][0]["adverts"].as_u64().expect("a count");
+        let (from, heard_before) = (now(), heard(&second));
+        let packets =
+            [forgeries(address(1, 0), 51), forgeries(address(2, 0), 51), forgeries(address(1, 0), 52)].concat();
+        let seconds = if full() { 30 } else { 10 };
+        let sent = flood(&lab, 3, packets, seconds);
+        // What still waits in the queue is heard too, if late.
+        lab.wire.watched_until(now() + SECOND);
+        let (to, heard_after) = (now(), heard(&second));
+        lab.wire.watched_until(to + SECOND);
+        // A machine that has other work may not get them all out.
+        assert!(sent >= A_SECOND * seconds / 2, "only {sent} forged adverts left in {seconds} s");
+        assert_eq!(lab.holders.changes(VIP, from), [], "the address stays where it is");
+        let adverts = lab.wire.since(from).into_iter().filter(|seen| seen.at <= to && seen.asserts(address(1, 0)));
+        let (slow, fast): (Vec<_>, Vec<_>) =
+            adverts.partition(|seen| seen.advert().is_some_and(|advert| advert.vrid == 51));
+        let gaps = |seen: &[crate::wire::Seen]| seen.windows(2).map(|pair| pair[1].at - pair[0].at).collect::<Vec<_>>();
+        let (slow_gap, fast_gap) = (median(&gaps(&slow)), median(&gaps(&fast)));
+        // On a machine whose processors are all wanted, being woken costs some milliseconds.
+        assert!(slow_gap.abs_diff(SECOND) < 30 * MS, "every {slow_gap} ns instead of each second");
+        assert!(fast_gap.abs_diff(50 * MS) < 10 * MS, "every {fast_gap} ns instead of each 50 ms");
+        let genuine = u64::try_from(fast.len()).expect("a count");
+        let accepted = heard_after - heard_before;
+        eprintln!(
+            "{sent} forged adverts in {seconds} s; of {genuine} genuine ones {accepted} were accepted, gaps {slow_gap} and {fast_gap} ns"
+        );
+        assert!(accepted + 1 >= genuine * 99 / 100, "of {genuine} genuine adverts {accepted} were accepted");
+        for agent in [&first, &second] {
+            let router = agent.router("web", "has counted", |router| router["state"] != "fault");
+            for reason in ["auth-bad", "auth-missing", "auth-unknown-key"] {
+                assert!(router["counters"]["discards"][reason].as_u64() > Some(100), "{reason}: {router:#}");
+            }
+            assert!(router["auth"]["refused"].as_array().is_some_and(|refused| !refused.is_empty()), "{router:#}");
+        }
+    });
+}
+
+#[test]
+fn keys_are_changed_without_a_break_and_appear_nowhere() {
+    live(&[], || {
+        let lab = Lab::new(2);
+        let (text, hex) = (format!("{TEXT}!!"), format!("hex:{}", HEX.repeat(6)));
+        let (old, new) = (key_file(&lab, "old", &text, 0o600), key_file(&lab, "new", &hex, 0o400));
+        let config = |priority, active: u8, keys: &[(u8, &str)]| {
+            let keys: Vec<String> =
+                keys.iter().map(|(id, file)| format!("{{ id = {id}, file = \"{file}\" }}")).collect();
+            let table = "[virtual_router.web.auth]\nmode = \"enforce\"\n";
+            toml(&[Router::new(priority)]) + &format!("{table}active_key = {active}\nkeys = [{}]\n", keys.join(", "))
+        };
+        let agents = [(1, 200), (2, 100)]
+            .map(|(host, priority)| (priority, Agent::locum(&lab, host, &config(priority, 1, &[(1, &old)]))));
+        lab.holders.wait(VIP, &[1]);
+        let [(_, first), (_, second)] = &agents;
+        let under = |key: u8| second.router("web", "hears the key", |router| router["peers"][0]["key"] == key);
+        under(1);
+        let from = now();
+        let both: &[(u8, &str)] = &[(1, &old), (2, &new)];
+        for (active, keys) in [(1, both), (2, both), (2, &both[1..])] {
+            for (priority, agent) in &agents {
+                let lines = agent.log().matches("configuration reloaded").count();
+                agent.reload(&config(*priority, active, keys));
+                eventually("the reload", || {
+                    (agent.log().matches("configuration reloaded").count() > lines).then_some(())
+                });
+            }
+            under(active);
+        }
+        // A file that others can read is refused with the remedy, and so is one with another mistake.
+        fs::set_permissions(&new, Permissions::from_mode(0o640)).expect("its mode");
+        first.signal(Signal::SIGHUP);
+        first.logged(&format!("chmod 600 {new}"));
+        let short = key_file(&lab, "short", &TEXT[..14], 0o600);
+        first.reload(&config(200, 2, &[(2, &short)]));
+        first.logged("it must have 32 to 64");
+        let file = lab.file("check.toml");
+        fs::write(&file, config(200, 2, &[(2, &new)])).expect("a configuration file");
+        let checked = Command::new(LOCUM).arg("check").arg(&file).output().expect("a program");
+        let said = String::from_utf8_lossy(&checked.stderr).into_owned();
+        assert_eq!(checked.status.code(), Some(78), "{said}");
+        assert!(said.contains(&format!("chmod 600 {new}")), "{said}");
+        assert_eq!(lab.holders.changes(VIP, from), [], "the address stays where it is");
+        let mut told = said;
+        for (_, agent) in &agents {
+            told += &agent.log();
+            for arguments in [&["status"][..], &["status", "--json"]] {
+                told += &String::from_utf8_lossy(&agent.ask(arguments).stdout);
+            }
+        }
+        assert!(told.contains("chmod") && told.contains("enforce"), "{told}");
+        for trace in ["quartz", "lantern", "meadow", HEX] {
+            assert!(!told.to_lowercase().contains(trace), "{trace} in {told}");
+        }
+    });
+}

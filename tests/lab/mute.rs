@@ -1,0 +1,73 @@
+//! A firewall on the host itself drops what its agent sends.
+
+use crate::agents::{Agent, Router, toml};
+use crate::clock::{MS, SECOND, now};
+use crate::lan::{Lab, address};
+use crate::live::live;
+use crate::power_loss::VIP;
+
+const FIREWALL: &str = "table inet guard {\n chain out {\n type filter hook output priority 0; policy accept;\n \
+                        ip protocol 112 drop\n }\n}\n";
+
+fn config(priority: u8) -> String {
+    toml(&[Router::new(priority).every(500)])
+}
+
+#[test]
+fn an_active_whose_adverts_do_not_leave_says_so_and_hands_over() {
+    live(&[], || {
+        let lab = Lab::new(2);
+        let second = Agent::locum(&lab, 2, &config(100));
+        let first = Agent::locum(&lab, 1, &config(200));
+        lab.holders.wait(VIP, &[1]);
+        second.state("web", "backup");
+        let from = now();
+        lab.host(1).nft(FIREWALL);
+        lab.holders.wait(VIP, &[2]);
+        let fault = first.state("web", "fault");
+        assert_eq!(fault["reason"], "send-failed");
+        let words = fault["words"].as_str().expect("words");
+        assert!(words.contains("Operation not permitted") && words.contains("IP protocol 112"), "{words}");
+        let spans = lab.holders.spans(VIP, from, now());
+        assert!(spans.several < 500 * MS && spans.none < 500 * MS, "{spans:?}");
+        // It tries again and again, and takes nothing by it.
+        let errors = |agent: &Agent| agent.state("web", "fault")["counters"]["send_errors"].as_u64().expect("a count");
+        let before = errors(&first);
+        lab.stays(VIP, 2, 5 * SECOND);
+        assert!(errors(&first) > before);
+        let lines =
+            first.log().lines().filter(|line| line.contains("send-failed") || line.contains("cannot send")).count();
+        assert_eq!(lines, 1, "{}", first.log());
+        let opened = now();
+        lab.host(1).nft("delete table inet guard\n");
+        let back = lab.holders.wait(VIP, &[1]);
+        assert!(back - opened < 4 * SECOND, "{} ms", (back - opened) / MS);
+        assert_eq!(first.state("web", "active")["reason"], "preempting");
+        lab.stays(VIP, 1, 3 * SECOND);
+    });
+}
+
+#[test]
+fn who_boots_behind_such_a_firewall_never_holds_the_address() {
+    live(&[], || {
+        let lab = Lab::new(2);
+        let second = Agent::locum(&lab, 2, &config(100));
+        lab.holders.wait(VIP, &[2]);
+        lab.host(1).nft(FIREWALL);
+        let from = now();
+        let first = Agent::locum(&lab, 1, &config(200));
+        assert_eq!(first.state("web", "fault")["reason"], "send-failed");
+        lab.stays(VIP, 2, 4 * SECOND);
+        assert_eq!(lab.holders.changes(VIP, from), []);
+        assert!(!lab.wire.since(from).iter().any(|seen| seen.mac[5] == 1 && seen.announces() == Some(VIP)));
+        // A better one is heard: whether it could send is not known.
+        second.reload(&config(250));
+        let unproven = first.state("web", "backup");
+        assert_eq!(unproven["reason"], "send-unproven");
+        lab.host(1).nft("delete table inet guard\n");
+        lab.power_off(2);
+        lab.holders.wait(VIP, &[1]);
+        lab.wire.wait("its adverts", from, |seen| seen.asserts(address(1, 0)));
+        first.state("web", "active");
+    });
+}
