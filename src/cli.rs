@@ -42,11 +42,34 @@ pub enum Command {
         #[command(flatten)]
         runtime: RuntimeDir,
     },
+    /// Have the agent read its configuration again
+    #[command(
+        after_help = "A configuration with mistakes is refused, and nothing changes. With --exec the program on \
+                            disk tries itself and the configuration first; only if it would run does it take over."
+    )]
+    Reload {
+        /// Also have the program that is on disk take over, in the same process, without a gap
+        #[arg(long)]
+        exec: bool,
+        /// Which agent to tell
+        #[command(flatten)]
+        runtime: RuntimeDir,
+    },
     /// Show failovers on this machine: two agents and a client that counts its losses, in namespaces
     Demo,
     /// Start programs for the agent; it does that by itself
     #[command(hide = true)]
     Runner,
+    /// Whether this program could take over from the agent that hands it a document; the agent asks by itself
+    #[command(hide = true)]
+    Probe {
+        /// The configuration
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// The agent's runtime directory
+        #[command(flatten)]
+        runtime: RuntimeDir,
+    },
 }
 
 /// Which agent of this host is meant.

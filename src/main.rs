@@ -35,6 +35,8 @@ fn perform(command: Command) -> Result<u8, Failure> {
         Command::Run { config, runtime } => daemon::run(&daemon::Options { config, runtime_dir: runtime.path }),
         Command::Check { file } => ctl::check(&file),
         Command::Status { json, runtime } => ctl::status(&runtime.path, json),
+        Command::Reload { exec, runtime } => ctl::reload(&runtime.path, exec),
+        Command::Probe { .. } => daemon::probe(),
         Command::Runner => runner::run(),
     }?;
     Ok(Exit::Fine.code())

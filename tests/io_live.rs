@@ -2,22 +2,28 @@
 //! root the same inside a user namespace.
 
 mod common;
-mod isolation;
-
 #[path = "io_live/hearing.rs"]
 mod hearing;
+#[path = "io_live/ipv6.rs"]
+mod ipv6;
+mod isolation;
 #[path = "io_live/leases.rs"]
 mod leases;
 
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use isolation::{ip, isolated};
+use locum::io::clock;
 use locum::io::neighbours::NeighbourSocket;
 use locum::io::netlink::{Announcers, Job, Monitor, MonitorState, Netlink, NewAddress, Report, Worker, message};
+use locum::io::record::{Added, Journal, Kept};
+use locum::io::vrrp::VrrpSocket;
 use locum::types::{AddressOutcome, Family, InterfaceFacts, InterfaceName, IpNet, Lifetime, RouterName};
+use locum::wire::nd;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{
     AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol, CacheInfo,
@@ -95,7 +101,11 @@ struct Bench {
 
 impl Bench {
     fn on(index: u32) -> Self {
-        let (worker, reports) = Worker::start(Netlink::open().expect("netlink")).expect("a thread");
+        Bench::keeping(index, Kept::nothing().journal)
+    }
+
+    fn keeping(index: u32, journal: Journal) -> Self {
+        let (worker, reports) = Worker::start(Netlink::open().expect("netlink"), journal).expect("a thread");
         Bench {
             worker,
             reports,
@@ -111,7 +121,8 @@ impl Bench {
     fn add_for(&self, seconds: Option<u64>, again: bool, additions: Vec<NewAddress>) {
         let announcers = Announcers { ipv4: Some(Arc::clone(&self.socket)), ipv6: None };
         let (router, interface, index, lifetime) = (router(), name("va"), self.index, seconds.map(lifetime));
-        let job = Job::Add { router, interface, index, additions, lifetime, again, announcers };
+        let until = clock::now() + Duration::from_secs(60);
+        let job = Job::Add { router, interface, index, additions, lifetime, until, again, announcers };
         self.worker.hand(job).expect("room for a job");
     }
 
@@ -146,7 +157,7 @@ impl Bench {
                     listing.expect("a listing");
                     return failures;
                 }
-                Report::Added { .. } | Report::Renewed { .. } => panic!("nothing was to be added"),
+                Report::Added { .. } | Report::Renewed { .. } | Report::Reached(_) => panic!("nothing was to be added"),
             }
         }
     }
@@ -209,11 +220,64 @@ fn an_interface_that_is_gone_is_told_of() {
             router: router(),
             interface: name("va"),
             frames: vec![gratuitous(Ipv4Addr::new(192, 0, 2, 10)); 3],
+            until: None,
             announcers: Announcers { ipv4: Some(Arc::clone(&bench.socket)), ipv6: None },
         };
         bench.worker.hand(job).expect("room for a job");
         let report = bench.reports.blocking_recv();
         assert!(matches!(&report, Some(Report::Failed { what, .. }) if what.contains("va")), "{report:?}");
+    });
+}
+
+/// A process that stood still with an announcement in its hands: somebody else may have the address by now.
+#[test]
+fn an_announcement_that_comes_too_late_is_not_sent() {
+    isolated("an_announcement_that_comes_too_late_is_not_sent", || {
+        let (va, vb) = cable();
+        let observer = NeighbourSocket::open(vb, Family::Ipv4).expect("a packet socket");
+        let mut bench = Bench::on(va);
+        for (last, until) in [(10, clock::now()), (11, clock::now() + Duration::from_secs(60))] {
+            let job = Job::Announce {
+                router: router(),
+                interface: name("va"),
+                frames: vec![gratuitous(Ipv4Addr::new(192, 0, 2, last))],
+                until: Some(until),
+                announcers: Announcers { ipv4: Some(Arc::clone(&bench.socket)), ipv6: None },
+            };
+            bench.worker.hand(job).expect("room for a job");
+        }
+        assert_eq!(bench.remove(&[], &[]), [""; 0]);
+        await_readable(&observer);
+        let mut buffer = [0; NeighbourSocket::LARGEST];
+        let frame = observer.receive(&mut buffer).expect("readable").expect("a frame");
+        assert_eq!(frame.get(28..32), Some([192, 0, 2, 11].as_slice()));
+    });
+}
+
+/// What another process finds: added and still there with our mark, whatever became of the process that added it.
+#[test]
+fn what_was_added_is_written_down_before_and_found_by_the_next_process() {
+    isolated("what_was_added_is_written_down_before_and_found_by_the_next_process", || {
+        let (va, _) = cable();
+        let folder = std::env::temp_dir().join(format!("locum-io-live-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let left = |added: &[Added]| -> Vec<String> {
+            let snapshot = Netlink::open().and_then(|mut netlink| netlink.snapshot()).expect("a listing");
+            let left = snapshot.left(added, locum::io::system::kernel_marks_addresses());
+            left.iter().map(|left| format!("{} {} {}", left.router, left.interface, left.net)).collect()
+        };
+        let mut bench = Bench::keeping(va, Kept::open(&folder).journal);
+        // The host's own is in the list for as long as it takes the kernel to say so.
+        bench.added(&["192.0.2.10/24", "192.0.2.11/24", "192.0.2.12/24", "192.0.2.2/24"]);
+        assert_eq!(bench.remove(&["192.0.2.11/24"], &[]), [""; 0]);
+        // Removed, and set again by somebody else.
+        ip("addr del 192.0.2.12/24 dev va");
+        ip("addr add 192.0.2.12/24 dev va");
+        let kept = Kept::open(&folder);
+        let added: Vec<String> = kept.added.iter().map(|added| added.net.to_string()).collect();
+        assert_eq!(added, ["192.0.2.10/24", "192.0.2.12/24"]);
+        assert_eq!(left(&kept.added), [format!("{} va 192.0.2.10/24", router())]);
+        std::fs::remove_dir_all(&folder).expect("the folder can be removed");
     });
 }
 
@@ -404,50 +468,5 @@ fn what_an_overrun_lost_comes_back_with_a_listing() {
 fn a_missing_right_is_named_before_anything_starts() {
     isolated("a_missing_right_is_named_before_anything_starts", || {
         locum::io::capabilities::probe().expect("all rights are there");
-    });
-}
-
-#[test]
-fn an_ipv6_address_serves_at_once_and_is_no_source() {
-    isolated("an_ipv6_address_serves_at_once_and_is_no_source", || {
-        let (va, _) = cable();
-        let mut bench = Bench::on(va);
-        let address: IpNet = "2001:db8::10/64".parse().expect("an address");
-        let announcement = gratuitous(Ipv4Addr::new(192, 0, 2, 10));
-        bench.add(vec![NewAddress { address, prefix: 128, announcement }]);
-        assert_eq!(bench.outcomes(1), [(address, AddressOutcome::Added)]);
-        let told = ip("-6 addr show dev va to 2001:db8::10");
-        assert!(told.contains("2001:db8::10/128") && told.contains("deprecated"), "{told}");
-        assert!(!told.contains("tentative"), "{told}");
-        // Somebody else's is found so.
-        bench.add(vec![NewAddress { address, prefix: 128, announcement: Vec::new() }]);
-        assert_eq!(bench.outcomes(1), [(address, AddressOutcome::AlreadyThere)]);
-    });
-}
-
-#[test]
-fn addresses_of_both_families_are_told_once_they_can_be_used() {
-    isolated("addresses_of_both_families_are_told_once_they_can_be_used", || {
-        ip("link add va type veth peer name vb");
-        std::fs::write("/proc/sys/net/ipv6/conf/va/addr_gen_mode", "1").expect("a switch");
-        ip("link set vb up");
-        ip("link set va up");
-        ip("addr add 192.0.2.2/24 dev va");
-        let mut monitor = monitor(1 << 20);
-        let has = |wanted: &'static [&str]| {
-            move |facts: Option<&InterfaceFacts>| facts.is_some_and(|facts| facts.addresses == nets(wanted))
-        };
-        until(&mut monitor, "va", has(&["192.0.2.2/24"]));
-        ip("addr add 2001:db8::2/64 dev va");
-        // The kernel looks for duplicates of it first.
-        ip("addr add fe80::2/64 dev va nodad");
-        until(&mut monitor, "va", has(&["192.0.2.2/24", "fe80::2/64"]));
-        until(&mut monitor, "va", |facts| facts.is_some_and(|facts| facts.addresses.len() == 3));
-        ip("addr del fe80::2/64 dev va");
-        until(&mut monitor, "va", has(&["192.0.2.2/24", "2001:db8::2/64"]));
-        std::fs::write("/proc/sys/net/ipv6/conf/va/forwarding", "1").expect("a switch");
-        until(&mut monitor, "va", |facts| facts.is_some_and(|facts| facts.forwards_ipv6));
-        std::fs::write("/proc/sys/net/ipv6/conf/va/forwarding", "0").expect("a switch");
-        until(&mut monitor, "va", |facts| facts.is_some_and(|facts| !facts.forwards_ipv6));
     });
 }

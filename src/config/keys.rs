@@ -99,6 +99,15 @@ pub const NODE_NAME: Key = Key {
     doc: "The name this node goes by in logs and status.",
 };
 
+/// `node.realtime`
+pub const NODE_REALTIME: Key = Key {
+    name: "realtime",
+    kind: Kind::Boolean,
+    default: Default::Value("false"),
+    example: "true",
+    doc: "Whether adverts come before every ordinary program (SCHED_FIFO) and the agent stays in memory.",
+};
+
 /// `virtual_router.NAME.interface`
 pub const INTERFACE: Key = Key {
     name: "interface",
@@ -408,7 +417,7 @@ pub const WEIGHT: Key = Key {
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// `[node]`
-pub const NODE: Table = Table { name: "node", header: "[node]", keys: &[NODE_NAME], doc: "This host." };
+pub const NODE: Table = Table { name: "node", header: "[node]", keys: &[NODE_NAME, NODE_REALTIME], doc: "This host." };
 
 /// `[virtual_router.NAME]`
 pub const VIRTUAL_ROUTER: Table = Table {

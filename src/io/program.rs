@@ -93,6 +93,7 @@ pub fn reap(pid: i32) -> io::Result<Option<Ended>> {
 /// The kernel's.
 pub fn become_runner() -> io::Result<()> {
     nix::sys::prctl::set_child_subreaper(true)?;
+    super::realtime::lift_limit()?;
     match nix::unistd::setsid() {
         // It leads a group already, and so has been set apart.
         Ok(_) | Err(nix::errno::Errno::EPERM) => {}
@@ -129,6 +130,10 @@ pub fn start_self(arguments: &[&str]) -> io::Result<(Child, UnixDatagram)> {
     let (ours, theirs) = message_channel()?;
     let mut command = Command::new("/proc/self/exe");
     command.arg0("locum").args(arguments).stdin(theirs).stdout(Stdio::null());
+    // What it says, or starts, must not be taken for ours.
+    for name in super::systemd::ENVIRONMENT.iter().chain([&super::handover::VARIABLE]) {
+        command.env_remove(name);
+    }
     let child = command.spawn()?;
     Ok((child, ours))
 }

@@ -19,6 +19,20 @@ pub fn host_name() -> String {
     }
 }
 
+/// Whether the kernel keeps a mark with each address (IFA_PROTO, Linux 5.18). One that does not say its release in
+/// numbers is taken to.
+pub fn kernel_marks_addresses() -> bool {
+    std::fs::read_to_string("/proc/sys/kernel/osrelease").map_or(true, |release| marks_addresses(&release))
+}
+
+fn marks_addresses(release: &str) -> bool {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= (5, 18),
+        (Some(_) | None, Some(_) | None) => true,
+    }
+}
+
 /// Whether the network namespace of the caller has an interface of this name.
 pub fn interface_exists(name: &InterfaceName) -> bool {
     nix::net::if_::if_nametoindex(name.as_str()).is_ok()
@@ -72,6 +86,12 @@ pub fn stderr_has_colour() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn releases_are_compared_as_numbers() {
+        let releases = ["5.18.0", "6.1.0-13-amd64", "5.17.99", "4.19.0", "10.0", "odd"];
+        assert_eq!(releases.map(marks_addresses), [true, true, false, false, true, true]);
+    }
 
     #[test]
     fn what_is_there_is_found() {

@@ -100,6 +100,10 @@ pub enum Reason {
     HigherPriority { peer: IpAddr, priority: Priority },
     /// A router with the same priority and a higher address is Active.
     TieBreak { peer: IpAddr, priority: Priority },
+    /// It was Active before its process ended; its last advert was that long ago.
+    Resumed { silent: Duration },
+    /// This host slept for longer than its peers' patience, and this one has taken over.
+    Overslept(IpAddr),
     /// What it waited for has come.
     Recovered,
     /// The agent was told to stop.
@@ -156,6 +160,8 @@ impl Reason {
             | Reason::HigherPriority { .. }
             | Reason::TieBreak { .. }
             | Reason::LeaseLapsed
+            | Reason::Resumed { .. }
+            | Reason::Overslept(_)
             | Reason::Recovered
             | Reason::Stopping
             | Reason::Reconfigured => Trouble::None,
@@ -193,6 +199,8 @@ impl Reason {
             Reason::Preempting { .. } => "preempting",
             Reason::HigherPriority { .. } => "higher-priority",
             Reason::TieBreak { .. } => "tie-break",
+            Reason::Resumed { .. } => "resumed",
+            Reason::Overslept(_) => "overslept",
             Reason::Recovered => "recovered",
             Reason::Stopping => "stopping",
             Reason::Reconfigured => "reconfigured",
@@ -202,7 +210,8 @@ impl Reason {
 
 const FIGHT: &str =
     "something on this host removes it again and again (ip monitor address); it is left alone for a minute";
-const LAPSED: &str = "this host stood still until its leases ran out: listening whether another one has followed";
+const LAPSED: &str =
+    "this host stood still for too long to hold its addresses: listening whether another one has followed";
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -262,6 +271,8 @@ impl fmt::Display for Reason {
             Reason::TieBreak { peer, priority } => {
                 write!(f, "{peer} is Active with the same priority {priority} and a higher address")
             }
+            Reason::Resumed { silent } => write!(f, "resumed: its last advert left {} ago", seconds(*silent)),
+            Reason::Overslept(peer) => write!(f, "this host stood still and {peer} has taken over"),
             Reason::Recovered => f.write_str("what it waited for has come"),
             Reason::Stopping => f.write_str("the agent was told to stop"),
             Reason::Reconfigured => f.write_str("the configuration changed"),

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use super::Request;
 use super::log::Log;
 use super::schedule::{Health, Schedule};
-use super::starter::{self, Heard, Runner, Started};
+use super::starter::{self, Heard, Runner, RunnerPid, Started};
 use crate::io::clock;
 use crate::report::Event;
 use crate::types::{CheckName, CheckResult, CheckSpec, Instant, ProgramOutcome, ProgramReport};
@@ -30,8 +30,10 @@ pub async fn run(
     specs: mpsc::Receiver<Specs>,
     agent: mpsc::Sender<Request>,
     log: Log,
+    pid: RunnerPid,
 ) {
     let mut checks = Checks::new(specs, agent, log);
+    checks.pid = pid;
     checks.adopt(runner, clock::now()).await;
     checks.run().await;
     if let Some(runner) = checks.runner.take() {
@@ -46,6 +48,7 @@ struct Checks {
     agent: mpsc::Sender<Request>,
     log: Log,
     runner: Option<Runner>,
+    pid: RunnerPid,
     started_at: Instant,
     /// When a lost runner is replaced.
     restart_at: Option<Instant>,
@@ -67,6 +70,7 @@ impl Checks {
             agent,
             log,
             runner: None,
+            pid: RunnerPid::default(),
             started_at: Instant::default(),
             restart_at: None,
             back_off: Duration::ZERO,
@@ -160,7 +164,10 @@ impl Checks {
     async fn adopt(&mut self, started: std::io::Result<Started>, now: Instant) {
         self.started_at = now;
         match started.and_then(Runner::connect) {
-            Ok(runner) => self.runner = Some(runner),
+            Ok(runner) => {
+                self.pid.set(runner.pid());
+                self.runner = Some(runner);
+            }
             Err(error) => self.lost(format!("it cannot be started: {error}"), now).await,
         }
     }
@@ -168,6 +175,7 @@ impl Checks {
     /// The runner is gone: every run with it has failed, and a new one is started.
     async fn lost(&mut self, why: String, now: Instant) {
         self.log.tell(Event::RunnerLost { why });
+        self.pid.set(None);
         if let Some(runner) = self.runner.take() {
             // Beside us: it may take a while to die, and its successor need not wait.
             drop(tokio::spawn(runner.end(true)));

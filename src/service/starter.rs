@@ -2,6 +2,8 @@
 
 use std::io;
 use std::process::Child;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 use tokio::net::UnixDatagram;
@@ -28,6 +30,21 @@ pub struct Started {
 pub fn start() -> io::Result<Started> {
     let (child, channel) = program::start_self(&["runner"])?;
     Ok(Started { child, channel })
+}
+
+/// The process id of the runner that is in use, for whoever must reap it after us.
+#[derive(Debug, Clone, Default)]
+pub struct RunnerPid(Arc<AtomicI32>);
+
+impl RunnerPid {
+    /// `None` while there is none.
+    pub fn get(&self) -> Option<i32> {
+        Some(self.0.load(Ordering::Relaxed)).filter(|pid| *pid > 0)
+    }
+
+    pub(super) fn set(&self, pid: Option<u32>) {
+        self.0.store(pid.and_then(|pid| i32::try_from(pid).ok()).unwrap_or(0), Ordering::Relaxed);
+    }
 }
 
 /// A runner that can be talked to.
@@ -62,6 +79,10 @@ impl Runner {
     #[cfg(test)]
     pub(super) fn played_by_test(channel: std::os::unix::net::UnixDatagram) -> Self {
         Runner::new(None, channel).expect("a channel")
+    }
+
+    pub(super) fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
     }
 
     /// Asks for a program to be started, without waiting.

@@ -48,6 +48,9 @@ pub enum AddressOutcome {
     StillThere,
     /// It was there already: set by somebody else, not ours to touch.
     AlreadyThere,
+    /// The wish came to the kernel, or was about to, when somebody else could have taken over already. It was not added, or
+    /// is removed.
+    TooLate,
     /// The kernel refused; its words.
     Failed(String),
 }

@@ -32,12 +32,15 @@ fn advert6(source: &str, priority: u8) -> Vec<u8> {
 
 /// The effects of one input, whole.
 fn effects(bench: &mut Bench, millis: f64, input: Input<'_>) -> Vec<Effect> {
+    // Awake until then.
+    bench.until(millis - 0.001);
     let mut effects = Vec::new();
     bench.agent.handle(instant(millis), input, &mut effects);
     // A claim is carried out once its advert has left.
     while bench.agent.next_deadline().is_some_and(|due| due <= instant(millis)) {
         bench.agent.handle(instant(millis), Input::Tick, &mut effects);
     }
+    effects.retain(|effect| !matches!(effect, Effect::Record(_)));
     effects
 }
 

@@ -88,7 +88,7 @@ fn whoever_is_too_late_to_renew_is_backup_and_listens_for_an_interval() {
     let mut bench = leased();
     bench.renewal = None;
     assert_eq!(
-        bench.skip_to(11_000.0),
+        bench.wake(11_000.0, Input::Tick),
         ["11000.000 remove 198.51.100.10/24", "11000.000 released: lapsed", "11000.000 active -> backup: lease-lapsed",]
     );
     assert_eq!(bench.status().counters.leases_lapsed, 1);
@@ -102,7 +102,7 @@ fn whoever_is_too_late_to_renew_is_backup_and_listens_for_an_interval() {
 #[test]
 fn whoever_was_too_late_asserts_nothing_to_the_one_who_has_followed() {
     let mut bench = leased();
-    let lines = bench.hear_late(11_000.0, PEER, 90);
+    let lines = bench.wake_to(11_000.0, 11_000.0, 51, 90);
     assert_eq!(
         lines,
         ["11000.000 remove 198.51.100.10/24", "11000.000 released: lapsed", "11000.000 active -> backup: lease-lapsed",]
@@ -116,7 +116,7 @@ fn whoever_was_too_late_asserts_nothing_to_the_one_who_has_followed() {
 fn an_address_that_went_when_its_lease_could_have_ended_is_not_put_back() {
     let mut bench = leased();
     let lines =
-        bench.late(7_560.0, Input::AddressesGone { interface: eth0(), addresses: vec![net("198.51.100.10/24")] });
+        bench.wake(7_560.0, Input::AddressesGone { interface: eth0(), addresses: vec![net("198.51.100.10/24")] });
     assert_eq!(lines[2], "7560.000 active -> backup: lease-lapsed");
     assert!(!lines.iter().any(|line| line.contains("add")));
 }
@@ -310,6 +310,77 @@ fn another_mac_address_is_announced() {
     assert!(bench.until(20_110.0).contains(&"20100.000 announce 198.51.100.10".to_owned()));
 }
 
+/// Everybody stood still for longer than the lease: listened for an interval, then claimed anew.
+#[test]
+fn who_slept_through_its_lease_with_all_others_holds_it_again_after_an_interval() {
+    let mut bench = active_node();
+    assert_eq!(
+        bench.wake(11_000.0, Input::Tick),
+        ["11000.000 remove 198.51.100.10/24", "11000.000 released: lapsed", "11000.000 active -> backup: lease-lapsed"]
+    );
+    assert_eq!(bench.until(11_999.0), [""; 0]);
+    assert_eq!(bench.until(12_000.0)[..2], ["12000.000 advert 100", "12000.000 add 198.51.100.10/24"]);
+}
+
+/// 11000 + 3609.375: as a Backup that has just heard of the other one, not after the interval it listens for.
+#[test]
+fn who_slept_through_its_lease_preempts_a_lower_successor_as_any_backup() {
+    let mut bench = active_node();
+    let lines = bench.wake_to(11_000.0, 10_800.0, 51, 50);
+    assert_eq!(lines.last().map(String::as_str), Some("11000.000 active -> backup: lease-lapsed"));
+    for second in 12..15 {
+        assert_eq!(bench.hear(f64::from(second) * 1_000.0 - 200.0, PEER, 50), [""; 0]);
+    }
+    assert_eq!(bench.until(15_000.0)[..2], ["14609.375 advert 100", "14609.375 add 198.51.100.10/24"]);
+}
+
+/// It listens from 6800 on, and what it held is gone at 7559.375.
+#[test]
+fn a_lease_that_ends_while_a_late_active_router_listens_does_not_make_it_listen_for_longer() {
+    let mut bench = active_node();
+    bench.until(3_700.0);
+    assert_eq!(bench.wake(6_800.0, Input::Tick)[0], "6800.000 listens, 3190 ms silent");
+    let lines = bench.until(7_799.0);
+    assert_eq!(lines.last().map(String::as_str), Some("7559.375 active -> backup: lease-lapsed"));
+    assert_eq!(bench.until(7_800.0)[..2], ["7800.000 advert 100", "7800.000 add 198.51.100.10/24"]);
+}
+
+#[test]
+fn an_addition_that_came_too_late_is_taken_for_a_lapse() {
+    let mut bench = node();
+    bench.outcome = Some(AddressOutcome::TooLate);
+    let lines = bench.until(4_000.0);
+    assert_eq!(lines[3..], ["3609.375 released: lapsed", "3609.375 active -> backup: lease-lapsed"], "{lines:?}");
+    bench.outcome = Some(AddressOutcome::Added);
+    assert_eq!(bench.until(4_700.0)[..2], ["4609.375 advert 100", "4609.375 add 198.51.100.10/24"]);
+}
+
+/// What an earlier process has left is renewed with the first advert, before its lease can have ended; the kernel's ticks
+/// say when that began, a quarter of a second this way or that.
+#[test]
+fn what_was_taken_over_is_renewed_with_the_first_advert() {
+    let mut bench = active_node();
+    bench.tells_renewals = true;
+    bench.restart(5_000.0, 5_040.0);
+    let lines = bench.until(6_700.0);
+    let renewals: Vec<&String> = lines.iter().filter(|line| line.contains("renew")).collect();
+    assert_eq!(
+        renewals,
+        [
+            "5609.375 renew 198.51.100.10/24 for 4 s before 8750.000",
+            "6609.375 renew 198.51.100.10/24 for 4 s before 9559.375"
+        ]
+    );
+    let mut bench = active_node();
+    bench.restart(5_000.0, 5_040.0);
+    assert_eq!(bench.wake(8_750.0, Input::Tick)[1], "8750.000 released: lapsed");
+    // A kernel that knows no marks says nothing of it.
+    let mut bench = active_node();
+    (bench.tells_renewals, bench.marks) = (true, false);
+    bench.restart(5_000.0, 5_040.0);
+    assert!(bench.until(5_700.0).contains(&"5609.375 renew 198.51.100.10/24 for 4 s anew".to_owned()));
+}
+
 /// In a subnet of the host's own an IPv6 address brings no route of its own that could end the host's.
 #[test]
 fn an_ipv6_address_beside_the_hosts_own_leaves_the_route_alone() {
@@ -318,9 +389,9 @@ fn an_ipv6_address_beside_the_hosts_own_leaves_the_route_alone() {
     let mut bench = Bench::up(config(&[("web", router)]), InterfaceFacts { addresses, ..facts() });
     let mut effects = Vec::new();
     // The claim's advert, and then the addresses.
+    bench.until(3_609.0);
     for _ in 0..2 {
-        let at = bench.agent.next_deadline().unwrap();
-        bench.agent.handle(at, Input::Tick, &mut effects);
+        bench.agent.handle(instant(3_609.375), Input::Tick, &mut effects);
     }
     let prefixes: Vec<u8> = effects
         .iter()

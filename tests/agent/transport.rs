@@ -45,6 +45,8 @@ fn proof(password: &[u8]) -> Proof<'static> {
 
 /// The whole of the first advert after a silence.
 fn first_advert(bench: &mut Bench, millis: f64) -> Vec<u8> {
+    // Awake until then.
+    bench.until(millis - 0.001);
     let mut effects = Vec::new();
     bench.agent.handle(instant(millis), Input::Tick, &mut effects);
     match effects.into_iter().next() {

@@ -1,15 +1,15 @@
 //! What the sockets hear, and what not.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::{AsFd, OwnedFd};
 
 use locum::io::clock;
 use locum::io::frames::FramesSocket;
 use locum::io::neighbours::NeighbourSocket;
 use locum::io::vrrp::VrrpSocket;
 use locum::types::{Family, MacAddr};
-use locum::wire::nd;
 
-use crate::isolation::{ip, isolated};
+use crate::isolation::isolated;
 use crate::{await_readable, cable, gratuitous, name};
 
 #[test]
@@ -39,6 +39,42 @@ fn an_advert_is_heard_with_the_kernels_stamp() {
         // The sender does not hear itself.
         let mut sender = sender;
         assert!(sender.receive(&clock::pair()).expect("readable").is_none());
+    });
+}
+
+/// A descriptor as it is inherited: another one of the same open socket.
+fn copy(fd: &impl AsFd) -> OwnedFd {
+    fd.as_fd().try_clone_to_owned().expect("a copy")
+}
+
+#[test]
+fn an_open_socket_is_taken_over_with_its_queue_and_for_what_it_is_alone() {
+    isolated("hearing::an_open_socket_is_taken_over_with_its_queue_and_for_what_it_is_alone", || {
+        let (va, vb) = cable();
+        for family in [Family::Ipv4, Family::Ipv6] {
+            let other = if family == Family::Ipv4 { Family::Ipv6 } else { Family::Ipv4 };
+            let vrrp = VrrpSocket::open(&name("vb"), vb, family).expect("a raw socket");
+            let neighbours = NeighbourSocket::open(vb, family).expect("a packet socket");
+            let since = clock::now();
+            let take = |fd, interface, family| VrrpSocket::take_over(fd, &name(interface), vb, family, since);
+            assert!(take(copy(&vrrp), "va", family).is_err());
+            assert!(take(copy(&vrrp), "vb", other).is_err());
+            assert!(take(copy(&neighbours), "vb", family).is_err());
+            assert!(take(copy(&vrrp), "vb", family).is_ok());
+            assert!(NeighbourSocket::take_over(copy(&neighbours), va, family).is_err());
+            assert!(NeighbourSocket::take_over(copy(&neighbours), vb, other).is_err());
+            assert!(NeighbourSocket::take_over(copy(&vrrp), vb, family).is_err());
+            assert!(NeighbourSocket::take_over(copy(&neighbours), vb, family).is_ok());
+        }
+        let before = NeighbourSocket::open(vb, Family::Ipv4).expect("a packet socket");
+        let frame = gratuitous(Ipv4Addr::new(192, 0, 2, 10));
+        NeighbourSocket::open(va, Family::Ipv4).and_then(|sender| sender.send(&frame)).expect("sent");
+        let after = NeighbourSocket::take_over(copy(&before), vb, Family::Ipv4).expect("taken over");
+        drop(before);
+        await_readable(&after);
+        let mut buffer = [0; NeighbourSocket::LARGEST];
+        let heard = after.receive(&mut buffer).expect("readable").expect("what came before");
+        assert_eq!(heard.get(..42), frame.get(..42));
     });
 }
 
@@ -116,71 +152,5 @@ fn only_a_frame_that_was_passed_on_counts() {
             await_readable(&socket);
             assert!(socket.has_heard().expect("a socket"), "{what}");
         }
-    });
-}
-
-/// From an address that is not this host's: one namespace would not take a packet from itself.
-fn advert_over_ipv6(destination: [u8; 16], hop_limit: u8) -> Vec<u8> {
-    let source = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x77];
-    let mut packet = vec![0x6c, 0, 0, 0, 0, 24, 112, hop_limit];
-    packet.extend(source);
-    packet.extend(destination);
-    packet.extend([0x31, 51, 150, 1, 0, 100, 0, 0]);
-    packet.extend(source);
-    packet
-}
-
-const GROUP: [u8; 16] = [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x12];
-const OF_VB: [u8; 16] = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x0b];
-
-#[test]
-fn an_ipv6_advert_is_heard_from_its_header_on() {
-    isolated("hearing::an_ipv6_advert_is_heard_from_its_header_on", || {
-        let (va, vb) = cable();
-        ip("addr add fe80::a/64 dev va nodad");
-        ip("addr add fe80::b/64 dev vb nodad");
-        let mut sender = VrrpSocket::open(&name("va"), va, Family::Ipv6).expect("a raw socket");
-        let mut receiver = VrrpSocket::open(&name("vb"), vb, Family::Ipv6).expect("a raw socket");
-        for (destination, hop_limit) in [(GROUP, 255), (GROUP, 64), (OF_VB, 255)] {
-            let packet = advert_over_ipv6(destination, hop_limit);
-            let before = clock::now();
-            sender.send(&packet, IpAddr::from(destination)).expect("sent");
-            await_readable(&receiver);
-            let after = clock::pair();
-            let (received, heard) = receiver.receive(&after).expect("readable").expect("a packet");
-            // Traffic class and flow label are not told.
-            assert_eq!(heard.first(), Some(&0x60));
-            assert_eq!(heard.get(4..), packet.get(4..));
-            assert!(before <= received && received <= after.boot);
-        }
-        // Nobody hears itself.
-        assert!(sender.receive(&clock::pair()).expect("readable").is_none());
-    });
-}
-
-#[test]
-fn neighbor_advertisements_alone_are_heard() {
-    isolated("hearing::neighbor_advertisements_alone_are_heard", || {
-        let (va, vb) = cable();
-        let sender = NeighbourSocket::open(va, Family::Ipv6).expect("a socket");
-        let observer = NeighbourSocket::open(vb, Family::Ipv6).expect("a socket");
-        let mac = MacAddr([2, 0, 0, 0, 0, 0x0a]);
-        let address = "2001:db8::10".parse().expect("an address");
-        sender.send(&nd::probe(address, mac)).expect("sent");
-        let mut routed = nd::unsolicited("2001:db8::11".parse().expect("an address"), mac, false);
-        routed[21] = 254;
-        sender.send(&routed).expect("sent");
-        let last = nd::unsolicited(address, mac, true);
-        sender.send(&last).expect("sent");
-        let mut buffer = [0; NeighbourSocket::LARGEST];
-        // What the kernel itself says of its link-local addresses may be among them.
-        let heard = std::iter::from_fn(|| {
-            await_readable(&observer);
-            observer.receive(&mut buffer).expect("readable").and_then(nd::parse_advertisement)
-        });
-        let of_ours = |neighbour: &nd::Neighbor| neighbour.claim.mac == mac && neighbour.router;
-        let first = heard.map(|neighbour| neighbour.claim.address).find(|heard| heard.to_string().starts_with("2001"));
-        assert_eq!(first, Some(address.into()));
-        assert!(of_ours(&nd::parse_advertisement(&last).expect("what was sent")));
     });
 }

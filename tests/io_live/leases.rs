@@ -237,7 +237,7 @@ fn the_monitor_tells_others_removals_from_ours_and_hears_of_no_renewal() {
         promote("0");
         let netlink = Netlink::open().expect("netlink");
         let mut monitor = Monitor::open(1 << 20, netlink.port().expect("a port")).expect("a monitor");
-        let (worker, reports) = Worker::start(netlink).expect("a thread");
+        let (worker, reports) = Worker::start(netlink, Kept::nothing().journal).expect("a thread");
         let socket = Arc::new(NeighbourSocket::open(va, Family::Ipv4).expect("a packet socket"));
         let mut bench = Bench { worker, reports, socket, index: va };
         monitor.replace(Netlink::open().and_then(|mut netlink| netlink.snapshot()).expect("a listing"));

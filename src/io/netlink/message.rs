@@ -331,6 +331,14 @@ pub fn is_secondary(message: &AddressMessage) -> bool {
     message.header.flags.contains(AddressHeaderFlags::Secondary)
 }
 
+/// Whose mark an address bears (IFA_PROTO); `None` where it bears none, or the kernel knows no marks.
+pub fn mark_of(message: &AddressMessage) -> Option<u8> {
+    message.attributes.iter().find_map(|attribute| match attribute {
+        AddressAttribute::Protocol(protocol) => Some(u8::from(*protocol)),
+        _ => None,
+    })
+}
+
 /// Whether the address can be sent from and will stay: an IPv6 address is not while the kernel still looks for a
 /// duplicate of it or has found one, nor if the kernel made it up for a while (RFC 8981).
 pub fn is_usable(message: &AddressMessage) -> bool {

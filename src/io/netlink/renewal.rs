@@ -70,7 +70,7 @@ impl Working {
                 let nets: BTreeSet<IpNet> = of_it.map(|(_, _, (net, _))| *net).collect();
                 if !nets.is_empty() {
                     note(&mut outcomes, number, Some(LeaseOutcome::Lapsed));
-                    self.undo(renewal, &nets);
+                    self.undo(&renewal.router, &renewal.interface, renewal.index, &nets);
                 }
             }
         }
@@ -80,14 +80,14 @@ impl Working {
         }
     }
 
-    /// Removes addresses whose renewal came too late, and nothing along with them.
-    fn undo(&mut self, renewal: &Renewal, nets: &BTreeSet<IpNet>) {
-        let present = self.netlink.addresses(renewal.index).unwrap_or_default();
+    /// Removes addresses that were added or renewed too late, and nothing along with them.
+    pub(super) fn undo(&mut self, router: &RouterName, interface: &InterfaceName, index: u32, nets: &BTreeSet<IpNet>) {
+        let present = self.netlink.addresses(index).unwrap_or_default();
         let subnets: BTreeSet<IpNet> = nets.iter().map(IpNet::trunc).collect();
         let tied = |other: &IpNet| !nets.contains(other) && subnets.contains(&other.trunc());
         let restore: Vec<IpNet> = present.iter().filter_map(message::address_of).filter(tied).collect();
         let removals: Vec<IpNet> = nets.iter().copied().collect();
-        self.remove(&renewal.router, &renewal.interface, renewal.index, &removals, &restore);
+        self.remove(router, interface, index, &removals, &restore);
     }
 }
 

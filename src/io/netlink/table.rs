@@ -7,7 +7,8 @@ use ipnet::IpNet;
 use netlink_packet_route::address::AddressMessage;
 
 use super::message::{self, Change, Link};
-use crate::types::{Instant, InterfaceFacts, InterfaceName, MarkedAddress};
+use crate::io::record::Added;
+use crate::types::{Instant, InterfaceFacts, InterfaceName, LeftAddress, MarkedAddress};
 
 /// Everything at one moment, as the kernel listed it.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +21,30 @@ pub struct Snapshot {
     pub links: Vec<Link>,
     /// All addresses, those of one interface in the kernel's order.
     pub addresses: Vec<AddressMessage>,
+}
+
+impl Snapshot {
+    /// Those of `added` that are here and bear our mark, with the index of their interface. Where the kernel knows no
+    /// marks, that they were added is all there is to know.
+    pub fn left(&self, added: &[Added], kernel_marks: bool) -> Vec<LeftAddress> {
+        let mut here = BTreeMap::new();
+        for message in &self.addresses {
+            let link = self.links.iter().find(|link| link.index == message.header.index);
+            let ours = match message::mark_of(message) {
+                Some(mark) => mark == message::MARK,
+                None => !kernel_marks,
+            };
+            if let (Some(name), Some(net), true) = (link.and_then(|link| link.name), message::address_of(message), ours)
+            {
+                here.insert((name, net), message.header.index);
+            }
+        }
+        let found = added.iter().filter_map(|Added { router, interface, net }| {
+            let index = *here.get(&(*interface, *net))?;
+            Some(LeftAddress { router: router.clone(), interface: *interface, index, net: *net })
+        });
+        found.collect()
+    }
 }
 
 /// What an administrator can set of an interface beside link and addresses (sysctl).
@@ -240,6 +265,8 @@ impl Address {
 
 #[cfg(test)]
 mod tests {
+    use netlink_packet_route::address::{AddressAttribute, AddressProtocol};
+
     use super::super::literals::{self, bytes};
     use super::super::message::{Answer, Answers, change};
     use super::*;
@@ -313,6 +340,37 @@ mod tests {
         assert_eq!(news(&mut table, &["iocap0"]), [(name("iocap0"), None)]);
         // Asked for from now on: told although nothing happened.
         assert_eq!(news(&mut table, &["iocap0", "iocap2"]).len(), 1);
+    }
+
+    /// Three addresses: with our mark, with keepalived's, with none; and which are found left of what was added.
+    #[test]
+    fn what_is_left_is_what_was_added_and_bears_our_mark() {
+        let message = |last: u8, mark: Option<u8>| {
+            let Change::Address(mut message) = address(last, true) else { panic!("an address") };
+            message.attributes.extend(mark.map(|mark| AddressAttribute::Protocol(AddressProtocol::from(mark))));
+            message
+        };
+        let Change::Link(link) = read(literals::LINK_UP) else { panic!("a link") };
+        let addresses = vec![message(10, Some(112)), message(11, Some(18)), message(12, None), message(13, Some(112))];
+        let snapshot = Snapshot { links: vec![link], addresses, ..Snapshot::default() };
+        let added = |nets: &[&str]| -> Vec<Added> {
+            let of = |net: &&str| Added {
+                router: "web".parse().expect("a name"),
+                interface: name("iocap0"),
+                net: net.parse().expect("an address"),
+            };
+            nets.iter().map(of).collect()
+        };
+        let left = |nets: &[&str], kernel_marks| -> Vec<String> {
+            let left = snapshot.left(&added(nets), kernel_marks);
+            left.iter().map(|left| format!("{} {} {}", left.router, left.index, left.net)).collect()
+        };
+        let all = ["192.0.2.10/24", "192.0.2.11/24", "192.0.2.12/24", "192.0.2.14/24"];
+        assert_eq!(left(&all, true), ["web 3 192.0.2.10/24"]);
+        assert_eq!(left(&all, false), ["web 3 192.0.2.10/24", "web 3 192.0.2.12/24"]);
+        // Another prefix length is another address.
+        assert_eq!(left(&["192.0.2.10/32"], true), [""; 0]);
+        assert_eq!(left(&[], false), [""; 0]);
     }
 
     #[test]

@@ -14,7 +14,9 @@ use super::message::{self, Ours, Request};
 use super::renewal::Renewal;
 use super::request::{Netlink, NetlinkError};
 use super::table::Snapshot;
+use crate::io::clock;
 use crate::io::neighbours::NeighbourSocket;
+use crate::io::record::Journal;
 use crate::types::{AddressOutcome, Family, Instant, InterfaceName, LeaseOutcome, Lifetime, RouterName};
 
 /// Jobs that may wait. One for each change of a router: hundreds of routers that all change at once fit.
@@ -33,6 +35,13 @@ pub struct NewAddress {
     pub prefix: u8,
     /// The Ethernet frame that announces it.
     pub announcement: Vec<u8>,
+}
+
+impl NewAddress {
+    /// As it is added.
+    fn net(&self) -> IpNet {
+        IpNet::new(self.address.addr(), self.prefix).unwrap_or(self.address)
+    }
 }
 
 /// What frames leave by on one interface, by family; `None`: that family is not listened to there.
@@ -74,6 +83,8 @@ pub enum Job {
         additions: Vec<NewAddress>,
         /// How long the kernel keeps them unless they are renewed; `None`: for good.
         lifetime: Option<Lifetime>,
+        /// When it is too late for them; what is added all the same is removed again.
+        until: Instant,
         /// They were ours and are missed: one that is there with our mark still is.
         again: bool,
         /// What announces them.
@@ -102,9 +113,13 @@ pub enum Job {
         interface: InterfaceName,
         /// Whole Ethernet frames.
         frames: Vec<Vec<u8>>,
+        /// What has not been sent by then is not sent; `None`: it is never too late.
+        until: Option<Instant>,
         /// What sends them.
         announcers: Announcers,
     },
+    /// Nothing; reported as [`Report::Reached`] when all jobs before it are done.
+    Mark(u64),
     /// List all links and addresses; reported as [`Report::Listed`].
     List,
 }
@@ -128,6 +143,8 @@ pub enum Report {
         /// How it ended.
         outcome: LeaseOutcome,
     },
+    /// The worker has come to this [`Job::Mark`].
+    Reached(u64),
     /// Everything there is, or why it cannot be listed.
     Listed(io::Result<Snapshot>),
     /// Part of a job failed.
@@ -149,15 +166,16 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts the thread. Reports come out of the receiver, in the order of the jobs.
+    /// Starts the thread, which keeps the journal of what it adds and removes. Reports come out of the receiver, in the
+    /// order of the jobs.
     ///
     /// # Errors
     /// No more threads.
-    pub fn start(netlink: Netlink) -> io::Result<(Worker, tokio::sync::mpsc::Receiver<Report>)> {
+    pub fn start(netlink: Netlink, journal: Journal) -> io::Result<(Worker, tokio::sync::mpsc::Receiver<Report>)> {
         let (jobs, queue) = sync_channel(JOBS);
         let (reports, told) = tokio::sync::mpsc::channel(REPORTS);
         let thread = std::thread::Builder::new().name("locum-kernel".to_owned()).spawn(move || {
-            Working { netlink, reports, others: BTreeSet::new() }.run(&queue);
+            Working { netlink, journal, reports, others: BTreeSet::new() }.run(&queue);
         })?;
         Ok((Worker { jobs, thread }, told))
     }
@@ -180,6 +198,7 @@ impl Worker {
 
 pub(super) struct Working {
     pub(super) netlink: Netlink,
+    journal: Journal,
     reports: tokio::sync::mpsc::Sender<Report>,
     /// Addresses, by interface index, whose addition found them there already: whoever wanted them may ask for
     /// their removal before it has heard so, and they are not ours to remove.
@@ -190,17 +209,20 @@ impl Working {
     fn run(&mut self, queue: &Receiver<Job>) {
         while let Ok(job) = queue.recv() {
             match job {
-                Job::Add { router, interface, index, additions, lifetime, again, announcers } => {
-                    let adding = Adding { router: &router, interface: &interface, index, lifetime, again };
+                Job::Add { router, interface, index, additions, lifetime, until, again, announcers } => {
+                    let adding = Adding { router: &router, interface: &interface, index, lifetime, until, again };
                     self.add(&adding, &additions, &announcers);
                 }
                 Job::Remove { router, interface, index, removals, restore } => {
                     self.remove(&router, &interface, index, &removals, &restore);
                 }
                 Job::Renew(renewals) => self.renew(renewals),
-                Job::Announce { router, interface, frames, announcers } => {
+                // This process stood still since it was decided.
+                Job::Announce { until: Some(until), .. } if clock::now() > until => {}
+                Job::Announce { router, interface, frames, announcers, .. } => {
                     self.announce(&router, &interface, frames.iter().map(Vec::as_slice), &announcers);
                 }
+                Job::Mark(number) => self.report(Report::Reached(number)),
                 Job::List => {
                     let listing = self.netlink.snapshot();
                     self.report(Report::Listed(listing));
@@ -224,37 +246,62 @@ impl Working {
     }
 
     fn add(&mut self, adding: &Adding<'_>, additions: &[NewAddress], announcers: &Announcers) {
+        let nets: Vec<IpNet> = additions.iter().map(NewAddress::net).collect();
+        if let Err(error) = self.journal.add(adding.router, *adding.interface, &nets) {
+            self.fail(adding.router, format!("write down that addresses of {} are ours", adding.interface), &error);
+        }
         // The first one by itself: clients of it need not wait for the other sixty-three.
         let (first, others) = additions.split_at(additions.len().min(1));
         for chunk in first.chunks(1).chain(others.chunks(CHUNK)) {
             let ours: Vec<Ours> = chunk.iter().map(|new| adding.ours(new)).collect();
-            let requests: Vec<Request> = ours.iter().map(|ours| message::add_address(adding.index, ours)).collect();
-            let mut outcomes: Vec<AddressOutcome> = match self.netlink.request(&requests) {
-                Ok(results) => results.into_iter().map(outcome).collect(),
-                Err(error) => vec![AddressOutcome::Failed(error.to_string()); chunk.len()],
-            };
-            if adding.again && outcomes.contains(&AddressOutcome::AlreadyThere) {
-                self.recognise(adding.index, &ours, &mut outcomes);
-            }
-            for (ours, outcome) in ours.iter().zip(&outcomes) {
+            let outcomes = self.ask_for(adding, &ours);
+            let (mut not_ours, mut frames) = (Vec::new(), Vec::new());
+            for ((new, ours), outcome) in chunk.iter().zip(&ours).zip(&outcomes) {
                 let key = (adding.index, ours.net);
                 match outcome {
-                    AddressOutcome::AlreadyThere => self.others.insert(key),
-                    AddressOutcome::Added | AddressOutcome::StillThere | AddressOutcome::Failed(_) => {
-                        self.others.remove(&key)
+                    AddressOutcome::AlreadyThere => drop(self.others.insert(key)),
+                    AddressOutcome::Added | AddressOutcome::StillThere => {
+                        self.others.remove(&key);
+                        frames.push(new.announcement.as_slice());
                     }
-                };
+                    AddressOutcome::TooLate | AddressOutcome::Failed(_) => drop(self.others.remove(&key)),
+                }
+                if matches!(outcome, AddressOutcome::AlreadyThere | AddressOutcome::TooLate) {
+                    not_ours.push(ours.net);
+                }
             }
-            let here = |outcome: &AddressOutcome| match outcome {
-                AddressOutcome::Added | AddressOutcome::StillThere => true,
-                AddressOutcome::AlreadyThere | AddressOutcome::Failed(_) => false,
-            };
-            let added = chunk.iter().zip(&outcomes).filter(|(_, outcome)| here(outcome));
-            let frames = added.map(|(new, _)| new.announcement.as_slice());
-            self.announce(adding.router, adding.interface, frames, announcers);
+            self.disown(adding.router, *adding.interface, &not_ours);
+            self.announce(adding.router, adding.interface, frames.into_iter(), announcers);
             let outcomes = chunk.iter().map(|new| new.address).zip(outcomes).collect();
             self.report(Report::Added { router: adding.router.clone(), outcomes });
         }
+    }
+
+    /// Asks the kernel for addresses. This process may stand still at any moment: what was added too late goes again.
+    fn ask_for(&mut self, adding: &Adding<'_>, ours: &[Ours]) -> Vec<AddressOutcome> {
+        let too_late = vec![AddressOutcome::TooLate; ours.len()];
+        if adding.is_late() {
+            return too_late;
+        }
+        let requests: Vec<Request> = ours.iter().map(|ours| message::add_address(adding.index, ours)).collect();
+        let mut outcomes: Vec<AddressOutcome> = match self.netlink.request(&requests) {
+            Ok(results) => results.into_iter().map(outcome).collect(),
+            Err(error) => vec![AddressOutcome::Failed(error.to_string()); ours.len()],
+        };
+        if adding.again && outcomes.contains(&AddressOutcome::AlreadyThere) {
+            self.recognise(adding.index, ours, &mut outcomes);
+        }
+        if adding.is_late() {
+            let here = |outcome: &AddressOutcome| match outcome {
+                AddressOutcome::Added | AddressOutcome::StillThere => true,
+                AddressOutcome::AlreadyThere | AddressOutcome::TooLate | AddressOutcome::Failed(_) => false,
+            };
+            let added = ours.iter().zip(&outcomes).filter(|(_, outcome)| here(outcome));
+            let nets: BTreeSet<IpNet> = added.map(|(ours, _)| ours.net).collect();
+            self.undo(adding.router, adding.interface, adding.index, &nets);
+            return too_late;
+        }
+        outcomes
     }
 
     /// Finds out which of those that are there already bear our mark.
@@ -304,7 +351,9 @@ impl Working {
             match self.netlink.addresses(index) {
                 Ok(present) => requests.extend(restorations(&present, restore)),
                 // With the interface all its addresses went; there is nothing left to remove either.
-                Err(error) if error.raw_os_error() == Some(libc::ENODEV) => return,
+                Err(error) if error.raw_os_error() == Some(libc::ENODEV) => {
+                    return self.disown(router, *interface, &removals);
+                }
                 Err(error) => self.fail(router, format!("list the addresses of {interface}"), &error),
             }
         }
@@ -312,15 +361,28 @@ impl Working {
             Ok(results) => results,
             Err(error) => return self.fail(router, format!("remove addresses from {interface}"), &error),
         };
+        let mut kept = BTreeSet::new();
         for (position, result) in results.into_iter().enumerate() {
             let Err(error) = result else { continue };
             match removals.get(position) {
                 Some(_) if matches!(error.errno, Errno::EADDRNOTAVAIL | Errno::ENODEV) => {}
-                Some(address) => self.fail(router, format!("remove {address} from {interface}"), &error),
+                Some(address) => {
+                    kept.insert(*address);
+                    self.fail(router, format!("remove {address} from {interface}"), &error);
+                }
                 // Still there: the kernel promoted it, or it was no secondary.
                 None if matches!(error.errno, Errno::EEXIST | Errno::ENODEV) => {}
                 None => self.fail(router, format!("put back an address that {interface} lost"), &error),
             }
+        }
+        let gone: Vec<IpNet> = removals.into_iter().filter(|address| !kept.contains(address)).collect();
+        self.disown(router, *interface, &gone);
+    }
+
+    /// These are not, or no longer, ours.
+    fn disown(&mut self, router: &RouterName, interface: InterfaceName, nets: &[IpNet]) {
+        if let Err(error) = self.journal.remove(interface, nets) {
+            self.fail(router, format!("write down that addresses of {interface} are gone"), &error);
         }
     }
 }
@@ -331,10 +393,15 @@ struct Adding<'a> {
     interface: &'a InterfaceName,
     index: u32,
     lifetime: Option<Lifetime>,
+    until: Instant,
     again: bool,
 }
 
 impl Adding<'_> {
+    fn is_late(&self) -> bool {
+        clock::now() > self.until
+    }
+
     fn ours(&self, new: &NewAddress) -> Ours {
         let net = IpNet::new(new.address.addr(), new.prefix).unwrap_or(new.address);
         Ours { net, lifetime: self.lifetime, borrows_route: false }

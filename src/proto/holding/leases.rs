@@ -5,11 +5,15 @@ use std::time::Duration;
 use super::slot::{Presence, Slot, Term};
 use super::{Ground, Holding, Stage};
 use crate::proto::effect::{Effect, Lease};
+use crate::proto::interfaces::Interfaces;
 use crate::report::{Event, Release};
-use crate::types::{Instant, Interval, LeaseOutcome, Lifetime};
+use crate::types::{Instant, Interval, LeaseOutcome, LeftAddress, Lifetime, MarkedAddress};
 
 /// The kernel may end a lease by this much too early: it rounds to a fiftieth of a second, and counts in ticks.
 const EARLY: Duration = Duration::from_millis(50);
+
+/// What is told of the past in the kernel's ticks may be off our clock by this much.
+const TICKS: Duration = Duration::from_millis(250);
 
 /// How long the kernel keeps an address whose agent is silent: a little longer than the last of its backups does.
 pub(crate) fn lifetime(interval: Interval) -> Lifetime {
@@ -19,6 +23,18 @@ pub(crate) fn lifetime(interval: Interval) -> Lifetime {
 /// How an address stands that is added or renewed by a decision of now.
 pub(super) fn term(now: Instant, lifetime: Option<Lifetime>) -> Term {
     lifetime.map_or(Term::Endless, |lifetime| Term::Until(now + lifetime.duration() - EARLY))
+}
+
+/// How an address stands that an earlier process added or renewed, as far as its mark tells.
+pub(super) fn term_of_left(interfaces: &Interfaces, left: &LeftAddress, interval: Interval) -> Term {
+    let marked = interfaces.get(left.interface).map(|facts| facts.marked.as_slice()).unwrap_or_default();
+    match marked.iter().find(|marked| marked.net == left.net) {
+        None => Term::Unknown,
+        Some(MarkedAddress { left: None, .. }) => Term::Endless,
+        Some(MarkedAddress { left: Some(_), renewed_at, .. }) => {
+            Term::Until(*renewed_at + lifetime(interval).duration() - TICKS)
+        }
+    }
 }
 
 impl Holding {
@@ -124,7 +140,7 @@ fn is_due(slot: &Slot, ground: &Ground<'_>) -> bool {
         (Term::Endless, None) => false,
         (Term::Endless, Some(_)) | (Term::Until(_), None) | (Term::Unknown, _) => true,
         (Term::Until(until), Some(lifetime)) => {
-            let enough = ground.patience().max(lifetime.duration() / 2);
+            let enough = ground.longest_wait().max(lifetime.duration() / 2);
             until < ground.now + ground.interval.duration() + enough
         }
     }
@@ -139,7 +155,7 @@ fn is_of_other_kind(slot: &Slot, lifetime: Option<Lifetime>) -> bool {
 
 impl Ground<'_> {
     /// The longest Active_Down_Interval that a backup with our interval can have, and a little more.
-    fn patience(&self) -> Duration {
+    fn longest_wait(&self) -> Duration {
         self.interval.duration() * 4
     }
 }

@@ -27,7 +27,9 @@ use super::effect::{Addition, Effect};
 use super::interfaces::Interfaces;
 use crate::report::status::AddressState;
 use crate::report::{Event, Release};
-use crate::types::{AddressOutcome, Instant, InterfaceName, Interval, IpNet, Lifetime, RouterName, VirtualAddress};
+use crate::types::{
+    AddressOutcome, Instant, InterfaceName, Interval, IpNet, LeftAddress, Lifetime, RouterName, VirtualAddress,
+};
 use crate::wire::announcement::{self, Announcement};
 use crate::wire::nd;
 
@@ -41,6 +43,8 @@ pub(crate) struct Ground<'a> {
     pub(crate) interval: Interval,
     /// How long the kernel keeps an address that is not renewed; `None`: for good.
     pub(crate) lifetime: Option<Lifetime>,
+    /// For how long after a decision of now nobody else takes over.
+    pub(crate) patience: Duration,
     pub(crate) interfaces: &'a Interfaces,
     pub(crate) effects: &'a mut Vec<Effect>,
 }
@@ -75,6 +79,8 @@ pub(crate) struct Holding {
 pub(crate) struct Additions {
     /// The first one that failed, with the system's words.
     pub(crate) failed: Option<(IpNet, String)>,
+    /// Whether some came too late.
+    pub(crate) late: bool,
     /// One that somebody removes again and again.
     pub(crate) fought: Option<IpNet>,
 }
@@ -144,6 +150,18 @@ impl Holding {
             self.announcer.begin_unannounced(ground.now);
         } else {
             self.announcer.begin(ground.now);
+        }
+    }
+
+    /// An earlier process of ours has left these addresses here: they are ours from now on.
+    /// Its last advert promised the next one within `interval`.
+    pub(crate) fn adopt(&mut self, ground: &Ground<'_>, left: &[LeftAddress], interval: Interval) {
+        for slot in &mut self.slots {
+            let found = left.iter().find(|left| slot.is(left.interface, left.net.addr()));
+            if let Some(left) = found {
+                slot.presence = Presence::Ours(left.net.prefix_len());
+                slot.term = leases::term_of_left(ground.interfaces, left, interval);
+            }
         }
     }
 
@@ -223,6 +241,10 @@ impl Holding {
                     tell_foreign(ground, slot.address);
                     foreign = true;
                     Presence::Foreign
+                }
+                AddressOutcome::TooLate => {
+                    came.late = true;
+                    Presence::Absent
                 }
                 AddressOutcome::Failed(ref error) => {
                     came.failed = came.failed.or(Some((net, error.clone())));
@@ -327,7 +349,14 @@ impl Holding {
             (Some(Release::Heard), _) if leaving.yields() => Say::Challenge,
             (Some(Release::Heard), _) | (None, true) => Say::Resign,
             (
-                Some(Release::Announced(_) | Release::NoSuccessor | Release::AtOnce | Release::Lapsed | Release::Gone),
+                Some(
+                    Release::Announced(_)
+                    | Release::NoSuccessor
+                    | Release::AtOnce
+                    | Release::Lapsed
+                    | Release::Gone
+                    | Release::Leftover,
+                ),
                 _,
             )
             | (None, false) => Say::Nothing,
@@ -394,7 +423,8 @@ impl Holding {
             }
             if !additions.is_empty() {
                 let (router, index, lifetime) = (ground.router.clone(), facts.index, ground.lifetime);
-                let add = Effect::AddAddresses { router, interface, index, additions, lifetime, again: false };
+                let (until, again) = (ground.now + ground.patience, false);
+                let add = Effect::AddAddresses { router, interface, index, additions, lifetime, until, again };
                 ground.effects.push(add);
             }
         }
@@ -446,7 +476,8 @@ impl Holding {
             let frame = |slot: &&Slot| announcement(ground.interfaces, slot.address);
             let frames: Vec<Vec<u8>> = on_it.filter_map(frame).collect();
             if !frames.is_empty() {
-                ground.effects.push(Effect::Announce { router: ground.router.clone(), interface, frames });
+                let (router, until) = (ground.router.clone(), ground.now + ground.patience);
+                ground.effects.push(Effect::Announce { router, interface, frames, until });
             }
         }
     }

@@ -36,8 +36,9 @@ impl Holding {
         }
         if !additions.is_empty() {
             let (router, index, lifetime) = (ground.router.clone(), facts.index, ground.lifetime);
-            let again = Effect::AddAddresses { router, interface, index, additions, lifetime, again: true };
-            ground.effects.push(again);
+            let (until, again) = (ground.now + ground.patience, true);
+            let add = Effect::AddAddresses { router, interface, index, additions, lifetime, until, again };
+            ground.effects.push(add);
         }
         self.gone_of_others(ground, interface, gone);
         if let (Stage::Leaving(leaving), false) = (&self.stage, self.slots.iter().any(|slot| slot.is_here())) {
@@ -65,8 +66,8 @@ impl Holding {
         }
         if !additions.is_empty() {
             let (router, index, lifetime) = (ground.router.clone(), facts.index, ground.lifetime);
-            let add =
-                Effect::AddAddresses { router: router.clone(), interface, index, additions, lifetime, again: true };
+            let (until, again, of) = (ground.now + ground.patience, true, router.clone());
+            let add = Effect::AddAddresses { router: of, interface, index, additions, lifetime, until, again };
             let restore = Vec::new();
             ground.effects.extend([add, Effect::RemoveAddresses { router, interface, index, removals, restore }]);
         }

@@ -99,9 +99,13 @@ impl Router {
 
     /// The claim's advert has left.
     pub(super) fn finish_claim(&mut self, world: &mut World<'_>) {
-        let Some((_, why)) = self.claiming.take() else {
+        let Some((at, why)) = self.claiming.take() else {
             return;
         };
+        if world.now > at + self.patience() {
+            // This process stood still since then.
+            return self.lapse(world);
+        }
         self.mute = None;
         let reason = self.claim_reason(world.now, why);
         self.hold(world, |holding, ground| holding.claim(ground));
@@ -126,6 +130,7 @@ impl Router {
         if self.unsent < self.outgoing {
             return;
         }
+        self.sent_at = self.sent_before;
         if self.claiming.take().is_some() {
             self.fall_silent(world, error, Departure::AtOnce);
         } else if let State::Active { .. } = self.election.state() {

@@ -26,6 +26,24 @@ impl Router {
             Outcome::Claim(why) => self.claim(world, why),
             Outcome::Yield => self.yield_to(world, heard),
             Outcome::Assert => self.assert(world, heard),
+            Outcome::Resume => {
+                self.hold(world, |holding, ground| holding.claim(ground));
+                let reason = self.resume_reason(world.now);
+                self.enter(world, RouterState::Active, reason);
+            }
+            Outcome::Wait(late) => {
+                let router = self.name.clone();
+                world.effects.push(Effect::Tell(Event::LateBackup { router, late }));
+            }
+            Outcome::Listen(silent) => {
+                let router = self.name.clone();
+                world.effects.push(Effect::Tell(Event::LateActive { router, silent }));
+            }
+            Outcome::Reassert => {
+                self.advertise(world);
+                self.holding.announce_again(world.now);
+            }
+            Outcome::GiveUp => self.give_up(world, heard),
         }
     }
 
@@ -53,6 +71,24 @@ impl Router {
             (Claim::Resigned | Claim::NoSuccessor, _) => {
                 Reason::ActiveSilent { peer: None, silence: now.since(self.since) }
             }
+        }
+    }
+
+    fn resume_reason(&mut self, now: Instant) -> Reason {
+        if let Mode::Unhealthy(failing) = &self.mode {
+            self.resign_again_at = Some(now + RESIGN_AGAIN);
+            return Reason::Degraded(failing.clone());
+        }
+        Reason::Resumed { silent: self.sent_at.map_or(Duration::ZERO, |sent_at| now.since(sent_at)) }
+    }
+
+    /// The clients are the other's already: nothing is waited for.
+    fn give_up(&mut self, world: &mut World<'_>, heard: Option<(IpAddr, Advertised)>) {
+        self.resign_again_at = None;
+        self.drop_claim();
+        self.hold(world, |holding, ground| holding.leave(ground, Departure::AtOnce));
+        if let Some((source, _)) = heard {
+            self.enter(world, RouterState::Backup, Reason::Overslept(source));
         }
     }
 
@@ -108,6 +144,11 @@ impl Router {
         self.sending.sending();
         self.unsent = 0;
         self.counters.adverts_sent += 1;
+        self.sent_before = self.sent_at;
+        self.sent_at = match advertised {
+            Advertised::Active(_) => Some(world.now),
+            Advertised::Resigned => None,
+        };
         let seals = self.authentication.seals(world.now, world.wall, self.config.advert_interval);
         let destinations = self.destinations();
         self.outgoing = seals.len() * destinations.len();

@@ -2,10 +2,27 @@ use super::{Mode, Router, World};
 use crate::proto::election::State;
 use crate::proto::holding::{Departure, Holding};
 use crate::report::{Reason, RouterState};
-use crate::types::{Instant, InterfaceName, IpNet, LeaseOutcome};
+use crate::types::{AddressOutcome, Instant, InterfaceName, IpNet, LeaseOutcome};
 
 /// What becomes of a router whose addresses the kernel, or somebody else, has taken away.
 impl Router {
+    /// What became of additions.
+    pub(crate) fn added(&mut self, world: &mut World<'_>, outcomes: Vec<(IpNet, AddressOutcome)>) {
+        let came = self.hold(world, |holding, ground| holding.added(ground, outcomes));
+        if came.late {
+            return self.lapse(world);
+        }
+        if let Some(address) = came.fought {
+            self.troubles.address_fought(world.now, address);
+        }
+        if let Some((address, error)) = came.failed {
+            self.troubles.address_failed(world.now, address, error);
+        }
+        if self.troubles.reason().is_some() {
+            self.review(world);
+        }
+    }
+
     /// Addresses are gone that no effect removed.
     pub(crate) fn addresses_gone(&mut self, world: &mut World<'_>, interface: InterfaceName, gone: &[IpNet]) {
         // A lapse is no attack: what the kernel has taken from us may be another host's by now.
@@ -40,7 +57,7 @@ impl Router {
 
     /// Backup, and one advert interval to hear who has followed. No resignation: nobody has heard of us for so long that
     /// whoever is there has followed already.
-    fn lapse(&mut self, world: &mut World<'_>) {
+    pub(super) fn lapse(&mut self, world: &mut World<'_>) {
         let unsent = self.sending.failure().map(str::to_owned);
         self.resign_again_at = None;
         self.drop_claim();
@@ -51,7 +68,7 @@ impl Router {
         }
         match self.election.state() {
             State::Active { .. } => {
-                self.election.step_back(world.now, self.config.advert_interval.duration());
+                self.election.lapse(world.now);
                 self.enter(world, RouterState::Backup, Reason::LeaseLapsed);
             }
             State::Backup(_) if self.mode != Mode::Ended => self.explain(world, Reason::LeaseLapsed),

@@ -6,10 +6,11 @@
 mod claiming;
 mod follow;
 mod losses;
+mod memory;
 mod snapshot;
 mod trust;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -18,20 +19,25 @@ use super::election::{self, Claim, Election, Outcome, Params, State};
 use super::eligibility::{self, Checks, Sending, Troubles, Verdict};
 use super::holding::{self, Departure, Ground, Holding, Legacy, Linger, Say};
 use super::interfaces::Interfaces;
-use super::peers::{Authentication, Discards, Peers, Strangers, Wall, admit};
+use super::peers::{Authentication, Discards, Ears, Peers, Strangers, Wall, admit};
 use claiming::Hold;
 
 use crate::config::RouterConfig;
 use crate::report::{Event, Reason, RouterState};
 use crate::types::{
-    AddressOutcome, Advertised, Channel, CheckName, CheckResult, Discard, Instant, InterfaceName, IpNet, Priority,
-    RouterName,
+    Advertised, BackupMemory, Channel, CheckName, CheckResult, Discard, Instant, InterfaceName, LeftAddress, Priority,
+    RouterName, RouterRecord,
 };
 use crate::wire::announcement::Announcement;
 use crate::wire::vrrp::{Advertisement, Received};
 
+pub(crate) use memory::NOTHING_LEFT;
+use memory::Resumption;
+
 /// Nobody is waited for longer, however slow the adverts.
 const LONGEST_LINGER: Duration = Duration::from_secs(10);
+/// Announcements may wait that long for the kernel, however fast the adverts.
+const SHORTEST_PATIENCE: Duration = Duration::from_millis(500);
 /// Changes of state that are remembered for the status.
 const REMEMBERED: usize = 20;
 
@@ -41,6 +47,9 @@ pub(crate) struct World<'a> {
     pub(crate) interfaces: &'a Interfaces,
     pub(crate) checks: &'a Checks,
     pub(crate) wall: &'a Wall,
+    pub(crate) ears: &'a Ears,
+    /// What an earlier process has left, while that may still be taken over.
+    pub(crate) left: &'a [LeftAddress],
     pub(crate) effects: &'a mut Vec<Effect>,
 }
 
@@ -76,6 +85,17 @@ pub(crate) struct Router {
     since: Instant,
     transitions: VecDeque<(Instant, RouterState, RouterState, Reason)>,
     counters: Counters,
+    /// Where it was when this program took over, until it has begun.
+    memory: Option<BackupMemory>,
+    /// When the last advert left that said it is Active, and the one before that.
+    sent_at: Option<Instant>,
+    sent_before: Option<Instant>,
+    /// Numbers that must not go back, also when the process ends.
+    marks: BTreeMap<String, u64>,
+    /// What was last written down for a successor of this process.
+    remembered: Option<RouterRecord>,
+    /// What an earlier process was, until it is clear whether that can go on.
+    resumption: Option<Resumption>,
     /// Packets that the newest advert went out in, one for each destination, and how many of them did not leave.
     outgoing: usize,
     unsent: usize,
@@ -147,6 +167,12 @@ impl Router {
             transitions: VecDeque::new(),
             counters: Counters::default(),
             outgoing: 0,
+            memory: None,
+            sent_at: None,
+            sent_before: None,
+            marks: BTreeMap::new(),
+            remembered: None,
+            resumption: None,
             unsent: 0,
             resign_again_at: None,
             challenge_told_at: None,
@@ -181,6 +207,7 @@ impl Router {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         [
             self.election.deadline(),
+            self.election.wake_at(),
             self.holding.deadline(),
             self.troubles.deadline(),
             self.discards.deadline(),
@@ -198,7 +225,7 @@ impl Router {
             return self.let_go_without_link(world);
         }
         self.debounced_until = eligibility::debounced_until(&self.config, world.interfaces, world.now);
-        let at = (world.now, self.started);
+        let at = (world.now, self.started || self.resumption.is_some());
         match eligibility::verdict(&self.config, world.interfaces, world.checks, &self.troubles, at) {
             Verdict::Fault(reason) => self.fail(world, reason),
             Verdict::Fit(priority) => self.take_part(world, priority, Mode::Fit),
@@ -217,7 +244,13 @@ impl Router {
         if self.resign_again_at.is_some_and(|at| at <= world.now) {
             self.step_back(world);
         }
-        let outcome = self.election.tick(world.now);
+        let listened_since = match self.election.state() {
+            State::Backup(backup) => {
+                world.ears.since(self.config.interface, world.now, backup.active_adver_interval.duration())
+            }
+            State::Initialize | State::Active { .. } => None,
+        };
+        let outcome = self.election.tick(world.now, listened_since);
         self.follow(world, outcome, None);
         match (self.holding.say(world.now), self.election.state()) {
             (Say::Resign, _) => self.resign(world),
@@ -282,20 +315,6 @@ impl Router {
         }
     }
 
-    /// What became of additions.
-    pub(crate) fn added(&mut self, world: &mut World<'_>, outcomes: Vec<(IpNet, AddressOutcome)>) {
-        let came = self.hold(world, |holding, ground| holding.added(ground, outcomes));
-        if let Some(address) = came.fought {
-            self.troubles.address_fought(world.now, address);
-        }
-        if let Some((address, error)) = came.failed {
-            self.troubles.address_failed(world.now, address, error);
-        }
-        if self.troubles.reason().is_some() {
-            self.review(world);
-        }
-    }
-
     /// A channel that it needs could not be opened.
     pub(crate) fn listen_failed(
         &mut self,
@@ -324,6 +343,8 @@ impl Router {
         if !self.is_same_as(&config) {
             // As another virtual router nobody knows us: a new election, while the addresses stay until it is decided.
             self.quit(world, RouterState::Initialize, Reason::Reconfigured);
+            let (interface, family, vrid) = (self.config.interface, self.config.family, self.config.vrid);
+            world.effects.push(Effect::Forget { interface, family, vrid });
             self.mode = Mode::New;
             self.peers = Peers::default();
         }
@@ -395,9 +416,17 @@ impl Router {
         if *self.election.state() == State::Initialize {
             let recovered = was == Mode::Fault && self.started;
             self.started = true;
-            let outcome = self.election.start(world.now);
+            let outcome = self.begin(world);
             match outcome {
-                Outcome::Claim(_) | Outcome::Advertise | Outcome::Yield | Outcome::Assert => {}
+                Outcome::Claim(_)
+                | Outcome::Resume
+                | Outcome::Advertise
+                | Outcome::Yield
+                | Outcome::Assert
+                | Outcome::Wait(_)
+                | Outcome::Listen(_)
+                | Outcome::Reassert
+                | Outcome::GiveUp => {}
                 Outcome::Nothing => {
                     let reason = self.backup_reason(world.now, recovered);
                     self.enter(world, RouterState::Backup, reason);
@@ -500,6 +529,11 @@ impl Router {
         election::active_down_interval(self.config.version, priority, self.config.advert_interval)
     }
 
+    /// For how long after a decision of this router nobody else takes over.
+    fn patience(&self) -> Duration {
+        (self.config.advert_interval.duration() * 3).max(SHORTEST_PATIENCE)
+    }
+
     fn hold<R>(&mut self, world: &mut World<'_>, step: impl FnOnce(&mut Holding, &mut Ground<'_>) -> R) -> R {
         let mut ground = Ground {
             now: world.now,
@@ -507,6 +541,7 @@ impl Router {
             owner: self.config.priority.is_owner(),
             interval: self.config.advert_interval,
             lifetime: self.config.lease.then(|| holding::lifetime(self.config.advert_interval)),
+            patience: self.patience(),
             interfaces: world.interfaces,
             effects: &mut *world.effects,
         };

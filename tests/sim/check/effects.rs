@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
-use locum::proto::{Addition, Effect};
+use locum::proto::{Addition, Effect, Lease};
 use locum::report::status::AddressState;
 use locum::report::{Event, RouterState, WallClock};
 use locum::types::{Advertised, IpNet};
@@ -68,17 +68,12 @@ impl Claims {
                     }
                 }
                 Effect::RenewLeases { router, leases, .. } => {
-                    let router = router_number(router);
-                    if !before.iter().any(|effect| is_advert(effect, router, false) || is_advert(effect, router, true))
-                    {
-                        return wrong(format!("r{router}: leases are renewed without an advert"));
-                    }
-                    if let Some(lease) = leases.iter().find(|lease| !self.may_be_restored(scene, host, lease.net)) {
-                        return wrong(format!("r{router}: renews {}, which it does not have", lease.net));
-                    }
+                    self.renew(scene, host, router_number(router), leases, before)?;
                 }
                 Effect::Tell(Event::Transition { .. }) | Effect::Stopped => telling = true,
                 Effect::Tell(_)
+                | Effect::Record(_)
+                | Effect::Forget { .. }
                 | Effect::Listen { .. }
                 | Effect::Unlisten { .. }
                 | Effect::WatchFrames { .. }
@@ -90,6 +85,23 @@ impl Claims {
         let left = seats.iter().enumerate().filter(|(_, seat)| seat.resigned || seat.yielded);
         self.left = left.map(|(router, _)| router).collect();
         if telling { self.compare_with_status(scene, host, seats) } else { Ok(()) }
+    }
+
+    fn renew(
+        &self,
+        scene: &Scene,
+        host: usize,
+        router: usize,
+        leases: &[Lease],
+        before: &[Effect],
+    ) -> Result<(), String> {
+        if !before.iter().any(|effect| is_advert(effect, router, false) || is_advert(effect, router, true)) {
+            return Err(format!("h{host}: r{router}: leases are renewed without an advert"));
+        }
+        match leases.iter().find(|lease| !self.may_be_restored(scene, host, lease.net)) {
+            Some(lease) => Err(format!("h{host}: r{router}: renews {}, which it does not have", lease.net)),
+            None => Ok(()),
+        }
     }
 
     fn add(&mut self, scene: &Scene, host: usize, router: usize, addition: &Addition) -> Result<(), String> {
@@ -191,6 +203,8 @@ fn is_advert(effect: &Effect, router: usize, resigned: bool) -> bool {
         | Effect::AddAddresses { .. }
         | Effect::RemoveAddresses { .. }
         | Effect::Announce { .. }
+        | Effect::Record(_)
+        | Effect::Forget { .. }
         | Effect::Probe { .. }
         | Effect::Tell(_)
         | Effect::Stopped => false,
