@@ -15,7 +15,7 @@ use super::resume::Past;
 use super::router::{NOTHING_LEFT, Router, World};
 use super::settle;
 use crate::config::{Config, RouterConfig};
-use crate::report::{Event, Reason, Summary, WallClock, status};
+use crate::report::{self, Event, Reason, Summary, WallClock, status};
 use crate::types::{
     Channel, CheckName, CheckResult, Discard, Family, Freshness, Instant, InterfaceFacts, InterfaceName, LeftAddress,
     Memory, RouterName, Vrid, WallOffsets,
@@ -140,8 +140,7 @@ impl Agent {
 
     /// How things stand. `clock` turns our times into dates; its reading is now.
     pub fn snapshot(&self, clock: WallClock) -> status::Status {
-        let hint = (self.routers.is_empty() && self.stage != Stage::Stopped)
-            .then(|| "no virtual router is configured: add a [virtual_router.NAME] and reload".to_owned());
+        let hint = (self.routers.is_empty() && self.stage != Stage::Stopped).then(report::no_router);
         let router =
             |router: &Router| (router.name().to_string(), router.snapshot(&clock, &self.interfaces, &self.checks));
         let discards = |(name, discards): (&InterfaceName, &Discards)| (name.to_string(), discards.totals());

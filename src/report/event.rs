@@ -293,10 +293,9 @@ impl Event {
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Event::Started { node, version, routers: 0 } => write!(
-                f,
-                "locum {version} runs as {node} without a virtual router: add a [virtual_router.NAME] to the configuration and reload"
-            ),
+            Event::Started { node, version, routers: 0 } => {
+                write!(f, "locum {version} runs as {node}: {}", super::no_router())
+            }
             Event::Started { node, version, routers } => {
                 write!(f, "locum {version} runs as {node}, virtual routers: {routers}")
             }
