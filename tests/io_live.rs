@@ -22,7 +22,7 @@ use locum::io::neighbours::NeighbourSocket;
 use locum::io::netlink::{Announcers, Job, Monitor, MonitorState, Netlink, NewAddress, Report, Worker, message};
 use locum::io::record::{Added, Journal, Kept};
 use locum::io::vrrp::VrrpSocket;
-use locum::types::{AddressOutcome, Family, InterfaceFacts, InterfaceName, IpNet, Lifetime, RouterName};
+use locum::types::{AddressOutcome, Family, Instant, InterfaceFacts, InterfaceName, IpNet, Lifetime, RouterName};
 use locum::wire::nd;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{
@@ -119,9 +119,12 @@ impl Bench {
     }
 
     fn add_for(&self, seconds: Option<u64>, again: bool, additions: Vec<NewAddress>) {
+        self.add_until(clock::now() + Duration::from_secs(60), seconds, again, additions);
+    }
+
+    fn add_until(&self, until: Instant, seconds: Option<u64>, again: bool, additions: Vec<NewAddress>) {
         let announcers = Announcers { ipv4: Some(Arc::clone(&self.socket)), ipv6: None };
         let (router, interface, index, lifetime) = (router(), name("va"), self.index, seconds.map(lifetime));
-        let until = clock::now() + Duration::from_secs(60);
         let job = Job::Add { router, interface, index, additions, lifetime, until, again, announcers };
         self.worker.hand(job).expect("room for a job");
     }

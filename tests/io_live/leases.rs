@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use locum::io::clock;
 use locum::io::netlink::{Job, Netlink, Renewal, Report, message};
-use locum::types::{AddressOutcome, Instant, IpNet, LeaseOutcome};
+use locum::types::{AddressOutcome, IpNet, LeaseOutcome};
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, CacheInfo};
 
 use super::*;
@@ -199,6 +199,33 @@ fn a_renewal_that_is_late_brings_nothing_back() {
             }
         }
         panic!("undone {undone} times");
+    });
+}
+
+/// With less and less time: before the first of them, between two, and while the kernel adds them.
+#[test]
+fn what_is_added_too_late_goes_again_and_nothing_else() {
+    isolated("leases::what_is_added_too_late_goes_again_and_nothing_else", || {
+        let (va, _) = cable();
+        let mut bench = Bench::on(va);
+        let all: Vec<String> = (10..200).map(|last| format!("192.0.2.{last}/24")).collect();
+        let all: Vec<&str> = all.iter().map(String::as_str).collect();
+        let (mut late, mut in_time) = (0, 0);
+        for micros in (0..60).map(|step| step * 50) {
+            let until = clock::now() + Duration::from_micros(micros);
+            bench.add_until(until, Some(100), false, all.iter().map(|net| addition(net)).collect());
+            let outcomes = bench.outcomes(all.len());
+            let added = outcomes.iter().filter(|(_, outcome)| *outcome == AddressOutcome::Added);
+            let added: Vec<String> = added.map(|(net, _)| net.to_string()).collect();
+            assert!(outcomes.iter().all(|(_, outcome)| match outcome {
+                AddressOutcome::Added | AddressOutcome::TooLate => true,
+                AddressOutcome::StillThere | AddressOutcome::AlreadyThere | AddressOutcome::Failed(_) => false,
+            }));
+            assert_eq!(addresses(va), [vec!["192.0.2.2/24".to_owned()], added.clone()].concat());
+            (late, in_time) = (late + all.len() - added.len(), in_time + added.len());
+            assert_eq!(bench.remove(&all, &[]), [] as [String; 0]);
+        }
+        assert!(late > 0 && in_time > 0, "{late} too late, {in_time} in time");
     });
 }
 
