@@ -212,6 +212,14 @@ impl Agent {
             Input::ListenFailed { interface, channel, error } => {
                 self.listen_failed(now, interface, channel, &error, effects);
             }
+            Input::AddressesGone { interface, addresses } => {
+                let chosen = |router: &Router| router.config().addresses.iter().any(|of| of.interface == interface);
+                self.each(now, effects, chosen, |router, world| router.addresses_gone(world, interface, &addresses));
+            }
+            Input::Listed => self.each(now, effects, |_| true, Router::compare),
+            Input::LeasesRenewed { router, asked, outcome } => {
+                self.of_name(now, effects, &router, |router, world| router.renewed(world, asked, outcome.clone()));
+            }
             Input::AddressesAdded { router, outcomes } => {
                 let mut outcomes = Some(outcomes);
                 self.of_name(now, effects, &router, |router, world| {
@@ -354,8 +362,10 @@ impl Agent {
         }
         self.listen(effects);
         self.review(now, effects, |_| true);
-        if news.link_returned || news.readdressed {
-            self.each(now, effects, |_| true, |router, world| router.forgotten(world, name));
+        let carried = |router: &Router| router.config().addresses.iter().any(|of| of.interface == name);
+        self.each(now, effects, carried, |router, world| router.stand_alone(world, name));
+        if news.unknown_again {
+            self.each(now, effects, |_| true, |router, world| router.announce_again_on(world, name));
         }
     }
 

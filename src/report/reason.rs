@@ -68,6 +68,10 @@ pub enum Reason {
     SocketFailed(InterfaceName, Channel, String),
     /// The kernel refused one of the addresses.
     AddressFailed(IpNet, String),
+    /// Somebody removes this address again and again.
+    AddressFight(IpNet),
+    /// The leases ran out before they were renewed, so another host may hold the addresses.
+    LeaseLapsed,
     /// Another host answered for an IPv6 address that this one had held for a while.
     Duplicate(IpNet, MacAddr),
     /// Adverts could not be sent.
@@ -145,9 +149,11 @@ impl Reason {
             | Reason::Duplicate(..)
             | Reason::SendFailed(..)
             | Reason::SendUnproven(..) => Trouble::Refused,
-            Reason::PeerIsSelf(_) | Reason::TrackedInterface(_) | Reason::Unhealthy(_) | Reason::Degraded(_) => {
-                Trouble::Unfit
-            }
+            Reason::PeerIsSelf(_)
+            | Reason::TrackedInterface(_)
+            | Reason::Unhealthy(_)
+            | Reason::Degraded(_)
+            | Reason::AddressFight(_) => Trouble::Unfit,
             Reason::Startup
             | Reason::Owner
             | Reason::ActiveSilent { .. }
@@ -156,6 +162,7 @@ impl Reason {
             | Reason::Preempting { .. }
             | Reason::HigherPriority { .. }
             | Reason::TieBreak { .. }
+            | Reason::LeaseLapsed
             | Reason::Resumed { .. }
             | Reason::Overslept(_)
             | Reason::Recovered
@@ -179,6 +186,8 @@ impl Reason {
             Reason::TrackedInterface(_) => "tracked-interface",
             Reason::SocketFailed(..) => "socket-failed",
             Reason::AddressFailed(..) => "address-failed",
+            Reason::AddressFight(_) => "address-fight",
+            Reason::LeaseLapsed => "lease-lapsed",
             Reason::Duplicate(..) => "duplicate-address",
             Reason::SendFailed(..) => "send-failed",
             Reason::SendUnproven(..) => "send-unproven",
@@ -201,6 +210,11 @@ impl Reason {
         }
     }
 }
+
+const FIGHT: &str =
+    "something on this host removes it again and again (ip monitor address); it is left alone for a minute";
+const LAPSED: &str =
+    "this host stood still for too long to hold its addresses: listening whether another one has followed";
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -230,6 +244,8 @@ impl fmt::Display for Reason {
                 write!(f, "cannot listen to {channel} on interface {name}: {error}")
             }
             Reason::AddressFailed(address, error) => write!(f, "cannot add address {address}: {error}"),
+            Reason::AddressFight(address) => write!(f, "address fight over {address}: {FIGHT}"),
+            Reason::LeaseLapsed => f.write_str(LAPSED),
             Reason::Duplicate(address, mac) => {
                 write!(f, "the host at {mac} has {} too: remove it there, or here from `addresses`", address.addr())
             }

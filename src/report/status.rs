@@ -145,6 +145,10 @@ pub struct Address {
     pub interface: String,
     /// What is known of it on this host.
     pub state: AddressState,
+    /// How much longer the kernel keeps it if nobody renews it, in milliseconds, at least; none for one that is not ours
+    /// or that has no lease.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_left_ms: Option<u64>,
 }
 
 /// Whether an address is on this host, and whose it is.
@@ -256,6 +260,12 @@ pub struct Counters {
     pub announcements: u64,
     /// Adverts that could not be sent.
     pub send_errors: u64,
+    /// Addresses put back after somebody else had removed them.
+    #[serde(default)]
+    pub addresses_restored: u64,
+    /// Times the leases ran out because this host was too late to renew them.
+    #[serde(default)]
+    pub leases_lapsed: u64,
     /// Packets thrown away, by reason.
     pub discards: BTreeMap<String, u64>,
 }

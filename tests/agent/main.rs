@@ -12,6 +12,7 @@ mod families;
 mod handover;
 mod health;
 mod hostile;
+mod leases;
 mod link;
 mod mistakes;
 mod noise;

@@ -29,6 +29,7 @@ mod interfaces;
 mod interop;
 mod itself;
 mod judges;
+mod leases;
 mod link_up;
 mod managed;
 mod mistakes;

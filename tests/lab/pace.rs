@@ -45,7 +45,7 @@ fn a_thousand_adverts_at_10_ms_take_9_99_s_to_a_millisecond() {
 }
 
 /// Does something while a thread that does nothing else wakes up at the same pace; how late that one was each time.
-fn beside_a_sleeper<T>(what: impl FnOnce() -> T) -> (T, Vec<u64>) {
+pub fn beside_a_sleeper<T>(what: impl FnOnce() -> T) -> (T, Vec<u64>) {
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         let sleeper = scope.spawn(|| {

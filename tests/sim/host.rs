@@ -8,7 +8,7 @@ use locum::config::{Config, RouterConfig, WhenUnhealthy};
 use locum::proto::{Addition, Agent};
 use locum::types::{
     AddressOutcome, CheckName, CheckSpec, ChecksumForm, Family, Instant, InterfaceFacts, InterfaceName, IpNet, Ipv4Net,
-    MacAddr, RouterName, Version, VirtualAddress, Vrid,
+    Lifetime, MacAddr, RouterName, Version, VirtualAddress, Vrid,
 };
 
 use crate::scenario::{RETRY, Scenario};
@@ -34,6 +34,8 @@ pub struct Host {
     /// When the queue in front of the kernel is empty.
     pub kernel_free_at: Instant,
     pub outcomes: VecDeque<(RouterName, IpNet, AddressOutcome)>,
+    /// Routers whose last advert did not leave.
+    pub mute: BTreeSet<usize>,
     /// What the worker in front of the kernel has found there when it was to add it.
     pub spared: BTreeSet<Ipv4Addr>,
     pub refuses: bool,
@@ -50,6 +52,8 @@ pub struct Host {
 pub struct Held {
     pub prefix: u8,
     pub ours: bool,
+    /// When its lease ends, if it has one.
+    pub until: Option<Instant>,
 }
 
 /// What the check would say, and the verdict that its results add up to.
@@ -63,7 +67,8 @@ pub struct Check {
 /// One thing for the kernel to do.
 #[derive(Debug)]
 pub enum Job {
-    Add { router: RouterName, addition: Addition, last: bool },
+    Add { router: RouterName, addition: Addition, last: bool, lifetime: Option<Lifetime> },
+    Renew { router: usize, leases: Vec<Ipv4Net>, lifetime: Option<Lifetime>, asked: Instant, until: Option<Instant> },
     Remove(Vec<IpNet>),
     Announce(Vec<Vec<u8>>),
 }
@@ -83,6 +88,7 @@ impl Host {
             addresses: BTreeMap::new(),
             kernel_free_at: now,
             outcomes: VecDeque::new(),
+            mute: BTreeSet::new(),
             spared: BTreeSet::new(),
             refuses: false,
             refused_at: BTreeMap::new(),
@@ -101,9 +107,21 @@ impl Host {
         self.end();
     }
 
+    /// The agent is killed: its addresses stay for as long as their leases last.
+    pub fn kill(&mut self) {
+        self.life += 1;
+        self.end();
+    }
+
+    /// When the last lease ends that is left here.
+    pub fn leased_until(&self) -> Option<Instant> {
+        self.addresses.values().filter_map(|held| held.until).max()
+    }
+
     /// The agent has ended.
     pub fn end(&mut self) {
         self.agent = None;
+        self.mute.clear();
         self.spared.clear();
         self.outcomes.clear();
         self.refused_at.clear();
@@ -128,7 +146,8 @@ impl Host {
             self.powered = true;
             if let Some((host, router, address)) = plan.foreign.filter(|(host, _, _)| *host == self.id) {
                 debug_assert_eq!(host, self.id);
-                self.addresses.insert(plan.routers[router].addresses[address], Held { prefix: 24, ours: false });
+                self.addresses
+                    .insert(plan.routers[router].addresses[address], Held { prefix: 24, ours: false, until: None });
             }
         }
         self.agent = Some(Agent::new(self.config(plan), now));
@@ -144,6 +163,7 @@ impl Host {
             running: self.link,
             mac: Some(self.mac),
             addresses,
+            marked: Vec::new(),
             promote_secondaries: plan.promote_secondaries,
             forwards_ipv6: false,
             mtu: 1500,
@@ -172,6 +192,7 @@ impl Host {
                 advert_interval: seat.interval,
                 preempt: seat.preempt,
                 preempt_delay: seat.preempt_delay,
+                lease: true,
                 start_delay: Duration::ZERO,
                 link_debounce: Duration::ZERO,
                 checks: plan.checks[self.id].iter().map(|_| check_name()).collect(),

@@ -65,7 +65,7 @@ fn backup() -> Router {
 }
 
 fn address(address: &str, interface: &str, state: AddressState) -> Address {
-    Address { address: address.to_owned(), interface: interface.to_owned(), state }
+    Address { address: address.to_owned(), interface: interface.to_owned(), state, lease_left_ms: None }
 }
 
 fn change(at: &str, from: RouterState, to: RouterState, words: &str) -> Transition {
@@ -125,7 +125,7 @@ fn busy() -> Router {
         },
         active: Some("192.0.2.2".to_owned()),
         addresses: vec![
-            address("192.0.2.10/24", "eth0", AddressState::Held),
+            Address { lease_left_ms: Some(3_559), ..address("192.0.2.10/24", "eth0", AddressState::Held) },
             address("192.0.2.11/24", "eth0", AddressState::Lingering),
             address("198.51.100.100/32", "eth1.4094", AddressState::Foreign),
             address("192.0.2.12/24", "eth0", AddressState::Adding),
@@ -133,6 +133,8 @@ fn busy() -> Router {
         peers: vec![Peer { priority: 0, heard_ms_ago: 61_000, lists_our_addresses: false, ..backup().peers.remove(0) }],
         counters: Counters {
             discards: BTreeMap::from([("checksum".to_owned(), 2), ("length".to_owned(), 0), ("ttl".to_owned(), 3)]),
+            addresses_restored: 2,
+            leases_lapsed: 1,
             ..Counters::default()
         },
         last_transitions: (0..4)
@@ -175,11 +177,13 @@ a-name-of-sixty-four-bytes-as-long-as-one-may-be-in-the-configur  ACTIVE, DEGRAD
   interface  eth0, VRID 51, VRRPv3 by IPv4 multicast, adverts every 40.95s
   priority   90 (base 150, -60 haproxy)
   active     192.0.2.2 (this host)
-  addresses  192.0.2.10/24                   held
+  addresses  192.0.2.10/24                   held, lease 3.6s more
              192.0.2.11/24                   held until the successor has it
              198.51.100.100/32 on eth1.4094  here, but set by somebody else: left alone
              192.0.2.12/24                   being added
   peers      192.0.2.3  resigned, heard 1m 1s ago, adverts 192, pseudo-header, LISTS OTHER ADDRESSES
+  put back   2x, after somebody removed an address
+  lapsed     1x, this host having stood still for too long
   discarded  checksum 2, ttl 3
   changes    2026-11-19 00:00:00  backup -> active  old
              2026-11-19 00:00:00  backup -> active  old

@@ -4,7 +4,7 @@ use std::time::Duration;
 use super::{Mode, Router, World};
 use crate::proto::effect::Effect;
 use crate::proto::election::{Claim, Outcome, State};
-use crate::proto::holding::Departure;
+use crate::proto::holding::{Departure, Holding};
 use crate::proto::peers::Sealing;
 use crate::report::{Event, Reason, RouterState};
 use crate::types::{Advertised, Instant};
@@ -86,6 +86,7 @@ impl Router {
     /// The clients are the other's already: nothing is waited for.
     fn give_up(&mut self, world: &mut World<'_>, heard: Option<(IpAddr, Advertised)>) {
         self.resign_again_at = None;
+        self.drop_claim();
         self.hold(world, |holding, ground| holding.leave(ground, Departure::AtOnce));
         if let Some((source, _)) = heard {
             self.enter(world, RouterState::Backup, Reason::Overslept(source));
@@ -164,6 +165,7 @@ impl Router {
                 Err(unsendable) => self.send_failed(world, unsendable.to_string()),
             }
         }
+        self.hold(world, Holding::renew);
     }
 
     fn packet(

@@ -26,7 +26,7 @@ impl Router {
             advert_interval_ms: millis(self.config.advert_interval.duration()),
             priority: self.priority(checks),
             active: self.active(),
-            addresses: self.addresses(interfaces),
+            addresses: self.addresses(clock, interfaces),
             peers: self.peers(clock),
             mistakes: self.mistakes(clock),
             auth: self.auth(clock),
@@ -71,13 +71,14 @@ impl Router {
         }
     }
 
-    fn addresses(&self, interfaces: &Interfaces) -> Vec<status::Address> {
-        let address = |(address, state): (crate::types::VirtualAddress, status::AddressState)| status::Address {
+    fn addresses(&self, clock: &WallClock, interfaces: &Interfaces) -> Vec<status::Address> {
+        let addresses = self.holding.addresses(interfaces).map(|(address, state, until)| status::Address {
             address: address.net.to_string(),
             interface: address.interface.to_string(),
             state,
-        };
-        self.holding.addresses(interfaces).map(address).collect()
+            lease_left_ms: until.map(|until| millis(until.since(clock.at))),
+        });
+        addresses.collect()
     }
 
     fn peers(&self, clock: &WallClock) -> Vec<status::Peer> {
@@ -142,6 +143,8 @@ impl Router {
             resignations_received: self.counters.resignations_received,
             announcements: self.holding.announcements(),
             send_errors: self.counters.send_errors,
+            addresses_restored: self.holding.restored(),
+            leases_lapsed: self.counters.leases_lapsed,
             discards: self.discards.totals(),
         }
     }

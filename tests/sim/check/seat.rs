@@ -142,6 +142,7 @@ impl Seat {
                 | Effect::UnwatchFrames { .. }
                 | Effect::AddAddresses { .. }
                 | Effect::RemoveAddresses { .. }
+                | Effect::RenewLeases { .. }
                 | Effect::Announce { .. }
                 | Effect::Probe { .. }
                 | Effect::Stopped => {}

@@ -30,7 +30,7 @@ struct Sole {
     router: usize,
     holder: usize,
     since: Instant,
-    /// A rival lost power or link, or left, before it could be heard of.
+    /// A rival lost power, agent or link, or left, before it could be heard of.
     unaware: bool,
 }
 
@@ -49,7 +49,10 @@ impl Views {
                 let heard_by = scene.lan.clean_since().map(|at| at + scene.plan.longest_interval(watched.router));
                 let unheard = heard_by.is_none_or(|by| scene.now < by);
                 let gone = |rival: &Host| {
-                    !rival.powered || !rival.link || (unheard && !seats[rival.id][watched.router].is_active())
+                    !rival.powered
+                        || rival.agent.is_none()
+                        || !rival.link
+                        || (unheard && !seats[rival.id][watched.router].is_active())
                 };
                 let unaware = rivals.into_iter().any(gone);
                 self.sole.insert(watched.address, Sole { router: watched.router, holder, since: scene.now, unaware });
