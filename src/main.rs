@@ -7,7 +7,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
-use locum::cli::{Cli, Command};
+use locum::cli::{Cli, Command, RunnerRole};
 use locum::types::{Exit, Failure};
 use locum::{ctl, daemon, demo, runner};
 
@@ -35,7 +35,9 @@ fn perform(command: Command) -> Result<u8, Failure> {
         Command::Run { config, runtime } => daemon::run(&daemon::Options { config, runtime_dir: runtime.path }),
         Command::Check { file } => ctl::check(&file),
         Command::Status { json, runtime } => ctl::status(&runtime.path, json),
-        Command::Runner => runner::run(),
+        Command::Runner { role: RunnerRole::Service, runtime, .. } => runner::service(&runtime.path),
+        Command::Runner { role: RunnerRole::Keeper, agent, .. } => runner::keeper(agent),
+        Command::Runner { role: RunnerRole::Worker, .. } => runner::worker(),
     }?;
     Ok(Exit::Fine.code())
 }

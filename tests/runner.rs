@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use locum::io::program::message_channel;
+use locum::io::channel::{Listener, connect};
 use locum::types::{ProgramOutcome, ProgramReport, ProgramRequest};
 
 /// For what ends by itself: only a test that fails waits for so long.
@@ -20,19 +20,35 @@ struct Runner {
     channel: Option<UnixDatagram>,
     next_id: u64,
     folder: PathBuf,
+    /// As whom programs are to run.
+    user: Option<&'static str>,
 }
 
 impl Runner {
     fn start(name: &str) -> Self {
-        let (channel, theirs) = message_channel().expect("a channel");
-        channel.set_nonblocking(false).expect("set");
-        channel.set_read_timeout(Some(LONG)).expect("set");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_locum"));
-        command.arg("runner").stdin(theirs).stdout(Stdio::null()).env("LOCUM_TEST", "not passed on").env("HOME", "/");
-        let child = command.spawn().expect("the runner starts");
         let folder = std::env::temp_dir().join(format!("locum-runner-{}-{name}", std::process::id()));
         fs::create_dir_all(&folder).expect("a folder");
-        Runner { child, channel: Some(channel), next_id: 0, folder }
+        // Programs may run as others, and their own files are in it.
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).expect("set");
+        let listener = Listener::bind(&folder.join("runner.sock")).expect("bound");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_locum"));
+        command.args(["runner", "--role", "worker"]).stdin(std::os::fd::OwnedFd::from(listener)).stdout(Stdio::null());
+        command.env("LOCUM_TEST", "not passed on").env("HOME", "/");
+        let child = command.spawn().expect("the runner starts");
+        let mut runner = Runner { child, channel: None, next_id: 0, folder, user: None };
+        runner.connect();
+        runner
+    }
+
+    fn connect(&mut self) {
+        let (channel, _) = connect(&self.folder.join("runner.sock")).expect("connected");
+        channel.set_nonblocking(false).expect("set");
+        channel.set_read_timeout(Some(LONG)).expect("set");
+        self.channel = Some(channel);
+    }
+
+    fn pid(&self) -> nix::unistd::Pid {
+        nix::unistd::Pid::from_raw(self.child.id().try_into().expect("a process id"))
     }
 
     fn ask(&mut self, argv: &[&str], timeout_ms: u64) -> u64 {
@@ -42,7 +58,8 @@ impl Runner {
         let environment = [("LOCUM_CHECK", "web"), ("LD_PRELOAD", "evil.so")];
         let environment: BTreeMap<String, String> =
             environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let request = ProgramRequest { id, argv, timeout_ms, environment };
+        let user = self.user.map(|name| name.parse().expect("a name"));
+        let request = ProgramRequest { id, argv, timeout_ms, environment, user };
         let message = serde_json::to_vec(&request).expect("json");
         self.channel.as_ref().expect("open").send(&message).expect("sent");
         id
@@ -92,6 +109,10 @@ impl Runner {
 impl Drop for Runner {
     fn drop(&mut self) {
         self.channel = None;
+        // Not once it has been waited for: the number may be another's by then.
+        if matches!(self.child.try_wait(), Ok(None)) {
+            nix::sys::signal::kill(self.pid(), nix::sys::signal::Signal::SIGUSR1).expect("it is a child of ours");
+        }
         if self.child.wait().is_err() {
             eprintln!("the runner could not be waited for");
         }
@@ -233,8 +254,9 @@ fn a_program_gets_nothing_of_ours() {
         0o755,
     );
     let report = runner.run(&[&script], 20_000);
-    let words: Vec<&str> = report.output.split_whitespace().filter(|word| *word != "LANG").collect();
-    assert_eq!(words, ["LOCUM_CHECK", "PATH", "web", "/", "/dev/null"], "{report:?}");
+    let given = ["LANG", "LOGNAME", "USER"];
+    let words: Vec<&str> = report.output.split_whitespace().filter(|word| !given.contains(word)).collect();
+    assert_eq!(words, ["HOME", "LOCUM_CHECK", "PATH", "web", "/", "/dev/null"], "{report:?}");
     // Standard input, output and error, and the folder that `ls` itself opens.
     assert_eq!(runner.run(&["/bin/sh", "-c", "echo $(ls /proc/self/fd)"], 20_000).output, "0 1 2 3");
     let report = runner.shell("grep -E '^Sig(Blk|Ign)' /proc/self/status | cut -f2 | tr '\\n' ' '", 20_000);
@@ -244,18 +266,22 @@ fn a_program_gets_nothing_of_ours() {
 }
 
 #[test]
-fn it_goes_on_when_told_to_terminate_and_ends_when_the_agent_is_gone() {
+fn it_goes_on_when_told_to_terminate_and_serves_the_next_agent_when_one_is_gone() {
     let mut runner = Runner::start("end");
     let mut lives = runner.lives("lives");
     runner.ask(&["/bin/sh", "-c", &format!("exec 3>{}; echo x >&3; sleep 1000 & sleep 1000", lives.path)], 900_000);
     lives.begin();
-    let pid = nix::unistd::Pid::from_raw(runner.child.id().try_into().expect("a process id"));
     for signal in [nix::sys::signal::Signal::SIGTERM, nix::sys::signal::Signal::SIGINT] {
-        nix::sys::signal::kill(pid, signal).expect("sent");
+        nix::sys::signal::kill(runner.pid(), signal).expect("sent");
     }
     assert_eq!(runner.shell("exit 7", 20_000).outcome, ProgramOutcome::Exited(7));
     runner.channel = None;
     lives.end();
+    runner.connect();
+    // Nothing of what the agent before had asked for is reported to this one.
+    assert_eq!(runner.shell("exit 8", 20_000).outcome, ProgramOutcome::Exited(8));
+    runner.is_alone();
+    nix::sys::signal::kill(runner.pid(), nix::sys::signal::Signal::SIGUSR1).expect("sent");
     assert!(runner.child.wait().expect("it ends").success());
 }
 
@@ -292,7 +318,8 @@ fn many_run_at_once_and_no_more_than_the_limit() {
 
 #[test]
 fn by_hand_it_says_what_it_is_for() {
-    let output = Command::new(env!("CARGO_BIN_EXE_locum")).arg("runner").stdin(Stdio::null()).output().expect("runs");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_locum"));
+    let output = command.args(["runner", "--role", "worker"]).stdin(Stdio::null()).output().expect("runs");
     assert_eq!(output.status.code(), Some(64));
     assert!(String::from_utf8_lossy(&output.stderr).contains("started by `locum run`"));
 }

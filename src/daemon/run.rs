@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use super::protocol::{Command, ProtocolHandle, ProtocolJoin, spawn};
 use crate::config::{self, Config, Parsed};
 use crate::io::files::{self, RuntimeDir};
-use crate::io::{capabilities, keys, system};
+use crate::io::{capabilities, keys, sandbox, system};
 use crate::report::Event;
 use crate::service::log::Log;
 use crate::service::{Request, checks, log, socket, starter};
@@ -45,16 +45,33 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         let exit = if error.is_permission() { Exit::NotPermitted } else { Exit::Internal };
         Failure::new(exit, error.to_string())
     })?;
-    // While this process is small and has one thread.
-    let runner = starter::start();
+    // While this process is small, has one thread and all its rights.
+    let runner = starter::Place::find(runtime_dir.path()).map_err(internal("start the runner of check programs"))?;
+    let missing = sandbox::enter(&needs(options, &loaded.config, &runtime_dir)?);
     let (log, writer) = log::start().map_err(internal("start the log"))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(internal("start"))?;
     let service = Service { file: options.config.clone(), log: log.clone() };
+    for sandbox::Missing { what, why } in missing {
+        log.tell(Event::SystemRefused { router: None, what: what.to_owned(), error: why });
+    }
     let result = runtime.block_on(service.run(loaded, runner, &runtime_dir));
     // What still waits for a disk or a child must not keep us.
     runtime.shutdown_background();
     writer.finish(log);
     result
+}
+
+/// What must stay within reach.
+fn needs(options: &Options, config: &Config, runtime_dir: &RuntimeDir) -> Result<sandbox::Needs, Failure> {
+    let keys = config.key_files().into_iter().map(Path::to_owned);
+    let program = std::fs::read_link("/proc/self/exe").map_err(internal("find this program"))?;
+    Ok(sandbox::Needs {
+        files: std::iter::once(options.config.clone()).chain(keys).collect(),
+        runtime_dir: runtime_dir.path().to_owned(),
+        program,
+        realtime: false,
+        laid: false,
+    })
 }
 
 fn internal(what: &str) -> impl FnOnce(std::io::Error) -> Failure {
@@ -122,12 +139,7 @@ struct Service {
 }
 
 impl Service {
-    async fn run(
-        self,
-        loaded: Loaded,
-        runner: std::io::Result<starter::Started>,
-        runtime_dir: &RuntimeDir,
-    ) -> Result<(), Failure> {
+    async fn run(self, loaded: Loaded, runner: starter::Place, runtime_dir: &RuntimeDir) -> Result<(), Failure> {
         let signals = Signals::new().map_err(internal("listen for signals"))?;
         let path = runtime_dir.file(SOCKET);
         let what = format!("open the status socket {}", path.display());
@@ -150,12 +162,7 @@ impl Service {
     }
 
     /// Starts what runs beside the agent.
-    fn serve(
-        &self,
-        listener: UnixListener,
-        runner: std::io::Result<starter::Started>,
-        agent: &ProtocolHandle,
-    ) -> Checks {
+    fn serve(&self, listener: UnixListener, runner: starter::Place, agent: &ProtocolHandle) -> Checks {
         let (requests, queue) = mpsc::channel(REQUESTS);
         tokio::spawn(forward(queue, agent.clone()));
         tokio::spawn(socket::serve(listener, requests.clone()));

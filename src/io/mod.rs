@@ -7,6 +7,7 @@
 
 pub mod capabilities;
 pub mod capture;
+pub mod channel;
 pub mod clock;
 pub mod echo;
 pub mod files;
@@ -19,9 +20,11 @@ pub mod neighbours;
 pub mod netlink;
 pub mod poller;
 pub mod program;
+pub mod sandbox;
 mod sys;
 pub mod system;
 pub mod timer;
+pub mod users;
 pub mod vrrp;
 
 use std::os::fd::OwnedFd;

@@ -189,6 +189,7 @@ impl Host {
             rise: check.rise,
             fall: check.fall,
             weight: check.weight,
+            user: None,
         };
         Config {
             node: format!("h{}", self.id),

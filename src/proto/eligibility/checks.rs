@@ -130,6 +130,7 @@ mod tests {
             rise,
             fall,
             weight,
+            user: None,
         })
     }
 
