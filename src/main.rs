@@ -38,6 +38,8 @@ fn perform(command: Command) -> Result<u8, Failure> {
         Command::Runner { role: RunnerRole::Service, runtime, .. } => runner::service(&runtime.path),
         Command::Runner { role: RunnerRole::Keeper, agent, .. } => runner::keeper(agent),
         Command::Runner { role: RunnerRole::Worker, .. } => runner::worker(),
+        Command::Reload { exec, runtime } => ctl::reload(&runtime.path, exec),
+        Command::Probe { .. } => daemon::probe(),
     }?;
     Ok(Exit::Fine.code())
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use isolation::{enter_new_namespace, ip, isolated};
 use locum::config::{Config, RouterConfig, WhenUnhealthy};
-use locum::daemon::{self, Command, Gone, ProtocolHandle};
+use locum::daemon::{self, Command, Gone, ProtocolHandle, Start};
 use locum::report::status::{AddressState, Status};
 use locum::report::{Event, Level, Reason, RouterState};
 use locum::types::{ChecksumForm, Family, Interval, Priority, Version, VirtualAddress, Vrid};
@@ -42,7 +42,8 @@ fn config(priority: u8, addresses: u8) -> Config {
         auth: None,
     };
     let routers = [("web".parse().expect("a name"), router)].into();
-    Config { node: format!("node{priority}"), routers, checks: Default::default(), secrets: Default::default() }
+    let node = format!("node{priority}");
+    Config { node, realtime: false, routers, checks: Default::default(), secrets: Default::default() }
 }
 
 /// Nothing here takes this long unless it hangs.
@@ -74,7 +75,8 @@ impl Host {
             moved.recv().expect("the test goes on");
             ip(&format!("addr add {own} dev eth0"));
             ip("link set eth0 up");
-            let (handle, join) = daemon::spawn(config, lines).expect("the protocol thread starts");
+            let kept = locum::io::record::Kept::nothing();
+            let (handle, join) = daemon::spawn(Start::new(config, kept, lines)).expect("the protocol thread starts");
             ready.send(handle).expect("the test waits");
             for ask in asks {
                 answer.send(ip(&ask)).expect("the test waits");

@@ -2,20 +2,25 @@
 //! root the same inside a user namespace.
 
 mod common;
+#[path = "io_live/ipv6.rs"]
+mod ipv6;
 mod isolation;
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use isolation::{ip, isolated};
 use locum::io::clock;
 use locum::io::frames::FramesSocket;
 use locum::io::neighbours::NeighbourSocket;
 use locum::io::netlink::{Announcers, Job, Monitor, MonitorState, Netlink, NewAddress, Report, Worker, message};
+use locum::io::record::{Added, Journal, Kept};
 use locum::io::vrrp::VrrpSocket;
 use locum::types::{AddressOutcome, Family, InterfaceFacts, InterfaceName, IpNet, MacAddr, RouterName};
+use locum::wire::nd;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{
     AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol, CacheInfo,
@@ -85,7 +90,11 @@ struct Bench {
 
 impl Bench {
     fn on(index: u32) -> Self {
-        let (worker, reports) = Worker::start(Netlink::open().expect("netlink")).expect("a thread");
+        Bench::keeping(index, Kept::nothing().journal)
+    }
+
+    fn keeping(index: u32, journal: Journal) -> Self {
+        let (worker, reports) = Worker::start(Netlink::open().expect("netlink"), journal).expect("a thread");
         Bench {
             worker,
             reports,
@@ -131,7 +140,7 @@ impl Bench {
                     listing.expect("a listing");
                     return failures;
                 }
-                Report::Added { .. } => panic!("nothing was to be added"),
+                Report::Added { .. } | Report::Reached(_) => panic!("nothing was to be added"),
             }
         }
     }
@@ -193,11 +202,64 @@ fn an_interface_that_is_gone_is_told_of() {
             router: router(),
             interface: name("va"),
             frames: vec![gratuitous(Ipv4Addr::new(192, 0, 2, 10)); 3],
+            until: None,
             announcers: Announcers { ipv4: Some(Arc::clone(&bench.socket)), ipv6: None },
         };
         bench.worker.hand(job).expect("room for a job");
         let report = bench.reports.blocking_recv();
         assert!(matches!(&report, Some(Report::Failed { what, .. }) if what.contains("va")), "{report:?}");
+    });
+}
+
+/// A process that stood still with an announcement in its hands: somebody else may have the address by now.
+#[test]
+fn an_announcement_that_comes_too_late_is_not_sent() {
+    isolated("an_announcement_that_comes_too_late_is_not_sent", || {
+        let (va, vb) = cable();
+        let observer = NeighbourSocket::open(vb, Family::Ipv4).expect("a packet socket");
+        let mut bench = Bench::on(va);
+        for (last, until) in [(10, clock::now()), (11, clock::now() + Duration::from_secs(60))] {
+            let job = Job::Announce {
+                router: router(),
+                interface: name("va"),
+                frames: vec![gratuitous(Ipv4Addr::new(192, 0, 2, last))],
+                until: Some(until),
+                announcers: Announcers { ipv4: Some(Arc::clone(&bench.socket)), ipv6: None },
+            };
+            bench.worker.hand(job).expect("room for a job");
+        }
+        assert_eq!(bench.remove(&[], &[]), [""; 0]);
+        await_readable(&observer);
+        let mut buffer = [0; NeighbourSocket::LARGEST];
+        let frame = observer.receive(&mut buffer).expect("readable").expect("a frame");
+        assert_eq!(frame.get(28..32), Some([192, 0, 2, 11].as_slice()));
+    });
+}
+
+/// What another process finds: added and still there with our mark, whatever became of the process that added it.
+#[test]
+fn what_was_added_is_written_down_before_and_found_by_the_next_process() {
+    isolated("what_was_added_is_written_down_before_and_found_by_the_next_process", || {
+        let (va, _) = cable();
+        let folder = std::env::temp_dir().join(format!("locum-io-live-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let left = |added: &[Added]| -> Vec<String> {
+            let snapshot = Netlink::open().and_then(|mut netlink| netlink.snapshot()).expect("a listing");
+            let left = snapshot.left(added, locum::io::system::kernel_marks_addresses());
+            left.iter().map(|left| format!("{} {} {}", left.router, left.interface, left.net)).collect()
+        };
+        let mut bench = Bench::keeping(va, Kept::open(&folder).journal);
+        // The host's own is in the list for as long as it takes the kernel to say so.
+        bench.added(&["192.0.2.10/24", "192.0.2.11/24", "192.0.2.12/24", "192.0.2.2/24"]);
+        assert_eq!(bench.remove(&["192.0.2.11/24"], &[]), [""; 0]);
+        // Removed, and set again by somebody else.
+        ip("addr del 192.0.2.12/24 dev va");
+        ip("addr add 192.0.2.12/24 dev va");
+        let kept = Kept::open(&folder);
+        let added: Vec<String> = kept.added.iter().map(|added| added.net.to_string()).collect();
+        assert_eq!(added, ["192.0.2.10/24", "192.0.2.12/24"]);
+        assert_eq!(left(&kept.added), [format!("{} va 192.0.2.10/24", router())]);
+        std::fs::remove_dir_all(&folder).expect("the folder can be removed");
     });
 }
 
@@ -300,6 +362,42 @@ fn an_advert_is_heard_with_the_kernels_stamp() {
         // The sender does not hear itself.
         let mut sender = sender;
         assert!(sender.receive(&clock::pair()).expect("readable").is_none());
+    });
+}
+
+/// A descriptor as it is inherited: another one of the same open socket.
+fn copy(fd: &impl AsFd) -> OwnedFd {
+    fd.as_fd().try_clone_to_owned().expect("a copy")
+}
+
+#[test]
+fn an_open_socket_is_taken_over_with_its_queue_and_for_what_it_is_alone() {
+    isolated("an_open_socket_is_taken_over_with_its_queue_and_for_what_it_is_alone", || {
+        let (va, vb) = cable();
+        for family in [Family::Ipv4, Family::Ipv6] {
+            let other = if family == Family::Ipv4 { Family::Ipv6 } else { Family::Ipv4 };
+            let vrrp = VrrpSocket::open(&name("vb"), vb, family).expect("a raw socket");
+            let neighbours = NeighbourSocket::open(vb, family).expect("a packet socket");
+            let since = clock::now();
+            let take = |fd, interface, family| VrrpSocket::take_over(fd, &name(interface), vb, family, since);
+            assert!(take(copy(&vrrp), "va", family).is_err());
+            assert!(take(copy(&vrrp), "vb", other).is_err());
+            assert!(take(copy(&neighbours), "vb", family).is_err());
+            assert!(take(copy(&vrrp), "vb", family).is_ok());
+            assert!(NeighbourSocket::take_over(copy(&neighbours), va, family).is_err());
+            assert!(NeighbourSocket::take_over(copy(&neighbours), vb, other).is_err());
+            assert!(NeighbourSocket::take_over(copy(&vrrp), vb, family).is_err());
+            assert!(NeighbourSocket::take_over(copy(&neighbours), vb, family).is_ok());
+        }
+        let before = NeighbourSocket::open(vb, Family::Ipv4).expect("a packet socket");
+        let frame = gratuitous(Ipv4Addr::new(192, 0, 2, 10));
+        NeighbourSocket::open(va, Family::Ipv4).and_then(|sender| sender.send(&frame)).expect("sent");
+        let after = NeighbourSocket::take_over(copy(&before), vb, Family::Ipv4).expect("taken over");
+        drop(before);
+        await_readable(&after);
+        let mut buffer = [0; NeighbourSocket::LARGEST];
+        let heard = after.receive(&mut buffer).expect("readable").expect("what came before");
+        assert_eq!(heard.get(..42), frame.get(..42));
     });
 }
 
@@ -459,7 +557,8 @@ fn the_monitor_keeps_the_kernels_order() {
             assert_eq!(monitor.read(usize::MAX).expect("readable"), MonitorState::Current);
             let told = news(&mut monitor, &["va"]);
             let [(_, Some(facts))] = told.as_slice() else { continue };
-            let known: Vec<String> = facts.addresses.iter().map(ToString::to_string).collect();
+            let ipv4 = facts.addresses.iter().filter(|net| net.addr().is_ipv4());
+            let known: Vec<String> = ipv4.map(ToString::to_string).collect();
             assert_eq!(known, addresses(va), "after {turn} turns, {verb} {address} {scope}");
         }
     });

@@ -5,22 +5,32 @@ mod common;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use common::{Need, live_guard, require, tool};
+use common::{Need, live_alone, live_guard, require, tool};
 
 #[test]
-fn live_tests_take_turns() {
-    static INSIDE: AtomicUsize = AtomicUsize::new(0);
-    let turns = (0..4).map(|_| {
-        thread::spawn(|| {
-            let _turn = live_guard();
-            assert_eq!(INSIDE.fetch_add(1, Ordering::SeqCst), 0, "two live tests at once");
-            thread::yield_now();
-            INSIDE.fetch_sub(1, Ordering::SeqCst);
-        })
+fn who_must_be_alone_is_alone() {
+    static BESIDE: AtomicUsize = AtomicUsize::new(0);
+    static ALONE: AtomicUsize = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let _turn = live_guard();
+                BESIDE.fetch_add(1, Ordering::SeqCst);
+                assert_eq!(ALONE.load(Ordering::SeqCst), 0, "beside a test that must be alone");
+                thread::yield_now();
+                BESIDE.fetch_sub(1, Ordering::SeqCst);
+            });
+        }
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let _turn = live_alone();
+                assert_eq!(ALONE.fetch_add(1, Ordering::SeqCst), 0, "two at once that must be alone");
+                assert_eq!(BESIDE.load(Ordering::SeqCst), 0, "another one beside it");
+                thread::yield_now();
+                ALONE.fetch_sub(1, Ordering::SeqCst);
+            });
+        }
     });
-    for turn in turns.collect::<Vec<_>>() {
-        turn.join().expect("no turn was disturbed");
-    }
 }
 
 #[test]

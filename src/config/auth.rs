@@ -14,23 +14,35 @@ use crate::types::{KeyId, Password, Version};
 /// More keys at once than any rotation needs; every id can have one.
 const MAX_KEYS: usize = 255;
 
-/// How a virtual router is authenticated.
-#[derive(Debug)]
-pub(super) enum Auth {
-    /// Version 3: by a trailer behind each advert.
-    Keys(AuthConfig),
-    /// Version 2: by a password in each advert.
-    Password(Password),
-}
-
 /// The keys that could be read, with the places of their ids, and whether all could.
 struct Listed {
     files: BTreeMap<KeyId, Spanned<PathBuf>>,
     whole: bool,
 }
 
-/// Reads the table `auth` of the virtual router whose section is called `router`.
-pub(super) fn read(router: &str, value: Value<'_, '_>, problems: &mut Problems) -> Result<Auth, Reported> {
+/// What the table `auth` holds: keys in version 3, a password in version 2.
+pub(super) enum Auth {
+    Keys(AuthConfig),
+    Password(Password),
+}
+
+impl Auth {
+    /// Apart.
+    pub(super) fn split(self) -> (Option<AuthConfig>, Option<Password>) {
+        match self {
+            Auth::Keys(config) => (Some(config), None),
+            Auth::Password(password) => (None, Some(password)),
+        }
+    }
+}
+
+/// Reads the table `auth` of the virtual router of this version whose section is called `router`.
+pub(super) fn read(
+    router: &str,
+    version: Option<Version>,
+    value: Value<'_, '_>,
+    problems: &mut Problems,
+) -> Result<Auth, Reported> {
     let title = format!("[{}.auth]", router.trim_matches(['[', ']']));
     let DeValue::Table(table) = value.get_ref() else {
         let message = format!("`auth` must be a table, not {}", kind_of(value.get_ref()));
@@ -38,9 +50,56 @@ pub(super) fn read(router: &str, value: Value<'_, '_>, problems: &mut Problems) 
         return problems.report(Diagnostic::error(value.span(), message).remedy(remedy));
     };
     let section = Section::new(title, value.span(), table, &keys::VIRTUAL_ROUTER_AUTH, problems);
-    if section.get(&keys::PASS).is_some() {
-        return alone(&section, problems);
+    let others: &[Key] = match version {
+        Some(Version::V2) => &[keys::AUTH_MODE, keys::ACTIVE_KEY, keys::AUTH_KEYS],
+        Some(Version::V3) => &[keys::PASS],
+        // What the version is was told already to be unreadable.
+        None => return Err(Reported),
+    };
+    let mut fits = true;
+    for (key, span) in others.iter().filter_map(|key| Some((key, section.key_span(key)?))) {
+        let (message, remedy) = match version {
+            Some(Version::V2) => {
+                ("version 2 knows a password alone", "remove it and write `pass`, or leave out `version = 2`")
+            }
+            Some(Version::V3) | None => {
+                ("only version 2 knows passwords", "remove it and write `mode`, `active_key` and `keys`")
+            }
+        };
+        problems.push(Diagnostic::error(span, format!("`{}`: {message}", key.name)).remedy(remedy));
+        fits = false;
     }
+    if !fits {
+        // What else is missing follows from that.
+        return Err(Reported);
+    }
+    match version {
+        Some(Version::V2) => {
+            section.required(&keys::PASS, problems, password).map(|read| Auth::Password(read.into_inner()))
+        }
+        Some(Version::V3) | None => by_keys(&section, problems).map(Auth::Keys),
+    }
+}
+
+/// The password is not repeated, whatever is wrong with it.
+fn password(key: &Key, value: Value<'_, '_>, problems: &mut Problems) -> Result<Password, Reported> {
+    let text = value::text(key, value, problems)?;
+    let password = Password::new(text.as_bytes()).filter(|_| !text.contains('\0'));
+    password.map_or_else(
+        || {
+            let message = match text.len() {
+                0 => format!("`{}` is empty", key.name),
+                length @ 9.. => format!("`{}` has {length} bytes, more than the 8 that an advert carries", key.name),
+                1..9 => format!("`{}` has a NUL character", key.name),
+            };
+            let remedy = "write 1 to 8 bytes, the same on all nodes; keepalived uses the first 8 of a longer one";
+            problems.report(Diagnostic::error(value.span(), message).remedy(remedy))
+        },
+        Ok,
+    )
+}
+
+fn by_keys(section: &Section<'_, '_>, problems: &mut Problems) -> Result<AuthConfig, Reported> {
     let mode = section.required(&keys::AUTH_MODE, problems, mode);
     let active = section.required(&keys::ACTIVE_KEY, problems, key_id);
     let listed = section.required(&keys::AUTH_KEYS, problems, listed).map(Spanned::into_inner);
@@ -50,47 +109,7 @@ pub(super) fn read(router: &str, value: Value<'_, '_>, problems: &mut Problems) 
     let listed = listed?;
     let keys = listed.files.into_iter().map(|(id, file)| (id, file.into_inner())).collect();
     let config = AuthConfig { mode: mode?.into_inner(), active_key: active?.into_inner(), keys };
-    if listed.whole { Ok(Auth::Keys(config)) } else { Err(Reported) }
-}
-
-/// A password, with nothing beside it.
-fn alone(section: &Section<'_, '_>, problems: &mut Problems) -> Result<Auth, Reported> {
-    let others = [&keys::AUTH_MODE, &keys::ACTIVE_KEY, &keys::AUTH_KEYS];
-    if let Some((other, span)) = others.iter().find_map(|key| Some((key, section.key_span(key)?))) {
-        let message = format!("`pass` and `{}` cannot stand together", other.name);
-        let remedy = "version 2 has `pass` and nothing else, version 3 has `mode`, `active_key` and `keys`";
-        return problems.report(Diagnostic::error(span, message).remedy(remedy));
-    }
-    let read = section.required(&keys::PASS, problems, password);
-    read.map(|password| Auth::Password(password.into_inner()))
-}
-
-fn password(key: &Key, value: Value<'_, '_>, problems: &mut Problems) -> Result<Password, Reported> {
-    let text = value::text(key, value, problems)?;
-    match Password::new(text.as_bytes()) {
-        Some(password) => Ok(password),
-        None => {
-            let message = format!("`{}` has {} bytes; version 2 has room for 1 to 8", key.name, text.len());
-            let remedy = "shorten it on all nodes; keepalived cuts a longer one off after the eighth byte";
-            problems.report(Diagnostic::error(value.span(), message).remedy(remedy))
-        }
-    }
-}
-
-/// Reports what the version does not know.
-pub(super) fn fits(auth: &Auth, version: Option<Version>, span: std::ops::Range<usize>, problems: &mut Problems) {
-    let (message, remedy) = match (auth, version) {
-        (Auth::Keys(_), Some(Version::V2)) => (
-            "`auth` with keys is for version 3; version 2 knows only a password in plain text",
-            "remove `version = 2` on all nodes, or write `pass = \"...\"` and nothing else",
-        ),
-        (Auth::Password(_), Some(Version::V3)) => (
-            "`auth` with `pass` is for version 2; version 3 knows no password",
-            "write `mode`, `active_key` and `keys`, or set `version = 2` on all nodes",
-        ),
-        (Auth::Keys(_), Some(Version::V3) | None) | (Auth::Password(_), Some(Version::V2) | None) => return,
-    };
-    problems.unquoted(|problems| problems.push(Diagnostic::error(span, message).remedy(remedy)));
+    if listed.whole { Ok(config) } else { Err(Reported) }
 }
 
 /// The key that is sent under must be one of those listed.

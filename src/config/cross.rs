@@ -5,8 +5,8 @@ use std::ops::Range;
 use toml::Spanned;
 
 use super::diagnostic::{Diagnostic, Problems, shown};
-use super::keys::nearest;
 use super::router::Draft;
+use super::unknown::nearest;
 use crate::types::{CheckName, CheckSpec, Family, InterfaceName, Vrid};
 
 /// The checks of a file as far as others refer to them.

@@ -2,13 +2,6 @@
 
 use std::time::Duration;
 
-mod auth;
-mod unknown;
-
-pub use auth::{ACTIVE_KEY, AUTH_KEY, AUTH_KEYS, AUTH_MODE, KEY_FILE, KEY_ID, PASS, VIRTUAL_ROUTER_AUTH};
-
-pub(super) use unknown::{may_hold_secret, nearest, remedy_for_unknown};
-
 /// What a value must look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -52,12 +45,12 @@ pub enum Kind {
     Command,
     /// A table of its own.
     Table,
+    /// A string of 1 to 8 bytes.
+    Password,
     /// An array of tables, each with the id of a key and its file.
     Keys,
     /// The absolute path of a file.
     File,
-    /// Version 2's password of 1 to 8 bytes.
-    Password,
 }
 
 /// One key.
@@ -106,6 +99,15 @@ pub const NODE_NAME: Key = Key {
     default: Default::Words("the host name"),
     example: "\"lb1\"",
     doc: "The name this node goes by in logs and status.",
+};
+
+/// `node.realtime`
+pub const NODE_REALTIME: Key = Key {
+    name: "realtime",
+    kind: Kind::Boolean,
+    default: Default::Value("false"),
+    example: "true",
+    doc: "Whether adverts come before every ordinary program (SCHED_FIFO) and the agent stays in memory.",
 };
 
 /// `virtual_router.NAME.interface`
@@ -297,6 +299,60 @@ pub const AUTH: Key = Key {
     doc: "How adverts are authenticated, in a table of its own.",
 };
 
+/// `virtual_router.NAME.auth.mode`
+pub const AUTH_MODE: Key = Key {
+    name: "mode",
+    kind: Kind::Choice(&["enforce", "permissive", "receive-only"]),
+    default: Default::Required,
+    example: "\"enforce\"",
+    doc: "Whether adverts must be authenticated; the other two are steps on the way there.",
+};
+
+/// `virtual_router.NAME.auth.active_key`
+pub const ACTIVE_KEY: Key = Key {
+    name: "active_key",
+    kind: Kind::Integer { min: 1, max: 255 },
+    default: Default::Required,
+    example: "1",
+    doc: "The id of the key that this node's own adverts are sent under.",
+};
+
+/// `virtual_router.NAME.auth.pass`
+pub const PASS: Key = Key {
+    name: "pass",
+    kind: Kind::Password,
+    default: Default::Required,
+    example: "\"s3cret\"",
+    doc: "The password of version 2, at most 8 bytes; it travels in plain text and only keeps strays apart.",
+};
+
+/// `virtual_router.NAME.auth.keys`
+pub const AUTH_KEYS: Key = Key {
+    name: "keys",
+    kind: Kind::Keys,
+    default: Default::Required,
+    example: "[{ id = 1, file = \"/etc/locum/keys/web\" }]",
+    doc: "The keys that adverts may come under, the same on all nodes.",
+};
+
+/// `virtual_router.NAME.auth.keys.id`
+pub const KEY_ID: Key = Key {
+    name: "id",
+    kind: Kind::Integer { min: 1, max: 255 },
+    default: Default::Required,
+    example: "1",
+    doc: "The number that an advert names the key by.",
+};
+
+/// `virtual_router.NAME.auth.keys.file`
+pub const KEY_FILE: Key = Key {
+    name: "file",
+    kind: Kind::File,
+    default: Default::Required,
+    example: "\"/etc/locum/keys/web\"",
+    doc: "The file with the key, 32 to 64 bytes of ASCII or `hex:` and digits, that nobody else may read.",
+};
+
 /// `check.NAME.script`
 pub const SCRIPT: Key = Key {
     name: "script",
@@ -363,7 +419,7 @@ pub const USER: Key = Key {
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// `[node]`
-pub const NODE: Table = Table { name: "node", header: "[node]", keys: &[NODE_NAME], doc: "This host." };
+pub const NODE: Table = Table { name: "node", header: "[node]", keys: &[NODE_NAME, NODE_REALTIME], doc: "This host." };
 
 /// `[virtual_router.NAME]`
 pub const VIRTUAL_ROUTER: Table = Table {
@@ -408,6 +464,18 @@ pub const ADDRESS_TABLE: Table = Table {
     doc: "An address of which more is to be said.",
 };
 
+/// `[virtual_router.NAME.auth]`
+pub const VIRTUAL_ROUTER_AUTH: Table = Table {
+    name: "auth",
+    header: "[virtual_router.NAME.auth]",
+    keys: &[AUTH_MODE, ACTIVE_KEY, AUTH_KEYS, PASS],
+    doc: "How the adverts of a virtual router are authenticated.",
+};
+
+/// An element of `keys` in `[virtual_router.NAME.auth]`
+pub const AUTH_KEY: Table =
+    Table { name: "keys", header: "keys = [{ id = ID, file = FILE }]", keys: &[KEY_ID, KEY_FILE], doc: "A key." };
+
 /// The tables that stand in others.
 pub const INNER_TABLES: [Table; 3] = [ADDRESS_TABLE, VIRTUAL_ROUTER_AUTH, AUTH_KEY];
 
@@ -434,8 +502,8 @@ impl Key {
             | Kind::Command
             | Kind::Table
             | Kind::Keys
-            | Kind::File
-            | Kind::Password => (i64::MIN, i64::MAX),
+            | Kind::Password
+            | Kind::File => (i64::MIN, i64::MAX),
         }
     }
 
@@ -458,8 +526,8 @@ impl Key {
             | Kind::Command
             | Kind::Table
             | Kind::Keys
-            | Kind::File
-            | Kind::Password => (Duration::ZERO, Duration::MAX),
+            | Kind::Password
+            | Kind::File => (Duration::ZERO, Duration::MAX),
         }
     }
 
@@ -482,8 +550,8 @@ impl Key {
             | Kind::Command
             | Kind::Table
             | Kind::Keys
-            | Kind::File
-            | Kind::Password => &[],
+            | Kind::Password
+            | Kind::File => &[],
         }
     }
 

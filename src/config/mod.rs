@@ -4,9 +4,9 @@
 //! Does not belong here: reading files (`io`) and whether the system has what a key names.
 //!
 //! `keys` is the table of everything that can stand in a file; `table` and `value` read by it, `address` and
-//! `duration` know their notations; `router` and `check` read one section each (`addresses`,
-//! `adverts` and `auth` part of a router's), `cross` holds sections against
-//! each other, `syntax` words the TOML parser's errors, `diagnostic` and `render` carry and print the problems.
+//! `duration` know their notations; `router` (with `addresses` and `adverts`), `auth` and `check` read one section each,
+//! `cross` holds sections against each other, `syntax` words the TOML parser's errors, `diagnostic` and `render` carry
+//! and print the problems, `unknown` knows what a word that cannot stand somewhere was meant to be.
 
 mod address;
 mod addresses;
@@ -23,6 +23,7 @@ mod render;
 mod router;
 mod syntax;
 mod table;
+mod unknown;
 mod value;
 
 pub use diagnostic::{Diagnostic, Related, Severity};

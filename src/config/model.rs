@@ -13,6 +13,8 @@ use crate::types::{
 pub struct Config {
     /// The name this node goes by in logs and status.
     pub node: String,
+    /// Whether the protocol thread is to be scheduled in real time, and memory locked.
+    pub realtime: bool,
     /// The virtual routers, by name. There may be none.
     pub routers: BTreeMap<RouterName, RouterConfig>,
     /// The checks, by name, those that no router uses included.

@@ -59,7 +59,9 @@ pub fn parse(source: &str, default_node_name: &str) -> Result<Parsed, Vec<Diagno
 
 fn read(root: &DeTable<'_>, default_node_name: &str, problems: &mut Problems) -> Option<Config> {
     table::top_level(root, problems);
-    let node = node_name(root, default_node_name, problems);
+    let section = table::plain(root, &keys::NODE, problems);
+    let node = node_name(section.as_ref(), default_node_name, problems);
+    let realtime = section.map_or(Ok(None), |section| section.optional(&keys::NODE_REALTIME, problems, value::boolean));
 
     let checks = table::named(root, &keys::CHECK, MAX_CHECKS, problems);
     let headers: Vec<(&str, Range<usize>)> =
@@ -73,17 +75,13 @@ fn read(root: &DeTable<'_>, default_node_name: &str, problems: &mut Problems) ->
     cross::examine(&drafts, &Defined { headers: &headers, specs: &specs }, problems);
     let count = drafts.len();
     let routers: BTreeMap<_, _> = drafts.into_iter().filter_map(Draft::finish).collect();
-    (routers.len() == count && specs.len() == headers.len()).then_some(Config {
-        node: node?,
-        routers,
-        checks: specs,
-        secrets: Secrets::new(),
-    })
+    let realtime = realtime.ok()?.is_some_and(Spanned::into_inner);
+    let whole = routers.len() == count && specs.len() == headers.len();
+    whole.then_some(Config { node: node?, realtime, routers, checks: specs, secrets: Secrets::new() })
 }
 
-fn node_name(root: &DeTable<'_>, default: &str, problems: &mut Problems) -> Option<String> {
-    let section = table::plain(root, &keys::NODE, problems);
-    if let Some(section) = &section {
+fn node_name(section: Option<&table::Section<'_, '_>>, default: &str, problems: &mut Problems) -> Option<String> {
+    if let Some(section) = section {
         let read = section.optional(&keys::NODE_NAME, problems, |key, value, problems| {
             let text = value::text(key, value, problems)?;
             let name = Spanned::new(value.span(), text);
@@ -97,7 +95,7 @@ fn node_name(root: &DeTable<'_>, default: &str, problems: &mut Problems) -> Opti
         Ok(name) => Some(name.as_str().to_owned()),
         Err(error) => {
             let message = format!("the host name \"{}\" cannot stand for `name` in `[node]`: {error}", shown(default));
-            let span = section.map_or(0..0, |section| section.header);
+            let span = section.map_or(0..0, |section| section.header.clone());
             problems.push(Diagnostic::error(span, message).remedy("add to the file: `[node]` with `name = \"lb1\"`"));
             None
         }

@@ -46,6 +46,7 @@ impl Draft {
     /// Reads a section and reports what is wrong with it alone.
     pub(super) fn read(named: &Named<'_, '_>, problems: &mut Problems) -> Self {
         let section = &named.section;
+        let adverts = Adverts::read(section, problems);
         let draft = Draft {
             title: section.title.clone(),
             name: value::parsed("virtual_router", &named.name, NAME_RULE, problems),
@@ -53,7 +54,6 @@ impl Draft {
             vrid: section.required(&keys::VRID, problems, vrid),
             priority: section.optional(&keys::PRIORITY, problems, priority),
             addresses: or_nothing(section.required(&keys::ADDRESSES, problems, addresses::read).map(Some)),
-            adverts: Adverts::read(section, problems),
             advert_interval: section.optional(&keys::ADVERT_INTERVAL, problems, advert_interval),
             preempt: section.optional(&keys::PREEMPT, problems, value::boolean),
             preempt_delay: section.optional(&keys::PREEMPT_DELAY, problems, value::duration),
@@ -63,13 +63,12 @@ impl Draft {
             track_interfaces: or_nothing(section.optional(&keys::TRACK_INTERFACES, problems, interfaces)),
             when_unhealthy: section.optional(&keys::WHEN_UNHEALTHY, problems, when_unhealthy),
             auth: section.optional(&keys::AUTH, problems, |_, value, problems| {
-                problems.unquoted(|problems| auth::read(&section.title, value, problems))
+                let version = adverts.version();
+                problems.unquoted(|problems| auth::read(&section.title, version, value, problems))
             }),
+            adverts,
         };
         draft.contradictions(section, problems);
-        if let (Ok(Some(auth)), Some(span)) = (&draft.auth, section.key_span(&keys::AUTH)) {
-            auth::fits(auth.get_ref(), draft.adverts.version(), span, problems);
-        }
         draft.adverts.examine(&draft.beside(section), problems);
         draft
     }
@@ -140,13 +139,9 @@ impl Draft {
         let Settled { version, family, source, unicast_peers, checksum } = self.adverts.settle(&self.addresses)?;
         let (addresses, checks, tracked) =
             (self.addresses.complete()?, self.checks.complete()?, self.track_interfaces.complete()?);
-        let (auth, password) = match self.auth.ok()?.map(Spanned::into_inner) {
-            None => (None, None),
-            Some(Auth::Keys(keys)) => (Some(keys), None),
-            Some(Auth::Password(password)) => (None, Some(password)),
-        };
         let listed = addresses.iter().filter(|entry| entry.is_listed(family));
         let advertised: Vec<IpAddr> = listed.map(|entry| entry.net.addr()).collect();
+        let (auth, password) = self.auth.ok()?.map_or((None, None), |auth| auth.into_inner().split());
         let carried = |entry: Entry| VirtualAddress { net: entry.net, interface: entry.interface.unwrap_or(interface) };
         let config = RouterConfig {
             interface,

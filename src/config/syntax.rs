@@ -3,7 +3,7 @@ use std::ops::Range;
 use toml::de::Error;
 
 use super::diagnostic::{Diagnostic, MAX_PROBLEMS, floor, shown};
-use super::keys;
+use super::{keys, unknown};
 
 /// The TOML parser's errors in our words, and the lines on which hardly anything else can be judged, sorted and apart.
 pub(super) fn diagnostics(source: &str, errors: &[Error]) -> (Vec<Diagnostic>, Vec<Range<usize>>) {
@@ -26,7 +26,7 @@ pub(super) fn diagnostics(source: &str, errors: &[Error]) -> (Vec<Diagnostic>, V
             continue;
         }
         let text = source.get(line.clone()).unwrap_or_default();
-        diagnostics.push(match keys::may_hold_secret(text) && !is_header(text) {
+        diagnostics.push(match unknown::may_hold_secret(text) && !is_header(text) {
             true => unquoted(span, text),
             false => worded(source, span, message, &line),
         });

@@ -4,7 +4,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::{Diagnostic, Problems, Reported, either, shown};
-use super::keys::{self, Key, remedy_for_unknown};
+use super::keys::{self, Key};
+use super::unknown::{self, remedy_for_unknown};
 
 /// A value of the file and where it stands.
 pub(super) type Value<'a, 's> = &'a Spanned<DeValue<'s>>;
@@ -41,7 +42,7 @@ impl<'a, 's> Section<'a, 's> {
             if !valid.contains(&name) {
                 let message = format!("unknown key `{}` in `{title}`", shown(name));
                 let unknown = Diagnostic::error(key.span(), message).remedy(remedy_for_unknown(name, &valid));
-                problems.push(Diagnostic { unquoted: keys::may_hold_secret(name), ..unknown });
+                problems.push(Diagnostic { unquoted: unknown::may_hold_secret(name), ..unknown });
             }
         }
         Section { title, header, table }

@@ -7,8 +7,9 @@ use toml::de::DeValue;
 
 use super::diagnostic::{Diagnostic, Problems, Reported, shown};
 use super::duration;
-use super::keys::{Key, nearest};
+use super::keys::Key;
 use super::table::{Value, kind_of};
+use super::unknown::nearest;
 use crate::types::{InterfaceName, NameError};
 
 /// Names of virtual routers, checks and nodes follow one rule.

@@ -3,9 +3,8 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use serde::Deserialize;
-
 use super::{print, table};
+use crate::report::Answer;
 use crate::report::status::Status;
 use crate::types::{Exit, Failure};
 
@@ -14,19 +13,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Largest answer that is read; a thousand virtual routers fill a tenth of it.
 const LARGEST: u64 = 64 << 20;
 
-/// What the agent answers instead of a document.
-#[derive(Deserialize)]
-struct Refusal {
-    error: String,
-}
-
 /// `locum status`: how things stand, as a table or as the document itself.
 ///
 /// # Errors
 /// No agent answers in `runtime_dir`, it may not be asked by this user, or it answers with an error.
 pub fn status(runtime_dir: &Path, json: bool) -> Result<(), Failure> {
     let socket = runtime_dir.join("locum.sock");
-    let answer = ask(&socket, "{\"command\":\"status\"}\n").map_err(|error| unanswered(&socket, &error))?;
+    let answer = ask(&socket, "{\"command\":\"status\"}\n", PATIENCE).map_err(|error| unanswered(&socket, &error))?;
     if answer.is_empty() {
         let text = format!("{}: the agent closed the connection; it is ending or very busy", socket.display());
         return Err(Failure::new(Exit::NoAgent, text));
@@ -34,9 +27,9 @@ pub fn status(runtime_dir: &Path, json: bool) -> Result<(), Failure> {
     match serde_json::from_str::<Status>(&answer) {
         Ok(_) if json => print(&answer),
         Ok(status) => print(&table::table(&status)),
-        Err(error) => Err(match serde_json::from_str::<Refusal>(&answer) {
-            Ok(refusal) => Failure::new(Exit::NoAgent, format!("the agent answers: {}", refusal.error)),
-            Err(_) => {
+        Err(error) => Err(match serde_json::from_str::<Answer>(&answer) {
+            Ok(Answer::Refused { error, .. }) => Failure::new(Exit::NoAgent, format!("the agent answers: {error}")),
+            Ok(Answer::Done { .. }) | Err(_) => {
                 let text = format!("{}: not an answer of this version of locum: {error}", socket.display());
                 Failure::new(Exit::NoAgent, text)
             }
@@ -44,17 +37,17 @@ pub fn status(runtime_dir: &Path, json: bool) -> Result<(), Failure> {
     }
 }
 
-fn ask(socket: &Path, request: &str) -> io::Result<String> {
+pub(super) fn ask(socket: &Path, request: &str, patience: Duration) -> io::Result<String> {
     let mut stream = UnixStream::connect(socket)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(patience))?;
+    stream.set_write_timeout(Some(patience))?;
     stream.write_all(request.as_bytes())?;
     let mut answer = String::new();
     stream.take(LARGEST).read_to_string(&mut answer)?;
     Ok(answer)
 }
 
-fn unanswered(socket: &Path, error: &io::Error) -> Failure {
+pub(super) fn unanswered(socket: &Path, error: &io::Error) -> Failure {
     let path = socket.display();
     match error.kind() {
         io::ErrorKind::PermissionDenied => Failure::new(

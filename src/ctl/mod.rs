@@ -5,11 +5,15 @@
 
 mod check;
 mod client;
+mod firewall;
+mod lists;
+mod reload;
 mod span;
 mod table;
 
 pub use check::check;
 pub use client::status;
+pub use reload::reload;
 
 use std::io::{self, Write};
 

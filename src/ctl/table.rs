@@ -1,6 +1,6 @@
 use super::span;
 use crate::report::RouterState;
-use crate::report::status::{AddressState, Auth, Check, Priority, Router, Status};
+use crate::report::status::{AddressState, Auth, Check, Lateness, Priority, Realtime, Router, Status};
 
 /// Changes of state that are shown; the document has twenty.
 const TRANSITIONS: usize = 5;
@@ -15,9 +15,13 @@ pub(super) fn table(status: &Status) -> String {
         text.push_str("  STOPPING");
     }
     text.push('\n');
+    if let Some(line) = realtime(&status.realtime) {
+        text.push_str(&format!("{line}\n"));
+    }
     if let Some(hint) = &status.hint {
         text.push_str(&format!("\n{hint}\n"));
     }
+    text.push_str(&stood_still(&status.lateness));
     for (name, router) in &status.routers {
         text.push('\n');
         text.push_str(&head(name, router, &status.now));
@@ -38,6 +42,37 @@ pub(super) fn table(status: &Status) -> String {
     // Whatever answered, it does not steer this terminal.
     text.retain(|c| c == '\n' || !c.is_control());
     text
+}
+
+/// Nothing where it was not asked for.
+fn realtime(realtime: &Realtime) -> Option<String> {
+    if !realtime.wanted {
+        return None;
+    }
+    let scheduler = realtime.priority.map(|priority| format!("SCHED_FIFO {priority}"));
+    let memory = realtime.memory_locked.then(|| "memory locked".to_owned());
+    let refused = realtime.refused.iter().map(|what| format!("REFUSED {what}"));
+    let parts: Vec<String> = scheduler.into_iter().chain(memory).chain(refused).collect();
+    Some(format!("real time: {}", parts.join(", ")))
+}
+
+/// What a busy machine does now and then is not worth a line.
+fn stood_still(lateness: &Lateness) -> String {
+    if lateness.max_ms < 100.0 && lateness.suspended_ms < 100.0 {
+        return String::new();
+    }
+    let span = |millis: f64| {
+        if millis < 1000.0 { format!("{millis:.1} ms") } else { format!("{:.2} s", millis / 1000.0) }
+    };
+    let suspended = match lateness.suspended_ms {
+        0.0 => String::new(),
+        millis => format!(", suspended for {}", span(millis)),
+    };
+    format!(
+        "\nthis host stood still: up to {} late, {} at last{suspended}\n",
+        span(lateness.max_ms),
+        span(lateness.last_ms)
+    )
 }
 
 fn head(name: &str, router: &Router, now: &str) -> String {

@@ -3,14 +3,17 @@ use std::io;
 
 use tokio::sync::mpsc;
 
+use super::handover::Sockets;
 use super::listening::Listening;
 use super::watching::Watching;
 use crate::io::netlink::{Job, Monitor, Netlink, NewAddress, Report, Worker};
 use crate::io::poller::Poller;
+use crate::io::record::{Kept, Slots};
+use crate::io::system;
 use crate::io::timer::Timer;
 use crate::proto::{Effect, Input};
 use crate::report::Event;
-use crate::types::{AddressOutcome, Family, Instant};
+use crate::types::{AddressOutcome, Family, Instant, LeftAddress, RouterRecord};
 
 /// The monitor's token; those of the sockets count up from 0.
 pub(super) const MONITOR: u64 = u64::MAX;
@@ -33,21 +36,65 @@ pub(super) struct Hands {
     /// When to ask for a listing again, after one that failed or could not be asked for.
     pub(super) relist: Option<Instant>,
     worker: Worker,
+    /// Jobs that the worker was handed.
+    handed: u64,
+    record: Record,
+    /// What an earlier process has left, until the agent has been told.
+    past: Option<Past>,
+}
+
+/// What an earlier process has left.
+#[derive(Debug)]
+pub(super) struct Past {
+    pub(super) records: Vec<RouterRecord>,
+    pub(super) left: Vec<LeftAddress>,
+}
+
+/// Where virtual routers are remembered, and whether that works: told when it changes, not with each advert.
+#[derive(Debug)]
+struct Record {
+    slots: Slots,
+    works: bool,
 }
 
 impl Hands {
     /// Opens what is always open, and takes the first listing.
-    pub(super) fn new(events: mpsc::Sender<Event>) -> io::Result<Self> {
+    pub(super) fn new(kept: Kept, events: mpsc::Sender<Event>, sockets: Option<Sockets>) -> io::Result<Self> {
+        let Kept { slots, journal, records, added, troubles } = kept;
         let mut monitor = Monitor::open(MONITOR_BUFFER)?;
         let mut netlink = Netlink::open()?;
-        monitor.replace(netlink.snapshot()?);
+        let snapshot = netlink.snapshot()?;
+        let left = snapshot.left(&added, system::kernel_marks_addresses());
+        monitor.replace(snapshot);
         let poller = Poller::new()?;
         poller.add(&monitor, MONITOR)?;
         let timer = Timer::new()?;
-        let (worker, reports) = Worker::start(netlink)?;
-        let log = Log { events, held: Vec::new(), lost: 0 };
-        let (listening, watching) = (Listening::default(), Watching::default());
-        Ok(Hands { poller, timer, monitor, listening, watching, reports, log, stopped: false, relist: None, worker })
+        let (worker, reports) = Worker::start(netlink, journal)?;
+        let mut log = Log { events, held: Vec::new(), lost: 0 };
+        troubles.into_iter().for_each(|(what, error)| log.refused(what, error));
+        let (listening, watching) = (Listening::new(sockets), Watching::default());
+        let record = Record { slots, works: true };
+        let (past, stopped, relist) = (Some(Past { records, left }), false, None);
+        Ok(Hands {
+            poller,
+            timer,
+            monitor,
+            listening,
+            watching,
+            reports,
+            log,
+            stopped,
+            relist,
+            worker,
+            handed: 0,
+            record,
+            past,
+        })
+    }
+
+    /// What an earlier process has left; once.
+    pub(super) fn take_past(&mut self) -> Option<Past> {
+        self.past.take()
     }
 
     /// Performs one effect; what fails at once is an input for the agent.
@@ -88,12 +135,36 @@ impl Hands {
             Effect::RemoveAddresses { router, interface, index, removals, restore } => {
                 self.hand(Job::Remove { router, interface, index, removals, restore }, failures);
             }
-            Effect::Announce { router, interface, frames } | Effect::Probe { router, interface, frames } => {
+            Effect::Announce { router, interface, frames, until } => {
                 let announcers = self.listening.announcers(interface);
-                self.hand(Job::Announce { router, interface, frames, announcers }, failures);
+                self.hand(Job::Announce { router, interface, frames, until: Some(until), announcers }, failures);
+            }
+            Effect::Probe { router, interface, frames } => {
+                let announcers = self.listening.announcers(interface);
+                self.hand(Job::Announce { router, interface, frames, until: None, announcers }, failures);
+            }
+            Effect::Record(record) => {
+                let written = self.record.slots.write(&record);
+                self.remembered(written);
+            }
+            Effect::Forget { interface, family, vrid } => {
+                let written = self.record.slots.forget((interface, family, vrid));
+                self.remembered(written);
             }
             Effect::Tell(event) => self.log.hold(event),
             Effect::Stopped => self.stopped = true,
+        }
+    }
+
+    fn remembered(&mut self, written: io::Result<()>) {
+        match written {
+            Ok(()) => self.record.works = true,
+            Err(error) if self.record.works => {
+                self.record.works = false;
+                let what = "remember the virtual routers, so a restart will not resume".to_owned();
+                self.log.refused(what, error.to_string());
+            }
+            Err(_) => {}
         }
     }
 
@@ -127,8 +198,20 @@ impl Hands {
         }
     }
 
+    /// Has the worker say when it has done all it was handed until now; the number it says so with.
+    pub(super) fn mark(&mut self) -> Option<u64> {
+        let number = self.handed;
+        self.worker.hand(Job::Mark(number)).is_ok().then_some(number)
+    }
+
+    /// Whether the worker has been handed nothing since that mark.
+    pub(super) fn idle_since(&self, number: u64) -> bool {
+        self.handed == number
+    }
+
     fn hand(&mut self, job: Job, failures: &mut VecDeque<Input<'static>>) {
         const FULL: &str = "1,024 changes wait for the kernel already";
+        self.handed += 1;
         let Err(job) = self.worker.hand(job) else { return };
         match *job {
             Job::Add { router, additions, .. } => {
@@ -142,7 +225,7 @@ impl Hands {
             Job::Announce { router, interface, .. } => {
                 self.log.failed(router, format!("announce its addresses on {interface}"), FULL.to_owned());
             }
-            Job::List => {}
+            Job::List | Job::Mark(_) => {}
         }
     }
 
@@ -152,7 +235,7 @@ impl Hands {
         while let Some(report) = self.reports.recv().await {
             match report {
                 Report::Failed { router, what, error } => self.log.failed(router, what, error),
-                Report::Added { .. } | Report::Listed(_) => {}
+                Report::Added { .. } | Report::Listed(_) | Report::Reached(_) => {}
             }
         }
         self.log.flush();
@@ -194,8 +277,19 @@ impl Log {
         self.hold(Event::SystemRefused { router: None, what, error });
     }
 
-    /// Sends them off; what does not fit is counted, and the count told as soon as there is room.
-    pub(super) fn flush(&mut self) {
+    /// How many lines of this wake-up there are.
+    pub(super) fn count(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Those of them after the first so many.
+    pub(super) fn since(&self, count: usize) -> impl Iterator<Item = &Event> {
+        self.held.iter().skip(count)
+    }
+
+    /// Sends them off; what does not fit is counted, and the count told as soon as there is room. Whether there was any.
+    pub(super) fn flush(&mut self) -> bool {
+        let any = !self.held.is_empty();
         if self.lost > 0 && self.events.try_send(Event::LogLost { lines: self.lost }).is_ok() {
             self.lost = 0;
         }
@@ -204,5 +298,6 @@ impl Log {
                 self.lost += 1;
             }
         }
+        any
     }
 }

@@ -1,13 +1,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
+use super::handover::Sockets as Inherited;
 use crate::io::neighbours::NeighbourSocket;
 use crate::io::netlink::Announcers;
 use crate::io::poller::Poller;
 use crate::io::vrrp::VrrpSocket;
-use crate::types::{Channel, Family, InterfaceName};
+use crate::types::{Channel, Family, Instant, InterfaceName};
 
 /// The socket of one channel.
 #[derive(Debug)]
@@ -15,6 +16,15 @@ pub(super) enum Socket {
     Adverts(VrrpSocket),
     /// Shared with the worker, which sends by it.
     Announcements(Arc<NeighbourSocket>),
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Socket::Adverts(socket) => socket.as_fd(),
+            Socket::Announcements(socket) => socket.as_fd(),
+        }
+    }
 }
 
 /// An open channel.
@@ -33,9 +43,26 @@ pub(super) struct Listening {
     /// A token is never used twice, so one that is stale names nothing.
     tokens: BTreeMap<u64, (InterfaceName, Channel)>,
     next_token: u64,
+    /// Open since before this program began, and not asked for yet.
+    inherited: Option<Inherited>,
 }
 
 impl Listening {
+    /// None yet; those that are asked for are looked for among `inherited` first.
+    pub(super) fn new(inherited: Option<Inherited>) -> Self {
+        Listening { inherited, ..Listening::default() }
+    }
+
+    /// Whoever has not been asked for by now is not needed.
+    pub(super) fn close_inherited(&mut self) {
+        self.inherited = None;
+    }
+
+    /// Copies of all sockets.
+    pub(super) fn copies(&self) -> io::Result<Vec<OwnedFd>> {
+        self.channels.values().map(|open| open.socket.as_fd().try_clone_to_owned()).collect()
+    }
+
     /// Has exactly these channels of an interface open. Those that are open for this index already stay as they are;
     /// those that cannot be opened are named, and do not keep the others from it.
     pub(super) fn open(
@@ -56,20 +83,46 @@ impl Listening {
     }
 
     fn open_one(&mut self, poller: &Poller, interface: InterfaceName, index: u32, channel: Channel) -> io::Result<()> {
-        let socket = match channel {
-            Channel::Adverts(family) => Socket::Adverts(VrrpSocket::open(&interface, index, family)?),
-            Channel::Announcements(family) => Socket::Announcements(Arc::new(NeighbourSocket::open(index, family)?)),
-        };
+        let socket = self.socket_for(interface, index, channel)?;
         let token = self.next_token;
-        let fd = match &socket {
-            Socket::Adverts(socket) => socket.as_fd(),
-            Socket::Announcements(socket) => socket.as_fd(),
-        };
-        poller.add(&fd, token)?;
+        poller.add(&socket.as_fd(), token)?;
         self.next_token += 1;
         self.tokens.insert(token, (interface, channel));
         self.channels.insert((interface, channel), Open { index, token, socket });
         Ok(())
+    }
+
+    fn socket_for(&mut self, interface: InterfaceName, index: u32, channel: Channel) -> io::Result<Socket> {
+        let since = self.inherited.as_ref().map_or_else(Instant::default, |inherited| inherited.since);
+        match channel {
+            Channel::Adverts(family) => {
+                let socket = match self.take_over(|fd| VrrpSocket::take_over(fd, &interface, index, family, since)) {
+                    Some(socket) => socket,
+                    None => VrrpSocket::open(&interface, index, family)?,
+                };
+                Ok(Socket::Adverts(socket))
+            }
+            Channel::Announcements(family) => {
+                let socket = match self.take_over(|fd| NeighbourSocket::take_over(fd, index, family)) {
+                    Some(socket) => socket,
+                    None => NeighbourSocket::open(index, family)?,
+                };
+                Ok(Socket::Announcements(Arc::new(socket)))
+            }
+        }
+    }
+
+    /// The first inherited socket that fits.
+    fn take_over<T>(&mut self, fits: impl Fn(OwnedFd) -> Result<T, OwnedFd>) -> Option<T> {
+        let inherited = self.inherited.as_mut()?;
+        let mut found = None;
+        for fd in std::mem::take(&mut inherited.open) {
+            match if found.is_none() { fits(fd) } else { Err(fd) } {
+                Ok(socket) => found = Some(socket),
+                Err(fd) => inherited.open.push(fd),
+            }
+        }
+        found
     }
 
     fn of(&self, interface: InterfaceName) -> impl Iterator<Item = (Channel, &Open)> {

@@ -7,12 +7,20 @@
 
 #![deny(clippy::wildcard_enum_match_arm, clippy::match_wildcard_for_single_variants)]
 
+mod handover;
 mod hands;
+mod life;
 mod listening;
 mod protocol;
+mod pulse;
+mod realtime;
+mod reload;
+mod replace;
 mod run;
+mod signals;
 mod turn;
 mod watching;
 
-pub use protocol::{Command, Gone, ProtocolHandle, ProtocolJoin, spawn};
+pub use protocol::{Command, Gone, Parked, ProtocolHandle, ProtocolJoin, Start, spawn};
+pub use replace::probe;
 pub use run::{Options, run};

@@ -1,17 +1,21 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
+use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot, watch};
 
-use super::hands::{Hands, MONITOR};
+use super::hands::{Hands, MONITOR, Past};
 use super::listening::Socket;
-use super::protocol::Command;
-use crate::io::clock::{self, ClockPair};
+use super::protocol::{Command, Parked};
+use super::pulse::Pulse;
+use super::realtime::Realtime;
+use crate::config::Config;
+use crate::io::clock::{self, ClockPair, SuspendWatch};
 use crate::io::neighbours::NeighbourSocket;
 use crate::io::netlink::{MonitorState, Report};
 use crate::proto::{Agent, Effect, Input};
-use crate::report::WallClock;
-use crate::types::{Channel, Instant, InterfaceName};
+use crate::report::{Event, Summary, WallClock};
+use crate::types::{Channel, Instant, InterfaceName, Memory};
 
 /// What is read from one socket, and taken from one channel, at one wake-up.
 const READS: usize = 256;
@@ -20,6 +24,13 @@ const READS: usize = 256;
 const PATIENCE: u32 = 3;
 /// Rounds of failures and answers to them within one wake-up; what is left waits for the next one.
 const FAILURES: usize = 8;
+
+/// A program takes this long to begin, with room to spare.
+const BEGINNING: Duration = Duration::from_millis(150);
+/// For how long such a moment is waited for.
+const CHOOSY: Duration = Duration::from_secs(2);
+/// How long this thread stands still at most for another program to take over.
+const PARKED: Duration = Duration::from_secs(2);
 
 /// What ended a wait.
 #[derive(Debug)]
@@ -32,11 +43,32 @@ enum Wake {
     Deserted,
 }
 
+/// Who else wants to know how the loop fares.
+#[derive(Debug)]
+pub(super) struct Beside {
+    pub(super) summary: watch::Sender<Summary>,
+    pub(super) pulse: Option<Pulse>,
+    /// What an agent before this one knew, until this one has been told.
+    pub(super) memory: Option<Memory>,
+}
+
+/// Another program is about to take this one's place, at the next quiet moment.
+#[derive(Debug)]
+struct HandingOver {
+    reply: oneshot::Sender<io::Result<Parked>>,
+    asked_at: Instant,
+    /// The mark that the worker was handed last, and whether it has come to it.
+    mark: Option<(u64, bool)>,
+}
+
 /// The protocol thread's loop.
 #[derive(Debug)]
 pub(super) struct Loop {
     agent: Agent,
     hands: Hands,
+    beside: Beside,
+    realtime: Realtime,
+    handing_over: Option<HandingOver>,
     commands: mpsc::Receiver<Command>,
     deserted: bool,
     wanted: BTreeSet<InterfaceName>,
@@ -47,13 +79,17 @@ pub(super) struct Loop {
     /// Something is left to do without waiting.
     again: bool,
     postponed: u32,
+    suspends: SuspendWatch,
 }
 
 impl Loop {
-    pub(super) fn new(agent: Agent, hands: Hands, commands: mpsc::Receiver<Command>) -> Self {
+    pub(super) fn new(agent: Agent, hands: Hands, commands: mpsc::Receiver<Command>, beside: Beside) -> Self {
         Loop {
             agent,
             hands,
+            beside,
+            realtime: Realtime::default(),
+            handing_over: None,
             commands,
             deserted: false,
             wanted: BTreeSet::new(),
@@ -63,7 +99,13 @@ impl Loop {
             ready: Vec::new(),
             again: false,
             postponed: 0,
+            suspends: SuspendWatch::start(),
         }
+    }
+
+    /// How this thread, which must be the loop's, is scheduled from here on.
+    pub(super) fn schedule(&mut self, realtime: bool) {
+        self.realtime.apply(realtime, &mut self.hands.log);
     }
 
     pub(super) async fn run(mut self) {
@@ -71,12 +113,20 @@ impl Loop {
         let clocks = clock::pair();
         let now = clocks.boot;
         self.feed(now, Input::WallClock { unix_nanos: clocks.unix_nanos });
+        if let Some(memory) = self.beside.memory.take() {
+            self.feed(now, Input::Memory(memory));
+        }
+        if let Some(Past { records, left }) = self.hands.take_past() {
+            self.feed(now, Input::Past { records, left });
+        }
         self.tell_news(now);
         self.feed(now, Input::Tick);
+        self.hands.listening.close_inherited();
         self.rest(now);
         while !self.hands.stopped {
             let wake = if self.again { Wake::Ready } else { self.wait().await };
             self.turn(wake);
+            self.hand_over(clock::now());
         }
         // Whoever asks from now on learns that it is too late, however long the worker takes.
         self.commands.close();
@@ -106,6 +156,9 @@ impl Loop {
         let now = clocks.boot;
         self.again = false;
         self.feed(now, Input::WallClock { unix_nanos: clocks.unix_nanos });
+        if let Some(span) = self.suspends.suspended() {
+            self.agent.handle(now, Input::Suspended(span), &mut self.effects);
+        }
         if let Err(error) = self.look() {
             self.hands.log.refused("ask which sockets can be read".to_owned(), error.to_string());
         }
@@ -139,11 +192,48 @@ impl Loop {
         Ok(())
     }
 
+    /// Stands still if another program wants this one's place and the moment is right: nothing is left to do, no
+    /// address is on its way, and no advert is due in the time that a program takes to begin.
+    fn hand_over(&mut self, now: Instant) {
+        let Some(handing_over) = &mut self.handing_over else { return };
+        let (mark, asked_at) = (handing_over.mark, handing_over.asked_at);
+        if handing_over.reply.is_closed() || self.hands.stopped {
+            self.handing_over = None;
+            return;
+        }
+        match mark {
+            Some((number, _)) if self.hands.idle_since(number) => {}
+            Some(_) | None => handing_over.mark = self.hands.mark().map(|number| (number, false)),
+        }
+        let idle = mark.is_some_and(|(number, reached)| reached && self.hands.idle_since(number));
+        let busy = self.again || !idle || !self.agent.is_quiet();
+        let soon = self.agent.next_deadline().is_some_and(|deadline| deadline.since(now) < BEGINNING);
+        // Where adverts are that close to each other one of them is late whenever it is.
+        if busy || (soon && now.since(asked_at) < CHOOSY) {
+            return;
+        }
+        let Some(HandingOver { reply, .. }) = self.handing_over.take() else { return };
+        let (go_on, wait) = std::sync::mpsc::channel();
+        let memory = self.agent.memory();
+        let parked = self.hands.listening.copies().map(|sockets| Parked { sockets, memory, _go_on: go_on });
+        if reply.send(parked).is_ok() {
+            // It ends with an error whichever way: nothing is ever sent.
+            wait.recv_timeout(PARKED).ok();
+        }
+    }
+
     /// Log and timer, when all else is done.
     fn rest(&mut self, now: Instant) {
-        self.hands.log.flush();
+        if self.hands.log.flush() {
+            let summary = self.agent.summary();
+            self.beside.summary.send_if_modified(|told| std::mem::replace(told, summary.clone()) != summary);
+        }
+        if let Some(pulse) = &mut self.beside.pulse {
+            pulse.beat(now, &mut self.hands.log);
+        }
         self.again |= !self.effects.is_empty() || !self.failures.is_empty();
-        let deadline = [self.agent.next_deadline(), self.hands.relist].into_iter().flatten().min();
+        let pulse = self.beside.pulse.as_ref().map(Pulse::deadline);
+        let deadline = [self.agent.next_deadline(), self.hands.relist, pulse].into_iter().flatten().min();
         if let Err(error) = self.hands.timer.set(deadline) {
             self.hands.log.refused("set the timer".to_owned(), error.to_string());
         }
@@ -286,6 +376,11 @@ impl Loop {
     fn report(&mut self, now: Instant, report: Report) {
         match report {
             Report::Added { router, outcomes } => self.feed(now, Input::AddressesAdded { router, outcomes }),
+            Report::Reached(number) => {
+                if let Some(HandingOver { mark: Some(mark), .. }) = &mut self.handing_over {
+                    mark.1 |= mark.0 == number;
+                }
+            }
             Report::Failed { router, what, error } => self.hands.log.failed(router, what, error),
             Report::Listed(listing) => {
                 self.hands.listed(now, listing);
@@ -294,19 +389,35 @@ impl Loop {
         }
     }
 
+    fn reload(&mut self, now: Instant, config: Box<Config>, reply: oneshot::Sender<String>) {
+        let realtime = config.realtime;
+        let told = self.hands.log.count();
+        self.feed(now, Input::Reload(config));
+        self.wanted = self.agent.interfaces();
+        self.tell_news(now);
+        // Where the agent is stopping it takes nothing over and says nothing, and whoever waits hears it by the drop.
+        let outcome = self.hands.log.since(told).find(|event| matches!(event, Event::Reloaded { .. }));
+        if let Some(words) = outcome.map(ToString::to_string) {
+            self.schedule(realtime);
+            drop(reply.send(words));
+        }
+    }
+
     fn command(&mut self, clocks: &ClockPair, command: Command) {
         let now = clocks.boot;
         match command {
             Command::Check { name, result, output } => self.feed(now, Input::Check { name, result, output }),
-            Command::Reload(config) => {
-                self.feed(now, Input::Reload(config));
-                self.wanted = self.agent.interfaces();
-                self.tell_news(now);
+            Command::Reload(config, reply) => self.reload(now, config, reply),
+            Command::HandOver(reply) => {
+                self.handing_over = Some(HandingOver { reply, asked_at: now, mark: None });
             }
+            Command::RealtimeTaken => self.realtime.taken(&mut self.hands.log),
             Command::Stop => self.feed(now, Input::Stop),
             Command::StopAtOnce => self.feed(now, Input::StopAtOnce),
+            Command::Leave => self.feed(now, Input::Leave),
             Command::Snapshot(reply) => {
-                let status = self.agent.snapshot(WallClock { at: now, unix_nanos: clocks.unix_nanos });
+                let mut status = self.agent.snapshot(WallClock { at: now, unix_nanos: clocks.unix_nanos });
+                status.realtime = self.realtime.status();
                 // Whoever asked may have gone away since.
                 drop(reply.send(status));
             }

@@ -8,6 +8,11 @@ use super::{neighbours, vrrp};
 
 /// CAP_NET_ADMIN's bit, from linux/capability.h.
 const NET_ADMIN: u32 = 12;
+/// CAP_IPC_LOCK's.
+const IPC_LOCK: u32 = 14;
+
+/// Where the kernel tells what we may do.
+const STATUS: &str = "/proc/self/status";
 
 /// A right that is missing.
 #[derive(Debug, thiserror::Error)]
@@ -44,9 +49,7 @@ impl ProbeError {
 pub fn probe() -> Result<(), ProbeError> {
     opened("a raw socket for VRRP", vrrp::open_raw(crate::types::Family::Ipv4).map(drop))?;
     opened("a packet socket for ARP", neighbours::open_packet().map(drop))?;
-    let status = super::files::read_text(std::path::Path::new("/proc/self/status"), 64 * 1024)
-        .map_err(|error| ProbeError::System("/proc/self/status", io::Error::other(error)))?;
-    match effective(&status) {
+    match ours().map_err(|error| ProbeError::System(STATUS, error))? {
         // A kernel that does not tell is left to refuse by itself.
         Some(set) if set & (1 << NET_ADMIN) == 0 => Err(ProbeError::NetAdmin),
         Some(_) | None => Ok(()),
@@ -87,6 +90,17 @@ pub fn may_change_users() -> bool {
 pub fn may_change_addresses(pid: i32) -> bool {
     let status = super::files::read_text(std::path::Path::new(&format!("/proc/{pid}/status")), 64 * 1024);
     status.is_ok_and(|status| effective(&status).is_some_and(|set| set & (1 << NET_ADMIN) != 0))
+}
+
+/// Whether memory may be locked whatever RLIMIT_MEMLOCK says (CAP_IPC_LOCK); not if that cannot be told.
+pub(super) fn may_lock_memory() -> bool {
+    ours().is_ok_and(|set| set.is_some_and(|set| set & (1 << IPC_LOCK) != 0))
+}
+
+/// Our effective capabilities; `None` where the kernel does not tell.
+fn ours() -> io::Result<Option<u64>> {
+    let status = super::files::read_text(std::path::Path::new(STATUS), 64 * 1024).map_err(io::Error::other)?;
+    Ok(effective(&status))
 }
 
 fn opened(what: &'static str, result: io::Result<()>) -> Result<(), ProbeError> {

@@ -1,5 +1,7 @@
 //! The two clocks: ours, which counts from boot, and the one on the wall.
 
+use std::time::Duration;
+
 use nix::time::{ClockId, clock_gettime};
 
 use crate::types::Instant;
@@ -23,6 +25,39 @@ pub fn pair() -> ClockPair {
     let unix_nanos = read(ClockId::CLOCK_REALTIME);
     ClockPair { boot: now(), unix_nanos }
 }
+
+/// Tells the time that the machine was suspended: CLOCK_BOOTTIME goes on then, CLOCK_MONOTONIC does not.
+#[derive(Debug, Clone, Copy)]
+pub struct SuspendWatch {
+    /// How far the one may have been ahead of the other at the most, in nanoseconds, when this was last asked.
+    ahead: u64,
+}
+
+impl SuspendWatch {
+    /// From now on.
+    pub fn start() -> Self {
+        let monotonic = read(ClockId::CLOCK_MONOTONIC);
+        SuspendWatch { ahead: now().as_nanos().saturating_sub(monotonic) }
+    }
+
+    /// For how long the machine was suspended since this was last asked; nothing below 10 ms.
+    pub fn suspended(&mut self) -> Option<Duration> {
+        let before = read(ClockId::CLOCK_MONOTONIC);
+        let boot = now().as_nanos();
+        self.judge(before, boot, read(ClockId::CLOCK_MONOTONIC))
+    }
+
+    /// The readings are not of one moment: whatever passed between them is not taken for a suspension.
+    fn judge(&mut self, monotonic_before: u64, boot: u64, monotonic_after: u64) -> Option<Duration> {
+        let ahead = boot.saturating_sub(monotonic_after).saturating_sub(self.ahead);
+        self.ahead = self.ahead.max(boot.saturating_sub(monotonic_before));
+        let span = Duration::from_nanos(ahead);
+        (span >= SHORTEST_SUSPENSION).then_some(span)
+    }
+}
+
+/// Shorter than any real one; the rest is the time that reading takes.
+const SHORTEST_SUSPENSION: Duration = Duration::from_millis(10);
 
 /// Both clocks exist on every Linux we run on, so the kernel has no reason to refuse; time zero is what a
 /// broken one would give, and nothing falls due by it.
@@ -67,6 +102,21 @@ mod tests {
         assert_eq!(PAIR.stamp(0, Instant::default()), Instant::default());
         // `earliest` after the reading (it was taken from a later one): never after now.
         assert_eq!(PAIR.stamp(1_700_000_000_000_085_000, Instant::from_nanos(60_000)), PAIR.boot);
+    }
+
+    #[test]
+    fn a_suspension_is_what_one_clock_has_more_than_the_other() {
+        const MS: u64 = 1_000_000;
+        let mut watch = SuspendWatch { ahead: 100 * MS };
+        assert_eq!(watch.judge(1_000 * MS, 1_100 * MS, 1_000 * MS), None);
+        // Scheduled out between two readings, on either side of the one in the middle.
+        assert_eq!(watch.judge(2_000 * MS, 2_100 * MS, 2_900 * MS), None);
+        assert_eq!(watch.judge(3_000 * MS, 3_900 * MS, 3_800 * MS), None);
+        let mut watch = SuspendWatch { ahead: 100 * MS };
+        assert_eq!(watch.judge(4_000 * MS, 64_100 * MS, 4_000 * MS), Some(Duration::from_secs(60)));
+        assert_eq!(watch.judge(5_000 * MS, 65_100 * MS, 5_000 * MS), None);
+        let mut live = SuspendWatch::start();
+        assert_eq!(live.suspended(), None);
     }
 
     #[test]

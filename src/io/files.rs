@@ -2,7 +2,8 @@
 
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -89,7 +90,7 @@ pub enum RuntimeDirError {
 #[derive(Debug)]
 pub struct RuntimeDir {
     path: PathBuf,
-    _lock: Flock<File>,
+    lock: Flock<File>,
 }
 
 impl RuntimeDirError {
@@ -123,11 +124,34 @@ impl RuntimeDir {
             .custom_flags(libc::O_NOFOLLOW)
             .open(path.join("lock"))
             .map_err(system)?;
-        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => Ok(RuntimeDir { path: path.to_owned(), _lock: lock }),
-            Err((_, Errno::EWOULDBLOCK)) => Err(RuntimeDirError::InUse(path.to_owned())),
-            Err((_, error)) => Err(system(error.into())),
+        Self::locked(path, file)
+    }
+
+    /// The same with the lock that this process holds already, since before it became this program.
+    ///
+    /// # Errors
+    /// See [`RuntimeDirError`]; also that the descriptor is not that lock.
+    pub fn claim_again(path: &Path, lock: OwnedFd) -> Result<Self, RuntimeDirError> {
+        let system = |error: io::Error| RuntimeDirError::System(path.to_owned(), error);
+        let file = File::from(lock);
+        let (ours, there) = (file.metadata().map_err(system)?, fs::metadata(path.join("lock")).map_err(system)?);
+        if (ours.dev(), ours.ino()) != (there.dev(), there.ino()) {
+            return Err(system(io::Error::other("its lock is another file by now")));
         }
+        Self::locked(path, file)
+    }
+
+    fn locked(path: &Path, file: File) -> Result<Self, RuntimeDirError> {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => Ok(RuntimeDir { path: path.to_owned(), lock }),
+            Err((_, Errno::EWOULDBLOCK)) => Err(RuntimeDirError::InUse(path.to_owned())),
+            Err((_, error)) => Err(RuntimeDirError::System(path.to_owned(), error.into())),
+        }
+    }
+
+    /// Its lock, for whatever takes this program's place in this process.
+    pub fn lock(&self) -> BorrowedFd<'_> {
+        self.lock.as_fd()
     }
 
     /// Where it is.

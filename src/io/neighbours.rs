@@ -1,10 +1,10 @@
 //! The sockets for ARP and neighbour discovery on one interface: they send whole frames, and hear who has which address.
 
 use std::io::{self, Read};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use socket2::{Domain, SockFilter, Socket, Type};
+use socket2::{Domain, SockFilter, SockRef, Socket, Type};
 
 use super::sys;
 use crate::types::Family;
@@ -60,20 +60,30 @@ impl NeighbourSocket {
     /// CAP_NET_RAW is missing (`PermissionDenied`), or the interface is gone.
     pub fn open(index: u32, family: Family) -> io::Result<Self> {
         let socket = open_packet()?;
-        let protocol = match family {
-            Family::Ipv4 => {
-                socket.attach_filter(&GRATUITOUS)?;
-                ETH_P_ARP
-            }
-            Family::Ipv6 => {
-                socket.attach_filter(&ADVERTISEMENTS)?;
-                ETH_P_IPV6
-            }
-        };
+        let (protocol, filter) = heard(family);
+        socket.attach_filter(filter)?;
         sys::ignore_outgoing(socket.as_fd())?;
         // Only binding names the protocol: nothing is heard before filter and interface are in place.
         socket.bind(&sys::packet_address(index, protocol)?)?;
         Ok(NeighbourSocket { socket })
+    }
+
+    /// One that was open when this program began, if this descriptor is one for this interface and family. Otherwise it
+    /// comes back.
+    ///
+    /// # Errors
+    /// It is another one.
+    pub fn take_over(fd: OwnedFd, index: u32, family: Family) -> Result<Self, OwnedFd> {
+        let (protocol, filter) = heard(family);
+        let socket = SockRef::from(&fd);
+        let kind = (socket.domain().ok(), socket.r#type().ok());
+        let bound = socket.local_addr().ok().as_ref().and_then(sys::packet_binding);
+        let ours = kind == (Some(Domain::PACKET), Some(Type::RAW)) && bound == Some((index, protocol));
+        // The filter is this program's, whatever the one before it had.
+        if !ours || socket.set_nonblocking(true).is_err() || socket.attach_filter(filter).is_err() {
+            return Err(fd);
+        }
+        Ok(NeighbourSocket { socket: fd.into() })
     }
 
     /// Sends one whole Ethernet frame. Waits a little for a full transmit queue: not for the protocol thread.
@@ -108,6 +118,14 @@ impl NeighbourSocket {
 impl AsFd for NeighbourSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+}
+
+/// The Ethernet protocol that a family's neighbours are heard by, and what is heard of it.
+fn heard(family: Family) -> (u16, &'static [SockFilter]) {
+    match family {
+        Family::Ipv4 => (ETH_P_ARP, &GRATUITOUS),
+        Family::Ipv6 => (ETH_P_IPV6, &ADVERTISEMENTS),
     }
 }
 

@@ -110,6 +110,7 @@ const LIMITS: [(Resource, u64, u64); 5] = [
 /// The kernel's.
 pub fn become_runner() -> io::Result<()> {
     nix::sys::prctl::set_child_subreaper(true)?;
+    super::realtime::lift_limit()?;
     match nix::unistd::setsid() {
         // It leads a group already, and so has been set apart.
         Ok(_) | Err(nix::errno::Errno::EPERM) => {}
@@ -158,6 +159,10 @@ pub fn signals() -> io::Result<SignalFd> {
 pub fn start_self(arguments: &[&str], input: OwnedFd) -> io::Result<i32> {
     let mut command = Command::new("/proc/self/exe");
     command.arg0("locum").args(arguments).stdin(input).stdout(Stdio::null());
+    // What it says, or starts, must not be taken for ours.
+    for name in super::systemd::ENVIRONMENT.iter().chain([&super::handover::VARIABLE]) {
+        command.env_remove(name);
+    }
     i32::try_from(command.spawn()?.id()).map_err(io::Error::other)
 }
 

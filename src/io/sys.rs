@@ -4,7 +4,7 @@
 
 use std::io;
 use std::mem;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -93,6 +93,19 @@ pub(super) fn prepare_program(command: &mut Command, change: Option<Change>) {
     unsafe { command.pre_exec(prepare) };
 }
 
+/// The interface index and the protocol (host byte order) that a packet socket is bound to, from its own address. nix's
+/// reading of it fails for an address that is not as long as it could be, and the kernel's are as long as a MAC needs.
+pub(super) fn packet_binding(address: &SockAddr) -> Option<(u32, u16)> {
+    let needed = mem::offset_of!(libc::sockaddr_ll, sll_hatype);
+    if i32::from(address.family()) != libc::AF_PACKET || (address.len() as usize) < needed {
+        return None;
+    }
+    // SAFETY: a SockAddr holds a whole sockaddr_storage, made to be read as any address type; the family says which one
+    // it is, and the fields that are read were filled in, as the length says.
+    let address = unsafe { &*address.as_ptr().cast::<libc::sockaddr_ll>() };
+    Some((u32::try_from(address.sll_ifindex).ok()?, u16::from_be(address.sll_protocol)))
+}
+
 /// Has the kernel kill the child of `command` when the thread that starts it ends (PR_SET_PDEATHSIG), and gives it
 /// an empty signal mask, whatever that thread blocks.
 pub(super) fn prepare_child(command: &mut Command) {
@@ -151,6 +164,42 @@ fn raw(result: libc::c_long) -> io::Result<()> {
 pub(super) fn close_on_exec_from(first: libc::c_uint) -> io::Result<()> {
     // SAFETY: no pointer is passed, and no descriptor is closed: only their close-on-exec flag is set.
     let result = unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// The path that was given to execve for this program, as the kernel has kept it (AT_EXECFN).
+pub(super) fn program_path() -> Option<Vec<u8>> {
+    // SAFETY: takes and returns numbers.
+    let address = unsafe { libc::getauxval(libc::AT_EXECFN) };
+    if address == 0 {
+        return None;
+    }
+    // SAFETY: the kernel has put a string with an end there, above the stack, which stays for the life of the process.
+    let path = unsafe { std::ffi::CStr::from_ptr(address as *const libc::c_char) };
+    Some(path.to_bytes().to_vec())
+}
+
+/// Takes a descriptor over that was open when this program began, by its number.
+pub(super) fn inherited(number: RawFd) -> io::Result<OwnedFd> {
+    if number <= libc::STDERR_FILENO {
+        return Err(io::Error::from_raw_os_error(libc::EBADF));
+    }
+    // SAFETY: no pointer is passed; a number that is not open is refused by the kernel.
+    if unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) } == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: it is open, and nothing of this program has been told of the number but by the document that names it,
+    // which names each once: whoever calls this owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Sets the scheduling policy of a thread, and that what it starts does not inherit a real-time one
+/// (SCHED_RESET_ON_FORK).
+pub(super) fn set_scheduler(thread: nix::unistd::Pid, policy: libc::c_int, priority: libc::c_int) -> io::Result<()> {
+    let parameters = libc::sched_param { sched_priority: priority };
+    // SAFETY: the pointer is to a whole sched_param that outlives the call; the kernel only reads it.
+    let result =
+        unsafe { libc::sched_setscheduler(thread.as_raw(), policy | libc::SCHED_RESET_ON_FORK, &raw const parameters) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 

@@ -1,6 +1,7 @@
 //! What the system is asked now and then: its name, whether something exists, where our output goes.
 
 use std::io::{self, IsTerminal};
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -18,9 +19,32 @@ pub fn host_name() -> String {
     }
 }
 
+/// Whether the kernel keeps a mark with each address (IFA_PROTO, Linux 5.18). One that does not say its release in
+/// numbers is taken to.
+pub fn kernel_marks_addresses() -> bool {
+    std::fs::read_to_string("/proc/sys/kernel/osrelease").map_or(true, |release| marks_addresses(&release))
+}
+
+fn marks_addresses(release: &str) -> bool {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= (5, 18),
+        (Some(_) | None, Some(_) | None) => true,
+    }
+}
+
 /// Whether the network namespace of the caller has an interface of this name.
 pub fn interface_exists(name: &InterfaceName) -> bool {
     nix::net::if_::if_nametoindex(name.as_str()).is_ok()
+}
+
+/// Whether an interface in the network namespace of the caller has this address.
+pub fn has_address(address: IpAddr) -> bool {
+    let Ok(all) = nix::ifaddrs::getifaddrs() else { return false };
+    all.filter_map(|entry| entry.address).any(|known| match address {
+        IpAddr::V4(address) => known.as_sockaddr_in().is_some_and(|known| known.ip() == address),
+        IpAddr::V6(address) => known.as_sockaddr_in6().is_some_and(|known| known.ip() == address),
+    })
 }
 
 /// Why a program could not be started, as far as can be seen without starting it.
@@ -70,9 +94,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn releases_are_compared_as_numbers() {
+        let releases = ["5.18.0", "6.1.0-13-amd64", "5.17.99", "4.19.0", "10.0", "odd"];
+        assert_eq!(releases.map(marks_addresses), [true, true, false, false, true, true]);
+    }
+
+    #[test]
     fn what_is_there_is_found() {
         assert!(interface_exists(&"lo".parse().expect("a name")));
         assert!(!interface_exists(&"locum-none".parse().expect("a name")));
+        // TEST-NET-2, which nobody has.
+        assert!(!has_address(IpAddr::from([198, 51, 100, 251])));
         assert!(!host_name().is_empty() && !host_name().contains('.'));
     }
 

@@ -2,12 +2,12 @@
 
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt};
 use nix::sys::time::TimeSpec;
-use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
+use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockRef, Socket, Type};
 
 use super::capture::stamp_nanos;
 use super::clock::ClockPair;
@@ -75,9 +75,36 @@ impl VrrpSocket {
                 socket.join_multicast_v6(&GROUP_V6, index)?;
             }
         }
+        Ok(VrrpSocket::new(socket, index, family, super::clock::now()))
+    }
+
+    fn new(socket: Socket, index: u32, family: Family, emptied: Instant) -> Self {
         let control = nix::cmsg_space!(TimeSpec, libc::in6_pktinfo, libc::c_int);
         let buffer = vec![0; LARGEST];
-        Ok(VrrpSocket { socket, family, index, control, buffer, emptied: super::clock::now() })
+        VrrpSocket { socket, family, index, control, buffer, emptied }
+    }
+
+    /// One that was open when this program began, if this descriptor is one for this interface and family; what it has heard since
+    /// `since` waits in its queue. Otherwise the descriptor comes back.
+    ///
+    /// # Errors
+    /// It is another one.
+    pub fn take_over(
+        fd: OwnedFd,
+        interface: &InterfaceName,
+        index: u32,
+        family: Family,
+        since: Instant,
+    ) -> Result<Self, OwnedFd> {
+        let socket = SockRef::from(&fd);
+        let kind = (socket.domain().ok(), socket.r#type().ok(), socket.protocol().ok().flatten());
+        let bound = socket.device().ok().flatten();
+        let ours = kind == (Some(domain(family)), Some(Type::RAW), Some(Protocol::from(i32::from(PROTOCOL))))
+            && bound.is_some_and(|name| name == interface.as_str().as_bytes());
+        if !ours || socket.set_nonblocking(true).is_err() {
+            return Err(fd);
+        }
+        Ok(VrrpSocket::new(fd.into(), index, family, since))
     }
 
     /// Sends one packet, complete from its IP header on; of IPv4 the kernel fills in identification and header checksum.
@@ -155,13 +182,16 @@ impl Beside {
     }
 }
 
-/// A raw socket for VRRP that is bound to nothing yet; also tells whether one may be opened.
-pub(super) fn open_raw(family: Family) -> io::Result<Socket> {
-    let domain = match family {
+fn domain(family: Family) -> Domain {
+    match family {
         Family::Ipv4 => Domain::IPV4,
         Family::Ipv6 => Domain::IPV6,
-    };
-    let socket = Socket::new(domain, Type::RAW, Some(Protocol::from(i32::from(PROTOCOL))))?;
+    }
+}
+
+/// A raw socket for VRRP that is bound to nothing yet; also tells whether one may be opened.
+pub(super) fn open_raw(family: Family) -> io::Result<Socket> {
+    let socket = Socket::new(domain(family), Type::RAW, Some(Protocol::from(i32::from(PROTOCOL))))?;
     socket.set_nonblocking(true)?;
     Ok(socket)
 }

@@ -1,19 +1,24 @@
+mod configuring;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::effect::Effect;
 use super::eligibility::Checks;
 use super::input::Input;
 use super::interfaces::Interfaces;
+use super::lateness::Lateness;
 use super::listening::{Listening, needs};
-use super::peers::{Discards, Wall};
-use super::router::{Router, World};
+use super::peers::{Discards, Ears, Wall};
+use super::resume::Past;
+use super::router::{NOTHING_LEFT, Router, World};
 use super::settle;
 use crate::config::{Config, RouterConfig};
-use crate::report::{Event, Reason, WallClock, status};
+use crate::report::{self, Event, Reason, Summary, WallClock, status};
 use crate::types::{
-    Channel, CheckName, CheckResult, Discard, Family, Freshness, Instant, InterfaceFacts, InterfaceName, RouterName,
-    Vrid, WallOffsets,
+    Channel, CheckName, CheckResult, Discard, Family, Freshness, Instant, InterfaceFacts, InterfaceName, LeftAddress,
+    Memory, RouterName, Vrid, WallOffsets,
 };
 use crate::wire::{announcement, ip, vrrp};
 
@@ -32,6 +37,10 @@ pub struct Agent {
     interfaces: Interfaces,
     checks: Checks,
     wall: Wall,
+    ears: Ears,
+    lateness: Lateness,
+    /// What an earlier process has left, until the first tick has made something of it.
+    past: Past,
     listening: Listening,
     /// Interfaces that are watched for frames, with their index.
     watching: BTreeMap<InterfaceName, u32>,
@@ -62,6 +71,9 @@ impl Agent {
             interfaces: Interfaces::default(),
             checks: Checks::default(),
             wall: Wall::default(),
+            ears: Ears::default(),
+            lateness: Lateness::default(),
+            past: Past::default(),
             listening: Listening::default(),
             watching: BTreeMap::new(),
             discards: BTreeMap::new(),
@@ -114,11 +126,12 @@ impl Agent {
     /// **Every input is followed by performing all its effects** before the next one is handed in, except for
     /// inputs that report the failure of an effect, which come when the failure does.
     pub fn handle(&mut self, now: Instant, input: Input<'_>, effects: &mut Vec<Effect>) {
+        self.lateness.wake(now, self.next_deadline());
         let first = effects.len();
         self.take_in(now, input, effects);
-        self.drop_the_departed();
+        self.drop_the_departed(effects);
         let fresh = effects.split_off(first);
-        effects.extend(settle::settle(fresh, &mut self.routers, &self.interfaces));
+        effects.extend(settle::settle(now, fresh, &mut self.routers, &self.interfaces));
         if self.stage == Stage::Stopping && self.routers.iter().all(Router::is_over) {
             self.stage = Stage::Stopped;
             effects.extend([Effect::Tell(Event::Stopped), Effect::Stopped]);
@@ -127,8 +140,7 @@ impl Agent {
 
     /// How things stand. `clock` turns our times into dates; its reading is now.
     pub fn snapshot(&self, clock: WallClock) -> status::Status {
-        let hint = (self.routers.is_empty() && self.stage != Stage::Stopped)
-            .then(|| "no virtual router is configured: add a [virtual_router.NAME] and reload".to_owned());
+        let hint = (self.routers.is_empty() && self.stage != Stage::Stopped).then(report::no_router);
         let router =
             |router: &Router| (router.name().to_string(), router.snapshot(&clock, &self.interfaces, &self.checks));
         let discards = |(name, discards): (&InterfaceName, &Discards)| (name.to_string(), discards.totals());
@@ -139,11 +151,32 @@ impl Agent {
             now: clock.rfc3339(clock.at),
             uptime: clock.at.since(self.started_at).as_secs_f64(),
             hint,
+            // How it is scheduled is not for a value to know; the loop fills it in.
+            realtime: status::Realtime::default(),
+            lateness: self.lateness.status(),
             stopping: matches!(self.stage, Stage::Stopping | Stage::Stopped),
             routers: self.routers.iter().rev().map(router).collect(),
             checks: self.check_status(&clock),
             discards: self.discards.iter().map(discards).collect(),
         }
+    }
+
+    /// Whether nothing is under way that a successor of this process could not go on with: no router has left its
+    /// election or is giving its addresses up, and the agent is not stopping.
+    pub fn is_quiet(&self) -> bool {
+        self.stage == Stage::Running && !self.routers.iter().any(Router::is_between)
+    }
+
+    /// What a program that takes over from this one must know, beside what is recorded all the time.
+    pub fn memory(&self) -> Memory {
+        let verdicts = self.checks.iter().filter_map(|(name, check)| Some((name.clone(), check.healthy?)));
+        Memory { backups: self.routers.iter().filter_map(Router::backup).collect(), verdicts: verdicts.collect() }
+    }
+
+    /// How all virtual routers stand, in short.
+    pub fn summary(&self) -> Summary {
+        let standing: Vec<_> = self.routers.iter().rev().map(Router::standing).collect();
+        Summary::of(&standing)
     }
 
     fn check_status(&self, clock: &WallClock) -> BTreeMap<String, status::Check> {
@@ -166,6 +199,12 @@ impl Agent {
             Input::Tick if self.stage == Stage::New => self.begin(now, effects),
             Input::Tick => self.tick(now, effects),
             Input::WallClock { unix_nanos } => self.wall_clock(now, unix_nanos, effects),
+            Input::Memory(memory) => self.recall_memory(memory),
+            Input::Past { records, left } => self.recall(Past { records, left }),
+            Input::Suspended(span) => {
+                self.lateness.suspended(span);
+                effects.push(Effect::Tell(Event::Suspended { span }));
+            }
             Input::Packet { interface, received, bytes } => self.packet(now, interface, received, bytes, effects),
             Input::Frame { interface, bytes } => self.frame(now, interface, bytes, effects),
             Input::Interface { name, facts } => self.interface(now, name, facts, effects),
@@ -186,6 +225,7 @@ impl Agent {
             Input::Reload(config) => self.reload(now, *config, effects),
             Input::Stop => self.stop(now, effects, |router, world| router.end(world, Reason::Stopping)),
             Input::StopAtOnce => self.stop(now, effects, Router::end_at_once),
+            Input::Leave => self.leave(effects),
         }
     }
 
@@ -195,7 +235,45 @@ impl Agent {
         let (node, routers) = (self.node.clone(), self.routers.len());
         let event = Event::Started { node, version: env!("CARGO_PKG_VERSION"), routers };
         effects.push(Effect::Tell(event));
-        self.review(now, effects, |_| true);
+        let past = std::mem::take(&mut self.past);
+        for router in &mut self.routers {
+            let Some(record) = past.of(router) else { continue };
+            router.recall_marks(record);
+            if let Some(sent_at) = record.still_awaited(now) {
+                self.checks.recall(&record.verdicts);
+                router.recall(record, sent_at);
+            }
+        }
+        for number in 0..self.routers.len() {
+            self.step(now, effects, number, &past.left, Router::review);
+        }
+        self.routers.iter_mut().for_each(Router::forget_resumption);
+        self.routers.iter_mut().for_each(Router::forget_backup);
+        past.clear_away(&self.routers, effects);
+    }
+
+    /// Takes in what an earlier process has left. Its addresses are never the host's own, configured or not.
+    fn recall(&mut self, past: Past) {
+        if self.stage == Stage::New {
+            let left = past.left.iter().map(|left| (left.interface, left.net.addr()));
+            self.interfaces.set_left(left.collect());
+            self.past = past;
+        }
+    }
+
+    fn recall_memory(&mut self, memory: Memory) {
+        if self.stage != Stage::New {
+            return;
+        }
+        self.checks.recall(&memory.verdicts);
+        for backup in memory.backups {
+            let same = |router: &&mut Router| {
+                (router.config().interface, router.config().vrid) == (backup.interface, backup.vrid)
+            };
+            if let Some(router) = self.routers.iter_mut().find(same) {
+                router.recall_backup(backup);
+            }
+        }
     }
 
     fn wall_clock(&mut self, now: Instant, unix_nanos: u64, effects: &mut Vec<Effect>) {
@@ -214,6 +292,7 @@ impl Agent {
         bytes: &[u8],
         effects: &mut Vec<Effect>,
     ) {
+        self.ears.hear(interface, received.min(now));
         let source = ip::source_of(bytes);
         let key = source.zip(vrrp::vrid_of(bytes)).map(|(source, vrid)| (interface, Family::of(source), vrid));
         let router = key.and_then(|key| self.by_vrid.get(&key).copied());
@@ -297,78 +376,30 @@ impl Agent {
         }
     }
 
-    fn reload(&mut self, now: Instant, config: Config, effects: &mut Vec<Effect>) {
-        if self.stage != Stage::Running {
-            return;
-        }
-        let [added, changed, removed] = self.adopt(config, now, effects);
-        effects.push(Effect::Tell(Event::Reloaded { added, changed, removed }));
-        self.listen(effects);
-        self.review(now, effects, |_| true);
-    }
-
-    /// Takes a configuration over: what is the same stays as it is. How many routers were added, changed, removed.
-    fn adopt(&mut self, config: Config, now: Instant, effects: &mut Vec<Effect>) -> [usize; 3] {
-        let Config { node, routers: mut wanted, checks, secrets } = config;
-        self.node = node;
-        self.checks.configure(&checks);
-        let addresses = wanted.values().flat_map(|router| router.addresses.iter());
-        let held = self.routers.iter().flat_map(|router| router.holding().present());
-        let addresses = addresses.map(|address| address.net.addr()).chain(held.map(|(_, net)| net.addr())).collect();
-        self.interfaces.set_virtual(addresses);
-        self.rename(&wanted);
-        let [mut changed, mut removed] = [0, 0];
-        let mut world = World { now, interfaces: &self.interfaces, checks: &self.checks, wall: &self.wall, effects };
-        for router in self.routers.iter_mut().filter(|router| !router.is_ended()) {
-            match wanted.remove(router.name()) {
-                Some(same) if same == *router.config() => {}
-                Some(other) if other.interface == router.config().interface => {
-                    router.reconfigure(&mut world, other);
-                    changed += 1;
-                }
-                // On another interface it is another virtual router, though of the same name.
-                Some(other) => {
-                    router.end(&mut world, Reason::Reconfigured);
-                    wanted.insert(router.name().clone(), other);
-                    removed += 1;
-                }
-                None => {
-                    router.end(&mut world, Reason::Reconfigured);
-                    removed += 1;
-                }
-            }
-        }
-        let added = wanted.len();
-        let with_agent = self.stage == Stage::New;
-        let new = wanted.into_iter().map(|(name, config)| Router::new(name, config, now, with_agent));
-        let departing = self.routers.iter().position(Router::is_ended).unwrap_or(self.routers.len());
-        self.routers.splice(departing..departing, new);
-        self.routers.sort_by_key(Router::is_ended);
-        for router in self.routers.iter_mut().filter(|router| !router.is_ended()) {
-            router.set_keys(&secrets);
-        }
-        self.number_routers();
-        [added, changed, removed]
-    }
-
-    /// A router whose name is gone while another name has its interface, family and VRID is the same one, renamed.
-    fn rename(&mut self, wanted: &BTreeMap<RouterName, RouterConfig>) {
-        let names: BTreeSet<RouterName> = self.routers.iter().map(|router| router.name().clone()).collect();
-        for router in self.routers.iter_mut().filter(|router| !router.is_ended() && !wanted.contains_key(router.name()))
-        {
-            let new_name = wanted.iter().find(|(name, config)| !names.contains(*name) && router.is_same_as(config));
-            if let Some((name, _)) = new_name {
-                router.rename(name.clone());
-            }
-        }
-    }
-
     fn stop(&mut self, now: Instant, effects: &mut Vec<Effect>, end: impl FnMut(&mut Router, &mut World<'_>)) {
         if self.stage == Stage::Running {
             self.stage = Stage::Stopping;
             effects.push(Effect::Tell(Event::Stopping));
         }
         self.each(now, effects, |_| true, end);
+    }
+
+    /// Ends as if killed. Who is stopping has resigned, and nobody could go on from there.
+    fn leave(&mut self, effects: &mut Vec<Effect>) {
+        if self.stage == Stage::Running {
+            self.stage = Stage::Stopped;
+            effects.extend([Effect::Tell(Event::Left), Effect::Stopped]);
+        }
+    }
+
+    /// The shortest advert interval on each interface.
+    fn steps(&self) -> BTreeMap<InterfaceName, Duration> {
+        let mut steps = BTreeMap::new();
+        for config in self.routers.iter().map(Router::config) {
+            let interval = config.advert_interval.duration();
+            steps.entry(config.interface).and_modify(|step| interval.min(*step).clone_into(step)).or_insert(interval);
+        }
+        steps
     }
 
     fn listen(&mut self, effects: &mut Vec<Effect>) {
@@ -456,7 +487,6 @@ impl Agent {
         }
     }
 
-    /// One step of one router, and its new deadline.
     fn at(
         &mut self,
         now: Instant,
@@ -464,11 +494,25 @@ impl Agent {
         number: usize,
         step: impl FnOnce(&mut Router, &mut World<'_>),
     ) {
+        self.step(now, effects, number, NOTHING_LEFT, step);
+    }
+
+    /// One step of one router, what is to be remembered of it, and its new deadline.
+    fn step(
+        &mut self,
+        now: Instant,
+        effects: &mut Vec<Effect>,
+        number: usize,
+        left: &[LeftAddress],
+        step: impl FnOnce(&mut Router, &mut World<'_>),
+    ) {
         let Some(router) = self.routers.get_mut(number) else {
             return;
         };
-        let mut world = World { now, interfaces: &self.interfaces, checks: &self.checks, wall: &self.wall, effects };
+        let (interfaces, checks, wall, ears) = (&self.interfaces, &self.checks, &self.wall, &self.ears);
+        let mut world = World { now, interfaces, checks, wall, ears, left, effects };
         step(router, &mut world);
+        router.remember(&mut world);
         let deadline = router.deadline();
         if let Some(before) = self.deadline_of.get_mut(number).filter(|before| **before != deadline) {
             before.map(|at| self.deadlines.remove(&(at, number)));
@@ -477,23 +521,19 @@ impl Agent {
         }
     }
 
-    fn number_routers(&mut self) {
-        let taking_part = self.routers.iter().enumerate().filter(|(_, router)| !router.is_ended());
-        let key = |router: &Router| (router.config().interface, router.config().family, router.config().vrid);
-        self.by_vrid = taking_part.map(|(number, router)| (key(router), number)).collect();
-        for (number, router) in self.routers.iter().enumerate() {
-            self.by_vrid.entry(key(router)).or_insert(number);
-        }
-        self.deadline_of = self.routers.iter().map(Router::deadline).collect();
-        let numbered = self.deadline_of.iter().enumerate();
-        self.deadlines = numbered.filter_map(|(number, deadline)| Some(((*deadline)?, number))).collect();
-    }
-
-    fn drop_the_departed(&mut self) {
+    fn drop_the_departed(&mut self, effects: &mut Vec<Effect>) {
         // While stopping all are kept, so that the last status still shows them.
         if self.stage == Stage::Running && self.routers.iter().any(Router::is_over) {
-            self.routers.retain(|router| !router.is_over());
+            let (over, rest) = std::mem::take(&mut self.routers).into_iter().partition(Router::is_over);
+            self.routers = rest;
             self.number_routers();
+            let over: Vec<Router> = over;
+            for RouterConfig { interface, family, vrid, .. } in over.iter().map(Router::config) {
+                let (interface, family, vrid) = (*interface, *family, *vrid);
+                if !self.by_vrid.contains_key(&(interface, family, vrid)) {
+                    effects.push(Effect::Forget { interface, family, vrid });
+                }
+            }
         }
     }
 }

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::report::Event;
-use crate::types::{Channel, InterfaceName, IpNet, MacAddr, RouterName};
+use crate::types::{Channel, Family, Instant, InterfaceName, IpNet, MacAddr, RouterName, RouterRecord, Vrid};
 
 /// Everything the agent can want done. Effects are performed in the order in which they were asked for;
 /// each carries all it needs and does no harm when done twice.
@@ -78,7 +78,8 @@ pub enum Effect {
         /// Addresses of the same subnets that stay.
         restore: Vec<IpNet>,
     },
-    /// Send announcements, one after the other, after all additions that were asked for before.
+    /// Send announcements, one after the other, after all additions that were asked for before. What has not left at
+    /// `until` stays unsent: somebody else may have taken over by then.
     Announce {
         /// Whose.
         router: RouterName,
@@ -86,6 +87,20 @@ pub enum Effect {
         interface: InterfaceName,
         /// Whole Ethernet frames.
         frames: Vec<Vec<u8>>,
+        /// When it is too late for them.
+        until: Instant,
+    },
+    /// Keep this in place of what was kept of the same interface, family and VRID, so that it outlives this process. It must
+    /// not hold up anything that follows.
+    Record(Box<RouterRecord>),
+    /// Keep nothing more of this virtual router.
+    Forget {
+        /// The interface of its adverts.
+        interface: InterfaceName,
+        /// Their family.
+        family: Family,
+        /// Its VRID there.
+        vrid: Vrid,
     },
     /// Ask the LAN whether another host has an IPv6 address of ours too.
     Probe {

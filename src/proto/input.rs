@@ -1,6 +1,9 @@
+use std::time::Duration;
+
 use crate::config::Config;
 use crate::types::{
-    AddressOutcome, Channel, CheckName, CheckResult, Instant, InterfaceFacts, InterfaceName, IpNet, RouterName,
+    AddressOutcome, Channel, CheckName, CheckResult, Instant, InterfaceFacts, InterfaceName, IpNet, LeftAddress,
+    Memory, RouterName, RouterRecord,
 };
 
 /// Everything the agent can be told. Failures of effects come back as inputs too.
@@ -13,6 +16,17 @@ pub enum Input<'a> {
         /// The reading.
         unix_nanos: u64,
     },
+    /// What the agent that this one takes over from knew a moment ago. Comes before the first tick, or not at all.
+    Memory(Memory),
+    /// What an earlier process on this host has left behind. Comes before everything else, or not at all.
+    Past {
+        /// What it kept of its virtual routers.
+        records: Vec<RouterRecord>,
+        /// Its addresses that are still here.
+        left: Vec<LeftAddress>,
+    },
+    /// The machine was suspended for so long since the last input.
+    Suspended(Duration),
     /// A packet of protocol 112 of either family, from its IP header on.
     Packet {
         /// Where it was heard.
@@ -79,4 +93,6 @@ pub enum Input<'a> {
     Stop,
     /// End without waiting for a successor.
     StopAtOnce,
+    /// End as if killed: neither resign nor remove anything, so that the next process goes on.
+    Leave,
 }

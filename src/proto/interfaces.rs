@@ -22,6 +22,8 @@ pub(crate) struct Interfaces {
     /// How their links came and went.
     pub(crate) links: Links,
     virtual_addresses: BTreeSet<IpAddr>,
+    /// Addresses that an earlier process of ours has left: virtual ones, whatever the configuration says now.
+    left: BTreeSet<(InterfaceName, IpAddr)>,
     /// Subnets in which the host has or had an address of its own.
     host_subnets: BTreeSet<(InterfaceName, IpNet)>,
 }
@@ -30,6 +32,9 @@ impl Interfaces {
     /// The newest facts of one interface; what is new about them.
     pub(crate) fn learn(&mut self, now: Instant, name: InterfaceName, facts: Option<InterfaceFacts>) -> News {
         let changed = self.known.get(&name) != facts.as_ref();
+        let is_there =
+            |address| facts.as_ref().is_some_and(|facts| facts.addresses.iter().any(|net| net.addr() == address));
+        self.left.retain(|(interface, address)| *interface != name || is_there(*address));
         let link_returned = self.links.learn(now, name, facts.as_ref());
         match facts {
             Some(facts) => {
@@ -50,10 +55,20 @@ impl Interfaces {
         self.remember_host_subnets();
     }
 
+    /// Addresses that are virtual beside the configured ones for as long as they are there.
+    pub(crate) fn set_left(&mut self, left: BTreeSet<(InterfaceName, IpAddr)>) {
+        self.left = left;
+    }
+
+    fn is_virtual(&self, address: IpAddr) -> bool {
+        self.virtual_addresses.contains(&address) || self.left.iter().any(|(_, left)| *left == address)
+    }
+
     fn remember_host_subnets(&mut self) {
         for (name, facts) in &self.known {
-            let own = facts.addresses.iter().filter(|net| !self.virtual_addresses.contains(&net.addr()));
-            self.host_subnets.extend(own.map(|net| (*name, net.trunc())));
+            let own = facts.addresses.iter().filter(|net| !self.is_virtual(net.addr()));
+            let subnets: Vec<_> = own.map(|net| (*name, net.trunc())).collect();
+            self.host_subnets.extend(subnets);
         }
     }
 
@@ -96,7 +111,7 @@ impl Interfaces {
             // The kernel's order says nothing of them; the choice must not change from one reading to the next.
             Family::Ipv6 => fitting.sort(),
         }
-        let own = fitting.iter().find(|address| !self.virtual_addresses.contains(address));
+        let own = fitting.iter().find(|address| !self.is_virtual(**address));
         own.or_else(|| fitting.first().filter(|_| config.priority.is_owner())).copied()
     }
 
@@ -127,7 +142,7 @@ impl Interfaces {
     pub(crate) fn host_neighbours(&self, name: InterfaceName, removed: IpNet) -> impl Iterator<Item = IpNet> + '_ {
         let all = self.known.get(&name).map(|facts| facts.addresses.as_slice()).unwrap_or_default();
         all.iter().copied().filter(move |net| {
-            same_subnet(*net, removed) && !self.virtual_addresses.contains(&net.addr()) && net.addr() != removed.addr()
+            same_subnet(*net, removed) && !self.is_virtual(net.addr()) && net.addr() != removed.addr()
         })
     }
 

@@ -14,9 +14,11 @@ mod eligibility;
 mod holding;
 mod input;
 mod interfaces;
+mod lateness;
 mod links;
 mod listening;
 mod peers;
+mod resume;
 mod router;
 mod settle;
 

@@ -2,16 +2,25 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::effect::{Addition, Effect};
 use super::interfaces::{Interfaces, same_subnet};
 use super::router::Router;
-use crate::types::{InterfaceName, IpNet, RouterName};
+use crate::types::{Instant, InterfaceName, IpNet, RouterName};
+
+/// What an announcement of an address that stays here may wait for the kernel.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Settles the effects of one step: an address that goes from one router to another stays where it is, and what
 /// the kernel removes along with something else is put back.
-pub(crate) fn settle(mut effects: Vec<Effect>, routers: &mut [Router], interfaces: &Interfaces) -> Vec<Effect> {
-    hand_over(&mut effects, routers);
+pub(crate) fn settle(
+    now: Instant,
+    mut effects: Vec<Effect>,
+    routers: &mut [Router],
+    interfaces: &Interfaces,
+) -> Vec<Effect> {
+    hand_over(now, &mut effects, routers);
     restore(&mut effects, routers, interfaces);
     effects.retain(|effect| match effect {
         Effect::AddAddresses { additions, .. } => !additions.is_empty(),
@@ -22,6 +31,8 @@ pub(crate) fn settle(mut effects: Vec<Effect>, routers: &mut [Router], interface
         | Effect::WatchFrames { .. }
         | Effect::UnwatchFrames { .. }
         | Effect::SendAdvert { .. }
+        | Effect::Record(_)
+        | Effect::Forget { .. }
         | Effect::Probe { .. }
         | Effect::Tell(_)
         | Effect::Stopped => true,
@@ -30,7 +41,7 @@ pub(crate) fn settle(mut effects: Vec<Effect>, routers: &mut [Router], interface
 }
 
 /// An addition of what another router of ours has, or removes in this very step, becomes its announcement.
-fn hand_over(effects: &mut Vec<Effect>, routers: &mut [Router]) {
+fn hand_over(now: Instant, effects: &mut Vec<Effect>, routers: &mut [Router]) {
     for number in 0..effects.len() {
         let Some(Effect::AddAddresses { router, interface, additions, .. }) = effects.get_mut(number) else {
             continue;
@@ -51,7 +62,8 @@ fn hand_over(effects: &mut Vec<Effect>, routers: &mut [Router]) {
             }
         }
         put_back(effects, number, new);
-        effects.push(Effect::Announce { router, interface, frames });
+        let until = now + PATIENCE;
+        effects.push(Effect::Announce { router, interface, frames, until });
     }
 }
 
@@ -75,6 +87,8 @@ fn take_from_removals(effects: &mut [Effect], on: InterfaceName, address: IpAddr
         | Effect::UnwatchFrames { .. }
         | Effect::SendAdvert { .. }
         | Effect::Announce { .. }
+        | Effect::Record(_)
+        | Effect::Forget { .. }
         | Effect::Probe { .. }
         | Effect::Tell(_)
         | Effect::Stopped => None,
@@ -118,6 +132,8 @@ fn is_added_by(effects: &[Effect], on: InterfaceName, net: IpNet) -> bool {
         | Effect::SendAdvert { .. }
         | Effect::RemoveAddresses { .. }
         | Effect::Announce { .. }
+        | Effect::Record(_)
+        | Effect::Forget { .. }
         | Effect::Probe { .. }
         | Effect::Tell(_)
         | Effect::Stopped => false,

@@ -30,6 +30,8 @@ pub enum Release {
     NoSuccessor,
     /// There was nothing to wait for: link, interface or address gone, or told to stop at once.
     AtOnce,
+    /// An earlier process had left it, and its place cannot be resumed.
+    Leftover,
 }
 
 /// Everything the log can say. One variant, one kind of line.
@@ -42,6 +44,14 @@ pub enum Event {
     Stopping,
     /// The agent has let everything go.
     Stopped,
+    /// The agent ends without resigning, for the next one to go on.
+    Left,
+    /// The machine was suspended.
+    Suspended { span: Duration },
+    /// A Backup woke this much too late to take the silence for the Active router's.
+    LateBackup { router: RouterName, late: Duration },
+    /// An Active router woke this long after its last advert, when its peers may have given up on it.
+    LateActive { router: RouterName, silent: Duration },
     /// A virtual router changed its state.
     Transition { router: RouterName, from: RouterState, to: RouterState, reason: Reason, priority: Priority },
     /// The reason of a state changed, not the state.
@@ -75,6 +85,16 @@ pub enum Event {
     ReloadRefused { why: String },
     /// The configuration is valid, but hardly means what it says; place and problem.
     ConfigWarning { what: String },
+    /// The program on disk is about to take this one's place, in the same process.
+    Replacing { program: String },
+    /// It has.
+    Replaced { before: String, version: &'static str },
+    /// It cannot; the agent goes on as it is.
+    ReplaceRefused { program: String, why: String },
+    /// The protocol thread is scheduled in real time from here on, or as usual again.
+    RealtimeChanged { priority: Option<i32>, memory_locked: bool },
+    /// Real time is configured and was refused, all or part of it.
+    RealtimeRefused { why: String },
     /// The program that starts the checks is gone; every check fails until it is back.
     RunnerLost { why: String },
     /// The system refused something that the agent can go on without, for now.
@@ -99,6 +119,10 @@ impl Event {
             Event::Started { .. } => "started",
             Event::Stopping => "stopping",
             Event::Stopped => "stopped",
+            Event::Left => "left",
+            Event::Suspended { .. } => "suspended",
+            Event::LateBackup { .. } => "late-backup",
+            Event::LateActive { .. } => "late-active",
             Event::Transition { .. } => "transition",
             Event::ReasonChanged { .. } => "reason-changed",
             Event::PriorityChanged { .. } => "priority-changed",
@@ -112,6 +136,11 @@ impl Event {
             Event::Reloaded { .. } => "reloaded",
             Event::ReloadRefused { .. } => "reload-refused",
             Event::ConfigWarning { .. } => "config-warning",
+            Event::Replacing { .. } => "replacing",
+            Event::Replaced { .. } => "replaced",
+            Event::ReplaceRefused { .. } => "replace-refused",
+            Event::RealtimeChanged { .. } => "realtime-changed",
+            Event::RealtimeRefused { .. } => "realtime-refused",
             Event::RunnerLost { .. } => "runner-lost",
             Event::SystemRefused { .. } => "system-refused",
             Event::LogLost { .. } => "log-lost",
@@ -131,6 +160,8 @@ impl Event {
             Event::Transition { reason: Reason::SendUnproven(..), .. }
             | Event::ReasonChanged { reason: Reason::SendUnproven(..), .. } => Level::Warning,
             Event::Transition { .. } | Event::Started { .. } | Event::Stopping | Event::Stopped => Level::Notice,
+            Event::Left | Event::Suspended { .. } => Level::Notice,
+            Event::LateBackup { .. } | Event::LateActive { .. } => Level::Warning,
             Event::ReasonChanged { reason: Reason::Degraded(_), .. } => Level::Error,
             Event::ReasonChanged { .. } | Event::PriorityChanged { .. } | Event::Released { .. } => Level::Info,
             Event::ForeignAddress { .. } | Event::ReloadRefused { .. } | Event::RunnerLost { .. } => Level::Error,
@@ -140,7 +171,11 @@ impl Event {
             | Event::ClockSet { .. }
             | Event::Discarded { .. }
             | Event::LogLost { .. }
+            | Event::RealtimeRefused { .. }
             | Event::ConfigWarning { .. } => Level::Warning,
+            Event::RealtimeChanged { .. } => Level::Info,
+            Event::Replacing { .. } | Event::Replaced { .. } => Level::Notice,
+            Event::ReplaceRefused { .. } => Level::Error,
             Event::CheckChanged { healthy: true, .. } => Level::Notice,
             Event::CheckChanged { healthy: false, .. } => Level::Warning,
             Event::Reloaded { .. } => Level::Notice,
@@ -150,7 +185,9 @@ impl Event {
     /// The virtual router it is about, if it is about one.
     pub fn router(&self) -> Option<&RouterName> {
         match self {
-            Event::Transition { router, .. }
+            Event::LateBackup { router, .. }
+            | Event::LateActive { router, .. }
+            | Event::Transition { router, .. }
             | Event::ReasonChanged { router, .. }
             | Event::PriorityChanged { router, .. }
             | Event::Released { router, .. }
@@ -162,10 +199,17 @@ impl Event {
             | Event::Stopping
             | Event::Stopped
             | Event::ClockSet { .. }
+            | Event::Left
+            | Event::Suspended { .. }
             | Event::CheckChanged { .. }
             | Event::Reloaded { .. }
             | Event::ReloadRefused { .. }
             | Event::ConfigWarning { .. }
+            | Event::Replacing { .. }
+            | Event::Replaced { .. }
+            | Event::ReplaceRefused { .. }
+            | Event::RealtimeChanged { .. }
+            | Event::RealtimeRefused { .. }
             | Event::RunnerLost { .. }
             | Event::LogLost { .. } => None,
         }
@@ -178,7 +222,12 @@ impl Event {
             Event::Started { node, version, routers } => {
                 vec![field("node", node), field("version", version), field("routers", routers)]
             }
-            Event::Stopping | Event::Stopped => Vec::new(),
+            Event::Stopping | Event::Stopped | Event::Left => Vec::new(),
+            Event::Suspended { span: late }
+            | Event::LateBackup { late, .. }
+            | Event::LateActive { silent: late, .. } => {
+                vec![field("late_ms", &late.as_millis())]
+            }
             Event::Transition { from, to, reason, priority, .. } => vec![
                 field("from", from),
                 field("to", to),
@@ -214,7 +263,15 @@ impl Event {
             Event::Reloaded { added, changed, removed } => {
                 vec![field("added", added), field("changed", changed), field("removed", removed)]
             }
-            Event::ReloadRefused { .. } | Event::ConfigWarning { .. } | Event::RunnerLost { .. } => Vec::new(),
+            Event::Replacing { program } | Event::ReplaceRefused { program, .. } => vec![field("program", program)],
+            Event::Replaced { before, version } => vec![field("before", before), field("version", version)],
+            Event::RealtimeChanged { priority, .. } => {
+                priority.iter().map(|priority| field("priority", priority)).collect()
+            }
+            Event::ReloadRefused { .. }
+            | Event::ConfigWarning { .. }
+            | Event::RealtimeRefused { .. }
+            | Event::RunnerLost { .. } => Vec::new(),
             Event::SystemRefused { what, error, .. } => vec![field("what", what), field("error", error)],
             Event::LogLost { lines } => vec![field("lines", lines)],
         }
@@ -224,15 +281,23 @@ impl Event {
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Event::Started { node, version, routers: 0 } => write!(
-                f,
-                "locum {version} runs as {node} without a virtual router: add a [virtual_router.NAME] to the configuration and reload"
-            ),
+            Event::Started { node, version, routers: 0 } => {
+                write!(f, "locum {version} runs as {node}: {}", super::no_router())
+            }
             Event::Started { node, version, routers } => {
                 write!(f, "locum {version} runs as {node}, virtual routers: {routers}")
             }
             Event::Stopping => f.write_str("stopping: resigning, then waiting for the successor"),
             Event::Stopped => f.write_str("stopped"),
+            Event::Left => f.write_str("ends without resigning: the next agent on this host goes on"),
+            Event::Suspended { span } => write!(f, "this machine was suspended for {}", seconds(*span)),
+            Event::LateBackup { router, late } => {
+                write!(f, "{router}: this host woke {} late: listens an interval before it takes over", seconds(*late))
+            }
+            Event::LateActive { router, silent } => {
+                let ago = seconds(*silent);
+                write!(f, "{router}: this host stood still, its last advert left {ago} ago: listens an interval first")
+            }
             Event::Transition { router, from, to, reason, priority } => {
                 write!(f, "{router}: {from} -> {to} (priority {priority}): {reason}")
             }
@@ -240,13 +305,7 @@ impl fmt::Display for Event {
             Event::PriorityChanged { router, from, to } => write!(f, "{router}: priority {from} -> {to}"),
             Event::Released { router, addresses, how, after } => {
                 let count = if *addresses == 1 { "1 address".to_owned() } else { format!("{addresses} addresses") };
-                write!(f, "{router}: {count} released after {}: ", seconds(*after))?;
-                match how {
-                    Release::Announced(mac) => write!(f, "the successor announced from {mac}"),
-                    Release::Heard => f.write_str("the successor is Active"),
-                    Release::NoSuccessor => f.write_str("nobody took over"),
-                    Release::AtOnce => f.write_str("nothing to wait for"),
-                }
+                write!(f, "{router}: {count} released after {}: {how}", seconds(*after))
             }
             Event::ForeignAddress { router, address } => write!(
                 f,
@@ -260,13 +319,10 @@ impl fmt::Display for Event {
             Event::ClocksApart { router, peer, behind_ms } => clocks_apart(f, router, *peer, *behind_ms),
             Event::ClockSet { by_ms } => clock_set(f, *by_ms),
             Event::Discarded { router, interface, reason, source, suppressed } => {
-                match router {
-                    Some(router) => write!(f, "{router}: packet on {interface}")?,
-                    None => write!(f, "packet on {interface}")?,
-                }
-                let source = source.map(|source| format!(" from {source}")).unwrap_or_default();
-                let more = more_since(*suppressed);
-                write!(f, "{source} discarded: {}{more}", reason.words())
+                let whose = router.as_ref().map(|router| format!("{router}: ")).unwrap_or_default();
+                let from = source.map(|source| format!(" from {source}")).unwrap_or_default();
+                let (words, more) = (reason.words(), more_since(*suppressed));
+                write!(f, "{whose}packet on {interface}{from} discarded: {words}{more}")
             }
             Event::CheckChanged { check, healthy, result, output } => {
                 write!(f, "check {check} is {}: {result}", if *healthy { "healthy" } else { "failing" })?;
@@ -277,12 +333,17 @@ impl fmt::Display for Event {
             }
             Event::ReloadRefused { why } => write!(f, "configuration refused, nothing was changed: {why}"),
             Event::ConfigWarning { what } => write!(f, "configuration: {what}"),
+            Event::Replacing { program } => write!(f, "{program} takes over in this process"),
+            Event::Replaced { before, version } => write!(f, "locum {version} has taken over from {before}"),
+            Event::ReplaceRefused { program, why } => {
+                write!(f, "{program} does not take over, the agent goes on as it is: {why}")
+            }
+            Event::RealtimeChanged { priority, memory_locked } => scheduled(f, *priority, *memory_locked),
+            Event::RealtimeRefused { why } => write!(f, "`realtime` refused, everything else goes on: {why}"),
             Event::RunnerLost { why } => {
                 write!(f, "the runner of check programs is gone, every check fails until it is back: {why}")
             }
-            Event::SystemRefused { router: Some(router), what, error } => {
-                write!(f, "{router}: cannot {what}: {error}")
-            }
+            Event::SystemRefused { router: Some(of), what, error } => write!(f, "{of}: cannot {what}: {error}"),
             Event::SystemRefused { router: None, what, error } => write!(f, "cannot {what}: {error}"),
             Event::LogLost { lines } => write!(f, "{lines} log lines were lost because the log could not take them"),
         }
@@ -305,6 +366,26 @@ fn clock_set(f: &mut fmt::Formatter<'_>, by_ms: i64) -> fmt::Result {
         f,
         "the clock of this host was set {way} by {by}: peers go on taking our authenticated adverts, but see that it is right"
     )
+}
+
+fn scheduled(f: &mut fmt::Formatter<'_>, priority: Option<i32>, memory_locked: bool) -> fmt::Result {
+    match priority {
+        Some(priority) => write!(f, "adverts are scheduled in real time (SCHED_FIFO {priority})")?,
+        None => f.write_str("adverts are scheduled like any program")?,
+    }
+    write!(f, ", memory is {}locked", if memory_locked { "" } else { "not " })
+}
+
+impl fmt::Display for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Release::Announced(mac) => write!(f, "the successor announced from {mac}"),
+            Release::Heard => f.write_str("the successor is Active"),
+            Release::NoSuccessor => f.write_str("nobody took over"),
+            Release::AtOnce => f.write_str("nothing to wait for"),
+            Release::Leftover => f.write_str("an earlier agent had left it"),
+        }
+    }
 }
 
 fn more_since(suppressed: u64) -> String {

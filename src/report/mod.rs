@@ -5,11 +5,17 @@
 
 #![deny(clippy::wildcard_enum_match_arm, clippy::match_wildcard_for_single_variants)]
 
+mod answer;
 mod event;
+mod first_steps;
 mod reason;
 pub mod status;
+mod summary;
 mod walltime;
 
+pub use answer::Answer;
 pub use event::{Event, Field, Level, Release};
+pub use first_steps::{CONFIG_FILE, first_steps, no_router};
 pub use reason::{Reason, RouterState, Trouble};
+pub use summary::{Standing, Summary};
 pub use walltime::WallClock;

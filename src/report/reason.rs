@@ -58,6 +58,8 @@ pub enum Reason {
     NoGlobalAddress(InterfaceName),
     /// The interface does not have the configured source address.
     SourceMissing(InterfaceName, IpAddr),
+    /// A unicast peer is this very host.
+    PeerIsSelf(IpAddr),
     /// The interface has no Ethernet address, so nothing can be announced on it.
     NoHardwareAddress(InterfaceName),
     /// A tracked interface is missing or has no link.
@@ -94,6 +96,10 @@ pub enum Reason {
     HigherPriority { peer: IpAddr, priority: Priority },
     /// A router with the same priority and a higher address is Active.
     TieBreak { peer: IpAddr, priority: Priority },
+    /// It was Active before its process ended; its last advert was that long ago.
+    Resumed { silent: Duration },
+    /// This host slept for longer than its peers' patience, and this one has taken over.
+    Overslept(IpAddr),
     /// What it waited for has come.
     Recovered,
     /// The agent was told to stop.
@@ -137,7 +143,9 @@ impl Reason {
             | Reason::Duplicate(..)
             | Reason::SendFailed(..)
             | Reason::SendUnproven(..) => Trouble::Refused,
-            Reason::TrackedInterface(_) | Reason::Unhealthy(_) | Reason::Degraded(_) => Trouble::Unfit,
+            Reason::PeerIsSelf(_) | Reason::TrackedInterface(_) | Reason::Unhealthy(_) | Reason::Degraded(_) => {
+                Trouble::Unfit
+            }
             Reason::Startup
             | Reason::Owner
             | Reason::ActiveSilent { .. }
@@ -145,6 +153,8 @@ impl Reason {
             | Reason::Preempting { .. }
             | Reason::HigherPriority { .. }
             | Reason::TieBreak { .. }
+            | Reason::Resumed { .. }
+            | Reason::Overslept(_)
             | Reason::Recovered
             | Reason::Stopping
             | Reason::Reconfigured => Trouble::None,
@@ -161,6 +171,7 @@ impl Reason {
             Reason::NoCarrier(_) => "no-carrier",
             Reason::NoSourceAddress(..) | Reason::NoGlobalAddress(_) => "no-source-address",
             Reason::SourceMissing(..) => "source-missing",
+            Reason::PeerIsSelf(_) => "peer-is-self",
             Reason::NoHardwareAddress(_) => "no-hardware-address",
             Reason::TrackedInterface(_) => "tracked-interface",
             Reason::SocketFailed(..) => "socket-failed",
@@ -179,6 +190,8 @@ impl Reason {
             Reason::Preempting { .. } => "preempting",
             Reason::HigherPriority { .. } => "higher-priority",
             Reason::TieBreak { .. } => "tie-break",
+            Reason::Resumed { .. } => "resumed",
+            Reason::Overslept(_) => "overslept",
             Reason::Recovered => "recovered",
             Reason::Stopping => "stopping",
             Reason::Reconfigured => "reconfigured",
@@ -199,14 +212,12 @@ impl fmt::Display for Reason {
             }
             Reason::NoCarrier(name) => write!(f, "waiting for interface {name}: it has no carrier"),
             Reason::NoSourceAddress(name, family) => no_source(f, name, *family),
-            Reason::NoGlobalAddress(name) => {
-                write!(
-                    f,
-                    "waiting for interface {name}: it has no global IPv6 address of its own to reach its peers from"
-                )
-            }
+            Reason::NoGlobalAddress(name) => no_global(f, name),
             Reason::SourceMissing(name, source) => {
                 write!(f, "waiting for interface {name}: it does not have {source}, the `source` of the adverts")
+            }
+            Reason::PeerIsSelf(peer) => {
+                write!(f, "`unicast_peers` names {peer}, which is this host's own: list the other nodes only")
             }
             Reason::NoHardwareAddress(name) => {
                 write!(f, "interface {name} has no Ethernet address, so no address can be announced on it")
@@ -220,18 +231,11 @@ impl fmt::Display for Reason {
                 write!(f, "the host at {mac} has {} too: remove it there, or here from `addresses`", address.addr())
             }
             Reason::SendFailed(name, error) => write!(f, "cannot send adverts on interface {name}: {error}"),
-            Reason::SendUnproven(name, error) => write!(
-                f,
-                "its last adverts on interface {name} could not be sent ({error}); whether they can be now shows when it takes over"
-            ),
+            Reason::SendUnproven(name, error) => unproven(f, name, error),
             Reason::StartDelay(left) => {
                 write!(f, "only listening for {} after the start of the agent (start_delay)", seconds(*left))
             }
-            Reason::AwaitingFrames(name, left) => write!(
-                f,
-                "only listening until frames pass on interface {name}, whose link has just come up, for {} at most",
-                seconds(*left)
-            ),
+            Reason::AwaitingFrames(name, left) => awaiting_frames(f, name, *left),
             Reason::LinkDebounce(name, left) => {
                 write!(f, "interface {name} has lost its carrier, a fault in {} (link_debounce)", seconds(*left))
             }
@@ -251,11 +255,29 @@ impl fmt::Display for Reason {
             Reason::TieBreak { peer, priority } => {
                 write!(f, "{peer} is Active with the same priority {priority} and a higher address")
             }
+            Reason::Resumed { silent } => write!(f, "resumed: its last advert left {} ago", seconds(*silent)),
+            Reason::Overslept(peer) => write!(f, "this host stood still and {peer} has taken over"),
             Reason::Recovered => f.write_str("what it waited for has come"),
             Reason::Stopping => f.write_str("the agent was told to stop"),
             Reason::Reconfigured => f.write_str("the configuration changed"),
         }
     }
+}
+
+fn no_global(f: &mut fmt::Formatter<'_>, name: &InterfaceName) -> fmt::Result {
+    write!(f, "waiting for interface {name}: it has no global IPv6 address of its own to reach its peers from")
+}
+
+fn unproven(f: &mut fmt::Formatter<'_>, name: &InterfaceName, error: &str) -> fmt::Result {
+    write!(
+        f,
+        "its last adverts on interface {name} could not be sent ({error}); whether they can be now shows when it takes over"
+    )
+}
+
+fn awaiting_frames(f: &mut fmt::Formatter<'_>, name: &InterfaceName, left: Duration) -> fmt::Result {
+    let left = seconds(left);
+    write!(f, "only listening until frames pass on interface {name}, whose link has just come up, for {left} at most")
 }
 
 fn no_source(f: &mut fmt::Formatter<'_>, name: &InterfaceName, family: Family) -> fmt::Result {

@@ -28,14 +28,44 @@ pub struct Status {
     /// What the administrator should do next, where there is something.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// How late the agent woke for what it had to do: stalls of this host.
+    #[serde(default)]
+    pub lateness: Lateness,
     /// Whether the agent has been told to stop and lingers.
     pub stopping: bool,
+    /// Whether the protocol thread runs in real time, and if it should but does not, why.
+    #[serde(default)]
+    pub realtime: Realtime,
     /// The virtual routers by name.
     pub routers: BTreeMap<String, Router>,
     /// The checks by name.
     pub checks: BTreeMap<String, Check>,
     /// Discards that belong to no virtual router, by interface and reason.
     pub discards: BTreeMap<String, BTreeMap<String, u64>>,
+}
+
+/// How the protocol thread is scheduled, and whether the agent can be paged out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Realtime {
+    /// What the configuration asks for.
+    pub wanted: bool,
+    /// Under SCHED_FIFO with this priority; absent where it is scheduled as any program is.
+    pub priority: Option<i32>,
+    /// Its memory is locked.
+    pub memory_locked: bool,
+    /// What of it was refused, each with what would help.
+    pub refused: Vec<String>,
+}
+
+/// Lateness in milliseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Lateness {
+    /// At the last wake-up for something that was due.
+    pub last_ms: f64,
+    /// The greatest since the agent started.
+    pub max_ms: f64,
+    /// Time that the machine was suspended since the agent started.
+    pub suspended_ms: f64,
 }
 
 /// One virtual router.

@@ -18,7 +18,7 @@ use crate::types::{CheckName, CheckResult, CheckSpec, Instant, ProgramOutcome, P
 pub type Specs = BTreeMap<CheckName, CheckSpec>;
 
 /// A runner that is lost is looked for again at once, then after this long, and then after twice as long each time.
-const BACK_OFF: Duration = Duration::from_secs(1);
+const BACK_OFF: Duration = Duration::from_millis(100);
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(5);
 /// A runner that lived for this long starts the count anew.
 const LIVED_WELL: Duration = Duration::from_secs(60);

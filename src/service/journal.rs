@@ -57,6 +57,6 @@ macro_rules! tell_with {
 }
 
 tell_with! {
-    added, address, addresses, after_ms, changed, check, error, from, interface, lines, node, output, peer, priority,
-    reason, removed, result, routers, source, state, suppressed, to, version, what,
+    added, address, addresses, after_ms, before, changed, check, error, from, interface, lines, node, output, peer, priority,
+    program, reason, removed, result, routers, source, state, suppressed, to, version, what,
 }

@@ -39,6 +39,11 @@ impl Log {
         }
     }
 
+    /// Whether nothing waits to be written.
+    pub fn is_idle(&self) -> bool {
+        self.events.capacity() == self.events.max_capacity()
+    }
+
     /// The queue itself, for who counts what it does not take on his own.
     pub fn sender(&self) -> mpsc::Sender<Event> {
         self.events.clone()
@@ -186,6 +191,11 @@ mod tests {
             Event::Reloaded { added: 1, changed: 2, removed: 3 },
             Event::ReloadRefused { why: "line\nbreak \u{1b}[2J".to_owned() },
             Event::ConfigWarning { what: "x".to_owned() },
+            Event::Replacing { program: "/x".to_owned() },
+            Event::Replaced { before: "0.1.0".to_owned(), version: "0.2.0" },
+            Event::ReplaceRefused { program: "/x".to_owned(), why: "no".to_owned() },
+            Event::RealtimeChanged { priority: Some(10), memory_locked: true },
+            Event::RealtimeRefused { why: "no".to_owned() },
             Event::RunnerLost { why: "it ended".to_owned() },
             Event::SystemRefused { router: Some(router()), what: "send".to_owned(), error: "no".to_owned() },
             Event::LogLost { lines: 4 },

@@ -10,14 +10,26 @@
 pub mod checks;
 mod journal;
 pub mod log;
+pub mod manager;
 mod schedule;
 pub mod socket;
 pub mod starter;
 
+use tokio::net::UnixStream;
 use tokio::sync::oneshot;
 
+use crate::report::Answer;
 use crate::report::status::Status;
 use crate::types::{CheckName, CheckResult};
+
+/// What an administrator's command wants of whoever wired this side and the agent together.
+#[derive(Debug)]
+pub enum Order {
+    /// Read the configuration again. Dropped without an answer if the agent is stopping.
+    Reload(oneshot::Sender<Answer>),
+    /// Have the program on disk take this one's place; whoever carries it out answers this client.
+    Replace(UnixStream),
+}
 
 /// What this side wants of the agent.
 #[derive(Debug)]

@@ -8,15 +8,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
-use super::Request;
+use super::{Order, Request};
 use crate::io::clock;
+use crate::report::Answer;
 use crate::types::Instant;
 
 /// Clients at once. One more takes the place of the oldest: served ones are gone in a moment, so that one hangs.
@@ -29,17 +30,17 @@ const CLIENT_PATIENCE: Duration = Duration::from_secs(2);
 const AGENT_PATIENCE: Duration = Duration::from_secs(1);
 /// The agent is asked this often at most, so that no storm of questions becomes one of work for it.
 const SPACING: Duration = Duration::from_millis(20);
+/// How long a reload may take: a disk that answers at all does within it.
+const RELOAD_PATIENCE: Duration = Duration::from_secs(20);
 /// How long nobody is let in after the system refused to let somebody in (no more descriptors).
 const REFUSED_PAUSE: Duration = Duration::from_millis(100);
 
 #[derive(Deserialize)]
 struct Question {
     command: String,
-}
-
-#[derive(Serialize)]
-struct Refusal<'a> {
-    error: &'a str,
+    /// With `reload`: by the program on disk.
+    #[serde(default)]
+    exec: bool,
 }
 
 /// Opens the socket for root and its group (mode 0660), in place of one that an agent before us left.
@@ -60,14 +61,14 @@ pub fn open(path: &Path) -> io::Result<UnixListener> {
 }
 
 /// Answers clients for as long as it is polled. All of them end with it.
-pub async fn serve(listener: UnixListener, agent: mpsc::Sender<Request>) {
-    let status = Arc::new(StatusCache { agent, last: Mutex::new(None) });
+pub async fn serve(listener: UnixListener, agent: mpsc::Sender<Request>, orders: mpsc::Sender<Order>) {
+    let desk = Arc::new(Desk { status: StatusCache { agent, last: Mutex::new(None) }, orders });
     let mut clients = Clients::default();
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let status = Arc::clone(&status);
-                clients.add(tokio::spawn(async move { answer(stream, &status).await }).abort_handle());
+                let desk = Arc::clone(&desk);
+                clients.add(tokio::spawn(async move { answer(stream, &desk).await }).abort_handle());
             }
             Err(_) => tokio::time::sleep(REFUSED_PAUSE).await,
         }
@@ -97,9 +98,20 @@ impl Drop for Clients {
 }
 
 /// A client that is gone or too slow gets no answer and misses none.
-async fn answer(mut stream: UnixStream, status: &StatusCache) {
+async fn answer(mut stream: UnixStream, desk: &Desk) {
     let Ok(Some(line)) = timeout(CLIENT_PATIENCE, read_line(&mut stream)).await else { return };
-    let answer = reply(&line, status).await;
+    let answer = match serde_json::from_slice::<Question>(&line) {
+        Ok(Question { command, exec: true }) if command == "reload" => match desk.replace(stream) {
+            None => return,
+            Some((caller, refusal)) => {
+                stream = caller;
+                refusal
+            }
+        },
+        Ok(question) => desk.reply(&question.command).await,
+        Err(_) if line.len() as u64 > LONGEST_REQUEST => refusal("the request has more than 4096 bytes"),
+        Err(_) => refusal("not a request: send one line like {\"command\":\"status\"}"),
+    };
     let write = async {
         stream.write_all(answer.as_bytes()).await?;
         stream.write_all(b"\n").await?;
@@ -115,20 +127,57 @@ async fn read_line(stream: &mut UnixStream) -> Option<Vec<u8>> {
     (!line.is_empty()).then_some(line)
 }
 
-async fn reply(line: &[u8], status: &StatusCache) -> Arc<str> {
-    if line.len() as u64 > LONGEST_REQUEST {
-        return refusal("the request has more than 4096 bytes");
+/// Whom a client's line is for.
+struct Desk {
+    status: StatusCache,
+    orders: mpsc::Sender<Order>,
+}
+
+impl Desk {
+    async fn reply(&self, command: &str) -> Arc<str> {
+        match command {
+            "status" => self.status.get().await,
+            "reload" => text(&self.reload().await),
+            _ => refusal("unknown command; this agent knows: status, reload"),
+        }
     }
-    match serde_json::from_slice::<Question>(line) {
-        Ok(question) if question.command == "status" => status.get().await,
-        Ok(_) => refusal("unknown command; this agent knows: status"),
-        Err(_) => refusal("not a request: send one line like {\"command\":\"status\"}"),
+
+    /// Whoever carries it out answers. If nobody does the client comes back, with what to tell it.
+    fn replace(&self, caller: UnixStream) -> Option<(UnixStream, Arc<str>)> {
+        let refused = self.orders.try_send(Order::Replace(caller)).err()?;
+        let answer = not_taken(&refused);
+        match refused.into_inner() {
+            Order::Replace(caller) => Some((caller, text(&answer))),
+            Order::Reload(_) => None,
+        }
+    }
+
+    async fn reload(&self) -> Answer {
+        let (reply, answer) = oneshot::channel();
+        if let Err(error) = self.orders.try_send(Order::Reload(reply)) {
+            return not_taken(&error);
+        }
+        match timeout(RELOAD_PATIENCE, answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Answer::refused("the agent is stopping"),
+            Err(_) => Answer::refused("the configuration could not be read within 20 s; the reload goes on"),
+        }
     }
 }
 
+fn not_taken(error: &mpsc::error::TrySendError<Order>) -> Answer {
+    Answer::refused(match error {
+        mpsc::error::TrySendError::Full(_) => "the agent is too busy to take another order",
+        mpsc::error::TrySendError::Closed(_) => "the agent is stopping",
+    })
+}
+
 fn refusal(error: &str) -> Arc<str> {
-    let text = serde_json::to_string(&Refusal { error });
-    text.unwrap_or_else(|_| "{\"error\":\"internal\"}".to_owned()).into()
+    text(&Answer::refused(error))
+}
+
+fn text(answer: &Answer) -> Arc<str> {
+    serde_json::to_string(answer).unwrap_or_else(|_| "{\"error\":\"internal\"}".to_owned()).into()
 }
 
 /// The last status as text, and when it was asked for. It answers all questions that came before that moment, so
@@ -195,7 +244,13 @@ mod tests {
                     reply.send(status()).expect("somebody waits");
                 }
             });
-            tokio::spawn(serve(listener, agent));
+            let (orders, mut ordered) = mpsc::channel(1);
+            tokio::spawn(serve(listener, agent, orders));
+            tokio::spawn(async move {
+                while let Some(Order::Reload(reply)) = ordered.recv().await {
+                    reply.send(Answer::Done { done: "reloaded".to_owned() }).expect("somebody waits");
+                }
+            });
             Bench { path, asked }
         }
 
@@ -226,7 +281,9 @@ mod tests {
             now: String::new(),
             uptime: 1.0,
             hint: None,
+            lateness: crate::report::status::Lateness::default(),
             stopping: false,
+            realtime: Default::default(),
             routers: BTreeMap::new(),
             checks: BTreeMap::new(),
             discards: BTreeMap::new(),
@@ -246,7 +303,11 @@ mod tests {
             assert_eq!(serde_json::from_str::<Status>(&answer).expect("a document"), status());
             assert!(answer.ends_with("}\n"));
             for (request, expected) in [
-                (&b"{\"command\":\"dance\"}\n"[..], "{\"error\":\"unknown command; this agent knows: status\"}\n"),
+                (
+                    &b"{\"command\":\"dance\"}\n"[..],
+                    "{\"error\":\"unknown command; this agent knows: status, reload\"}\n",
+                ),
+                (b"{\"command\":\"reload\"}\n", "{\"done\":\"reloaded\"}\n"),
                 (b"status\n", "{\"error\":\"not a request: send one line like {\\\"command\\\":\\\"status\\\"}\"}\n"),
                 (&[b'x'; 4097], "{\"error\":\"the request has more than 4096 bytes\"}\n"),
             ] {

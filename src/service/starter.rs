@@ -38,16 +38,29 @@ impl Place {
     /// # Errors
     /// The system's.
     pub fn find(runtime_dir: &Path) -> io::Result<Self> {
-        let owner = runtime_dir.metadata()?.uid();
-        let service = runtime_dir.join(RUNNER_SOCKET);
-        if service.try_exists()? {
-            return Ok(Place { path: service, keeper: None, owner });
+        if runtime_dir.join(RUNNER_SOCKET).try_exists()? {
+            return Place::known(runtime_dir, None);
         }
+        let owner = runtime_dir.metadata()?.uid();
         let path = runtime_dir.join(OWN_SOCKET);
         let listener: OwnedFd = Listener::bind(&path)?.into();
         let agent = std::process::id().to_string();
         let keeper = program::start_self(&["runner", "--role", "keeper", "--agent", &agent], listener)?;
         Ok(Place { path, keeper: Some(keeper), owner })
+    }
+
+    /// The one that the agent before us in this process had: its keeper, or else the service. We could start none.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn known(runtime_dir: &Path, keeper: Option<i32>) -> io::Result<Self> {
+        let path = runtime_dir.join(if keeper.is_some() { OWN_SOCKET } else { RUNNER_SOCKET });
+        Ok(Place { path, keeper, owner: runtime_dir.metadata()?.uid() })
+    }
+
+    /// The process that keeps it going, if it is not a service; it stays a child of this process, whatever that becomes.
+    pub fn keeper(&self) -> Option<i32> {
+        self.keeper
     }
 
     /// Connects to it.

@@ -36,6 +36,23 @@ impl Exit {
             Exit::Configuration => 78,
         }
     }
+
+    /// The one with this code.
+    pub fn from_code(code: u8) -> Option<Self> {
+        Exit::ALL.into_iter().find(|exit| exit.code() == code)
+    }
+
+    const ALL: [Exit; 9] = [
+        Exit::Fine,
+        Exit::No,
+        Exit::Usage,
+        Exit::NoFile,
+        Exit::NoAgent,
+        Exit::Internal,
+        Exit::InUse,
+        Exit::NotPermitted,
+        Exit::Configuration,
+    ];
 }
 
 /// Why a command of ours did not do what it was asked.
@@ -60,17 +77,8 @@ mod tests {
 
     #[test]
     fn codes_are_those_that_are_promised() {
-        let all = [
-            Exit::Fine,
-            Exit::No,
-            Exit::Usage,
-            Exit::NoFile,
-            Exit::NoAgent,
-            Exit::Internal,
-            Exit::InUse,
-            Exit::NotPermitted,
-            Exit::Configuration,
-        ];
-        assert_eq!(all.map(Exit::code), [0, 1, 64, 66, 69, 70, 75, 77, 78]);
+        assert_eq!(Exit::ALL.map(Exit::code), [0, 1, 64, 66, 69, 70, 75, 77, 78]);
+        assert_eq!(Exit::from_code(78), Some(Exit::Configuration));
+        assert_eq!(Exit::from_code(2), None);
     }
 }

@@ -5,11 +5,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use locum::config::{Config, RouterConfig, WhenUnhealthy};
-use locum::proto::{Agent, Effect, Input};
+use locum::proto::{Addition, Agent, Effect, Input};
 use locum::report::{Event, Release, WallClock, status};
 use locum::types::{
     AddressOutcome, Advertised, CheckResult, CheckSpec, ChecksumForm, Family, Instant, InterfaceFacts, InterfaceName,
-    Interval, IpNet, MacAddr, Priority, RouterName, Version, VirtualAddress, Vrid,
+    Interval, IpNet, LeftAddress, MacAddr, Priority, RouterName, RouterRecord, Version, VirtualAddress, Vrid,
 };
 use locum::wire::announcement::{self, Announcement};
 use locum::wire::ip;
@@ -27,7 +27,14 @@ pub struct Bench {
     pub outcome: Option<AddressOutcome>,
     /// Whether adverts leave.
     pub mute: bool,
+    /// What is kept for a successor of the process.
+    pub kept: BTreeMap<(InterfaceName, Vrid), RouterRecord>,
+    /// The addresses of ours that are on the host.
+    pub here: Vec<LeftAddress>,
+    /// Whether sockets that open and close are told.
+    pub sockets: bool,
     lines: Vec<String>,
+    now: Instant,
 }
 
 pub fn eth0() -> InterfaceName {
@@ -81,7 +88,13 @@ pub fn check(weight: Option<i16>) -> CheckSpec {
 
 pub fn config(routers: &[(&str, RouterConfig)]) -> Config {
     let routers = routers.iter().map(|(name, router)| (name.parse().unwrap(), router.clone()));
-    Config { node: "lb1".to_owned(), routers: routers.collect(), checks: BTreeMap::new(), secrets: BTreeMap::new() }
+    Config {
+        node: "lb1".to_owned(),
+        realtime: false,
+        routers: routers.collect(),
+        checks: BTreeMap::new(),
+        secrets: BTreeMap::new(),
+    }
 }
 
 /// The node's interface as the kernel tells of it.
@@ -126,14 +139,41 @@ pub fn checked_node(weight: Option<i16>, change: impl FnOnce(&mut RouterConfig))
     bench
 }
 
-fn instant(millis: f64) -> Instant {
+pub fn instant(millis: f64) -> Instant {
     Instant::from_nanos(START + (millis * 1e6).round() as u64)
 }
 
 impl Bench {
     pub fn new(config: Config) -> Self {
         let agent = Agent::new(config.clone(), instant(0.0));
-        Bench { agent, config, outcome: Some(AddressOutcome::Added), mute: false, lines: Vec::new() }
+        let (kept, here) = (BTreeMap::new(), Vec::new());
+        let (outcome, lines, now) = (Some(AddressOutcome::Added), Vec::new(), instant(0.0));
+        Bench { agent, config, outcome, mute: false, kept, here, sockets: false, lines, now }
+    }
+
+    /// The process is killed at one time, and another one has begun at the other.
+    pub fn restart(&mut self, killed: f64, started: f64) -> Vec<String> {
+        self.until(killed);
+        let now = instant(started);
+        self.agent = Agent::new(self.config.clone(), now);
+        let (records, left) = (self.kept.values().cloned().collect(), self.here.clone());
+        self.handle(now, Input::Past { records, left: left.clone() });
+        let addresses = facts().addresses.into_iter().chain(left.iter().map(|left| left.net)).collect();
+        self.handle(now, Input::Interface { name: eth0(), facts: Some(InterfaceFacts { addresses, ..facts() }) });
+        self.handle(now, Input::Tick);
+        std::mem::take(&mut self.lines)
+    }
+
+    /// What is done with this input after a sleep through all that was due before.
+    pub fn wake(&mut self, millis: f64, input: Input<'_>) -> Vec<String> {
+        self.handle(instant(millis), input);
+        std::mem::take(&mut self.lines)
+    }
+
+    /// The same with an advert that the kernel had at another time.
+    pub fn wake_to(&mut self, millis: f64, received: f64, vrid: u8, priority: u8) -> Vec<String> {
+        let bytes = advert(PEER, vrid, priority);
+        self.wake(millis, Input::Packet { interface: eth0(), received: instant(received), bytes: &bytes })
     }
 
     /// Started at 0 with an interface of these facts; the first lines are not kept.
@@ -156,7 +196,8 @@ impl Bench {
             // What an effect is answered with may be due at once.
             before = if before.0 == due { (due, before.1 + 1) } else { (due, 0) };
             assert!(before.1 < 3, "the deadline {due} does not move");
-            self.handle(due, Input::Tick);
+            // A deadline may have been set into the past.
+            self.handle(due.max(self.now), Input::Tick);
         }
     }
 
@@ -211,27 +252,49 @@ impl Bench {
     }
 
     fn handle(&mut self, now: Instant, input: Input<'_>) {
+        self.now = now;
         let mut effects = Vec::new();
         self.agent.handle(now, input, &mut effects);
         let millis = (now.as_nanos() - START) as f64 / 1e6;
-        self.lines.extend(effects.iter().filter_map(words).map(|words| format!("{millis:.3} {words}")));
+        let is_told = |effect: &&Effect| match effect {
+            Effect::Listen { .. } | Effect::Unlisten { .. } => self.sockets,
+            _ => true,
+        };
+        let told = effects.iter().filter(is_told).filter_map(words);
+        self.lines.extend(told.map(|words| format!("{millis:.3} {words}")));
+        let mut failed = Vec::new();
         for effect in effects {
-            self.answer(now, effect);
+            failed.extend(self.answer(now, effect));
+        }
+        for router in failed {
+            self.handle(now, Input::SendFailed { router, error: "Operation not permitted".to_owned() });
         }
     }
 
-    /// What the kernel says to an effect.
-    fn answer(&mut self, now: Instant, effect: Effect) {
+    /// What the kernel says to an effect; whose advert did not leave.
+    fn answer(&mut self, now: Instant, effect: Effect) -> Option<RouterName> {
         match (effect, self.outcome.clone()) {
-            (Effect::AddAddresses { router, additions, .. }, Some(outcome)) => {
+            (Effect::Record(record), _) => {
+                self.kept.insert((record.interface, record.vrid), *record);
+            }
+            (Effect::Forget { interface, vrid, .. }, _) => {
+                self.kept.remove(&(interface, vrid));
+            }
+            (Effect::RemoveAddresses { removals, .. }, _) => self.here.retain(|here| !removals.contains(&here.net)),
+            (Effect::AddAddresses { router, additions, interface, index }, Some(outcome)) => {
+                if outcome == AddressOutcome::Added {
+                    let net = |addition: &Addition| IpNet::new(addition.address.addr(), addition.prefix).unwrap();
+                    let new = additions.iter().map(net);
+                    let of = |net| LeftAddress { router: router.clone(), interface, index, net };
+                    self.here.extend(new.map(of));
+                }
                 let outcomes = additions.iter().map(|addition| (addition.address, outcome.clone())).collect();
                 self.handle(now, Input::AddressesAdded { router, outcomes });
             }
-            (Effect::SendAdvert { router, .. }, _) if self.mute => {
-                self.handle(now, Input::SendFailed { router, error: "Operation not permitted".to_owned() });
-            }
+            (Effect::SendAdvert { router, .. }, _) if self.mute => return Some(router),
             _ => {}
         }
+        None
     }
 }
 
@@ -312,6 +375,7 @@ fn words(effect: &Effect) -> Option<String> {
             let address = |frame: &Vec<u8>| announcement::parse(frame).expect("an announcement").address.to_string();
             Some(format!("{}announce {}", of(router), frames.iter().map(address).collect::<Vec<_>>().join(" ")))
         }
+        Effect::Record(_) | Effect::Forget { .. } => None,
         Effect::Probe { router, frames, .. } => {
             // The target of a Neighbor Solicitation.
             let target = |frame: &Vec<u8>| Ipv6Addr::from(<[u8; 16]>::try_from(&frame[62..78]).unwrap()).to_string();
@@ -325,6 +389,10 @@ fn words(effect: &Effect) -> Option<String> {
 /// A line of the log in words.
 fn told(event: &Event) -> Option<String> {
     match event {
+        Event::LateBackup { router, late } => Some(format!("{}waits, {} ms late", of(router), late.as_millis())),
+        Event::LateActive { router, silent } => {
+            Some(format!("{}listens, {} ms silent", of(router), silent.as_millis()))
+        }
         Event::Transition { router, from, to, reason, .. } => {
             Some(format!("{}{from} -> {to}: {}", of(router), reason.token()))
         }
@@ -337,6 +405,7 @@ fn told(event: &Event) -> Option<String> {
                 Release::Heard => "heard",
                 Release::NoSuccessor => "no successor",
                 Release::AtOnce => "at once",
+                Release::Leftover => "leftover",
             };
             Some(format!("{}released: {how}", of(router)))
         }

@@ -70,6 +70,7 @@ fn an_interface_that_lacks_something_is_a_fault_in_words_and_then_service() {
 #[test]
 fn an_interface_made_anew_has_lost_its_addresses() {
     let mut bench = active_node();
+    bench.sockets = true;
     let lines = bench.interface(4_100.0, Some(InterfaceFacts { index: 7, ..facts() }));
     assert_eq!(
         lines,
@@ -151,6 +152,7 @@ fn an_advert_is_a_frame_and_its_sender_is_heard_out() {
 #[test]
 fn an_interface_that_appears_is_waited_for_too_and_one_that_is_merely_readdressed_is_not() {
     let mut bench = Bench::new(config(&[("web", web())]));
+    bench.sockets = true;
     bench.interface(0.0, None);
     bench.give(0.0, Input::Tick);
     assert_eq!(

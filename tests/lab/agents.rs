@@ -132,18 +132,30 @@ impl Agent {
 
     /// The same under `setpriv` with more of its options.
     pub fn locum_as(lab: &Lab, host: usize, config: &str, privileges: &[&str]) -> Self {
+        let words: Vec<&str> = privileges.iter().copied().chain([LOCUM]).collect();
+        Agent::locum_by(lab, host, config, &words)
+    }
+
+    /// The same, started by these words: options of `setpriv` and the program.
+    pub fn locum_by(lab: &Lab, host: usize, config: &str, program: &[&str]) -> Self {
         let (file, runtime) = (lab.file(&format!("{host}.toml")), lab.file(&format!("{host}.run")));
         fs::write(&file, config).expect("a configuration file");
-        let mut words: Vec<String> = privileges.iter().map(|word| (*word).to_owned()).collect();
-        words.extend([LOCUM, "run", "--config"].map(str::to_owned));
+        let mut words: Vec<String> = program.iter().map(|word| (*word).to_owned()).collect();
+        words.extend(["run", "--config"].map(str::to_owned));
         words.extend([path(&file), "--runtime-dir".to_owned(), path(&runtime)]);
         Agent::start(lab, host, &words, file, runtime)
     }
 
     /// A keepalived with these routers.
     pub fn keepalived(lab: &Lab, host: usize, routers: &[Router]) -> Self {
+        Agent::keepalived_with(lab, host, routers, "")
+    }
+
+    /// The same with more lines in its `global_defs`.
+    pub fn keepalived_with(lab: &Lab, host: usize, routers: &[Router], global: &str) -> Self {
         let (file, runtime) = (lab.file(&format!("{host}.conf")), lab.file(&format!("{host}.ka")));
-        fs::write(&file, keepalived_conf(routers)).expect("a configuration file");
+        let config = keepalived_conf(routers).replacen("global_defs {\n", &format!("global_defs {{\n{global}"), 1);
+        fs::write(&file, config).expect("a configuration file");
         // A process id file of one that was killed stops the next one, if that process is not reaped yet.
         fs::remove_dir_all(&runtime).ok();
         fs::create_dir_all(&runtime).expect("a folder");
@@ -197,9 +209,14 @@ impl Agent {
         fs::read_to_string(&self.log).expect("a log")
     }
 
+    /// Puts another configuration file in place.
+    pub fn configure(&self, config: &str) {
+        fs::write(&self.config, config).expect("a configuration file");
+    }
+
     /// Puts another configuration file in place and has it read.
     pub fn reload(&self, config: &str) {
-        fs::write(&self.config, config).expect("a configuration file");
+        self.configure(config);
         self.signal(Signal::SIGHUP);
     }
 

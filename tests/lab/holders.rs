@@ -1,7 +1,7 @@
 //! Who holds an address, asked from outside: the kernel's own messages about each host's addresses, with their times.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -27,7 +27,7 @@ pub struct Change {
     pub at: Moment,
     /// The host's number, from 1.
     pub host: usize,
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     pub held: bool,
 }
 
@@ -64,12 +64,13 @@ impl Holders {
     pub fn power_lost(&self, host: usize) {
         let mut changes = self.ledger.changes.lock().expect("nobody panicked over it");
         let at = now();
-        let addresses: BTreeSet<Ipv4Addr> = changes.iter().map(|change| change.address).collect();
+        let addresses: BTreeSet<IpAddr> = changes.iter().map(|change| change.address).collect();
         changes.extend(addresses.into_iter().map(|address| Change { at, host, address, held: false }));
     }
 
     /// Every change from a moment on, in order of time.
-    pub fn changes(&self, address: Ipv4Addr, from: Moment) -> Vec<Change> {
+    pub fn changes(&self, address: impl Into<IpAddr>, from: Moment) -> Vec<Change> {
+        let address = address.into();
         let changes = self.ledger.changes.lock().expect("nobody panicked over it");
         changes.iter().filter(|change| change.address == address && change.at >= from).cloned().collect()
     }
@@ -80,12 +81,13 @@ impl Holders {
     }
 
     /// Who holds it, as far as the kernel has told by this moment.
-    pub fn of(&self, address: Ipv4Addr) -> Vec<usize> {
-        at_end(&self.ledger.changes.lock().expect("nobody panicked over it"), address)
+    pub fn of(&self, address: impl Into<IpAddr>) -> Vec<usize> {
+        at_end(&self.ledger.changes.lock().expect("nobody panicked over it"), address.into())
     }
 
     /// Waits until exactly these hosts hold it; when that was.
-    pub fn wait(&self, address: Ipv4Addr, hosts: &[usize]) -> Moment {
+    pub fn wait(&self, address: impl Into<IpAddr>, hosts: &[usize]) -> Moment {
+        let address = address.into();
         let begun = Instant::now();
         let mut changes = self.ledger.changes.lock().expect("nobody panicked over it");
         loop {
@@ -104,7 +106,8 @@ impl Holders {
     }
 
     /// How long several hosts, and none, held it between two moments.
-    pub fn spans(&self, address: Ipv4Addr, from: Moment, to: Moment) -> Spans {
+    pub fn spans(&self, address: impl Into<IpAddr>, from: Moment, to: Moment) -> Spans {
+        let address = address.into();
         let changes = self.ledger.changes.lock().expect("nobody panicked over it");
         let mut held = BTreeSet::new();
         let mut spans = Spans { several: 0, none: 0 };
@@ -140,7 +143,7 @@ impl Drop for Holders {
     }
 }
 
-fn at_end(changes: &[Change], address: Ipv4Addr) -> Vec<usize> {
+fn at_end(changes: &[Change], address: IpAddr) -> Vec<usize> {
     let mut held = BTreeSet::new();
     for change in changes.iter().filter(|change| change.address == address) {
         if change.held {
@@ -153,12 +156,12 @@ fn at_end(changes: &[Change], address: Ipv4Addr) -> Vec<usize> {
 }
 
 fn open() -> OwnedFd {
-    // RTMGRP_IPV4_IFADDR of linux/rtnetlink.h.
-    const IPV4_ADDRESSES: u32 = 0x10;
+    // RTMGRP_IPV4_IFADDR and RTMGRP_IPV6_IFADDR of linux/rtnetlink.h.
+    const ADDRESSES: u32 = 0x10 | 0x100;
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let socket = socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkRoute).expect("netlink");
     setsockopt(&socket, sockopt::RcvBuf, &(4 << 20)).expect("a receive buffer");
-    bind(socket.as_raw_fd(), &NetlinkAddr::new(0, IPV4_ADDRESSES)).expect("address messages");
+    bind(socket.as_raw_fd(), &NetlinkAddr::new(0, ADDRESSES)).expect("address messages");
     socket
 }
 
@@ -217,7 +220,9 @@ fn change(host: usize, at: Moment, message: &[u8]) -> Option<Change> {
         _ => return None,
     };
     body.attributes.iter().find_map(|attribute| match attribute {
-        AddressAttribute::Local(IpAddr::V4(address)) => Some(Change { at, host, address: *address, held }),
+        // Of IPv4 also the other end of a point-to-point link is told, and first.
+        AddressAttribute::Local(address) => Some(Change { at, host, address: *address, held }),
+        AddressAttribute::Address(address @ IpAddr::V6(_)) => Some(Change { at, host, address: *address, held }),
         _ => None,
     })
 }

@@ -21,7 +21,7 @@ fn router(priority: u8) -> Router {
 }
 
 /// keepalived has found nothing wrong with what it was sent.
-fn is_content(keepalived: &Agent) {
+pub fn is_content(keepalived: &Agent) {
     let log = keepalived.log().to_lowercase();
     for complaint in ["invalid", "mismatch", "not present", "bogus", "expected", "dropp", "checksum", "wrong"] {
         let line = log.lines().find(|line| line.contains(complaint));

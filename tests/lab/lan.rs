@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -145,6 +145,23 @@ impl Lab {
         self.switch.ip(&format!("link set {} {}", port(host, 0), if on { "up" } else { "down" }));
     }
 
+    /// Gives all of them IPv6 on the first segment: fe80::N and 2001:db8::N, usable at once.
+    pub fn turn_on_ipv6(&self) {
+        for (host, room) in (1..).zip(&self.hosts).chain([(CLIENT, &self.client)]) {
+            // No address that the kernel makes up, which would come a second or two later.
+            room.sysctl("ipv6/conf/eth0/addr_gen_mode", "1");
+            for conf in ["all", "default", "eth0"] {
+                room.sysctl(&format!("ipv6/conf/{conf}/disable_ipv6"), "0");
+            }
+            add_ipv6(room, host);
+        }
+    }
+
+    /// A host that was powered on has its IPv6 addresses again.
+    pub fn give_ipv6(&self, host: usize) {
+        add_ipv6(self.host(host), host);
+    }
+
     /// A host says on the first segment that an address is its own, whoever has it.
     pub fn claim_falsely(&self, host: usize, address: Ipv4Addr) {
         let own = [2, 0, 0, 0, 0, u8::try_from(host).expect("a host's number")];
@@ -175,7 +192,8 @@ impl Lab {
     }
 
     /// Asked from outside from now on for so long: exactly this host holds the address, and nothing moves.
-    pub fn stays(&self, vip: Ipv4Addr, host: usize, nanos: u64) {
+    pub fn stays(&self, vip: impl Into<IpAddr>, host: usize, nanos: u64) {
+        let vip = vip.into();
         assert_eq!(self.holders.of(vip), [host], "who holds {vip}");
         let from = now();
         self.wire.watched_until(from + nanos);
@@ -198,6 +216,7 @@ impl Lab {
                     advert.source, advert.vrid, advert.priority, advert.centiseconds, advert.addresses
                 ),
                 What::Arp(arp) => format!("ARP {} is asked for by {}", arp.target, arp.sender),
+                What::Neighbor(address) => format!("Neighbor Advertisement for {address}"),
                 What::Other => "protocol 112, no advert".to_owned(),
             };
             writeln!(text, "{:.3} ms ..:{:02x} {what}", in_ms(seen.at) % 1e6, seen.mac[5]).expect("a string");
@@ -234,6 +253,18 @@ pub fn address(host: usize, segment: usize) -> Ipv4Addr {
     match u8::try_from(segment).expect("a segment's number") {
         0 => Ipv4Addr::new(192, 0, 2, host),
         segment => Ipv4Addr::new(198, 18, segment, host),
+    }
+}
+
+/// A host's link-local address on the first segment, once it has IPv6.
+pub fn link_local(host: usize) -> Ipv6Addr {
+    Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, u16::try_from(host).expect("a host's number"))
+}
+
+fn add_ipv6(room: &Room, host: usize) {
+    let global = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, u16::try_from(host).expect("a host's number"));
+    for address in [link_local(host), global] {
+        room.ip(&format!("addr add {address}/64 dev eth0 nodad"));
     }
 }
 

@@ -1,6 +1,6 @@
 //! SIGHUP changes what differs, and nothing else.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::agents::{Agent, Router, toml};
 use crate::clock::{SECOND, now};
@@ -31,7 +31,7 @@ fn an_address_that_stays_answers_every_echo() {
         lab.holders.wait(OLD, &[]);
         probe.wait_answer(now());
         lab.wire.wait("an advert of the new list", from, |seen| {
-            seen.advert().is_some_and(|advert| advert.addresses == [VIP, NEW])
+            seen.advert().is_some_and(|advert| advert.addresses == [IpAddr::V4(VIP), IpAddr::V4(NEW)])
         });
         assert_eq!(probe.stop().lost(), 0, "echoes lost");
         assert_eq!(lab.holders.changes(VIP, from), [], "the address that stays");
@@ -83,6 +83,32 @@ fn the_second_of_two_addresses_answers_while_the_first_goes() {
 #[test]
 fn the_second_of_two_addresses_answers_while_the_first_goes_and_the_kernel_promotes_it() {
     live(&[], || the_second_of_two_answers_while_the_first_goes("1"));
+}
+
+#[test]
+fn the_command_tells_what_came_of_it() {
+    live(&[], || {
+        let lab = Lab::new(1);
+        let agent = Agent::locum(&lab, 1, &config(&["192.0.2.100/24"]));
+        lab.holders.wait(VIP, &[1]);
+        let from = now();
+        let told = |code: i32| {
+            let output = agent.ask(&["reload"]);
+            assert_eq!(output.status.code(), Some(code), "{output:?}");
+            let text = if code == 0 { output.stdout } else { output.stderr };
+            String::from_utf8(text).expect("text")
+        };
+        agent.configure(&config(&["192.0.2.100/24", "192.0.2.102/24"]));
+        assert_eq!(told(0), "configuration reloaded: virtual routers added 0, changed 1, removed 0\n");
+        lab.holders.wait(NEW, &[1]);
+        agent.configure(&config(&["192.0.2.100/24"]).replace("vrid = 51", "vrid = 510\nprioritty = 3"));
+        let said = told(78);
+        for words in ["nothing was changed", "vrid = 510", "^^^", "did you mean `priority`?"] {
+            assert!(said.contains(words), "{words} is missing: {said}");
+        }
+        assert_eq!(lab.holders.changes(VIP, from), []);
+        assert_eq!(lab.holders.of(NEW), [1]);
+    });
 }
 
 #[test]

@@ -1,7 +1,7 @@
-//! The observer on the switch: every advert and ARP packet that crosses the LAN, with the kernel's time stamp.
+//! The observer on the switch: every advert, ARP packet and Neighbor Advertisement that crosses the LAN, with the kernel's time stamp.
 
 use std::io::IoSliceMut;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -29,17 +29,21 @@ pub struct Seen {
 pub enum What {
     Advert(Advert),
     Arp(Arp),
-    /// Protocol 112, but no version 3 advert.
+    /// A Neighbor Advertisement for this address.
+    Neighbor(Ipv6Addr),
+    /// Protocol 112, but no advert.
     Other,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Advert {
-    pub source: Ipv4Addr,
+    pub version: u8,
+    pub source: IpAddr,
+    pub destination: IpAddr,
     pub vrid: u8,
     pub priority: u8,
     pub centiseconds: u16,
-    pub addresses: Vec<Ipv4Addr>,
+    pub addresses: Vec<IpAddr>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +57,7 @@ impl Seen {
     pub fn advert(&self) -> Option<&Advert> {
         match &self.what {
             What::Advert(advert) => Some(advert),
-            What::Arp(_) | What::Other => None,
+            What::Arp(_) | What::Neighbor(_) | What::Other => None,
         }
     }
 
@@ -61,17 +65,24 @@ impl Seen {
     pub fn announces(&self) -> Option<Ipv4Addr> {
         match &self.what {
             What::Arp(arp) if arp.sender == arp.target => Some(arp.sender),
-            What::Arp(_) | What::Advert(_) | What::Other => None,
+            What::Arp(_) | What::Neighbor(_) | What::Advert(_) | What::Other => None,
         }
     }
 
+    /// Whether a host says that it has an IPv6 address.
+    pub fn advertises(&self, address: Ipv6Addr, host: u8) -> bool {
+        self.what == What::Neighbor(address) && self.mac[5] == host
+    }
+
     /// Whether it is an advert of that host that is no resignation.
-    pub fn asserts(&self, source: Ipv4Addr) -> bool {
+    pub fn asserts(&self, source: impl Into<IpAddr>) -> bool {
+        let source = source.into();
         self.advert().is_some_and(|advert| advert.source == source && advert.priority > 0)
     }
 
     /// Whether it is a resignation of that host.
-    pub fn resigns(&self, source: Ipv4Addr) -> bool {
+    pub fn resigns(&self, source: impl Into<IpAddr>) -> bool {
+        let source = source.into();
         self.advert().is_some_and(|advert| advert.source == source && advert.priority == 0)
     }
 }
@@ -160,7 +171,7 @@ fn open(interfaces: &[String]) -> Socket {
 /// The type of service of packets that a test floods the LAN with, so that the observer is spared them.
 pub const FLOOD: u8 = 0x04;
 
-/// Passes ARP and protocol 112 of these interfaces; the client's echoes would only cost time.
+/// Passes ARP, Neighbor Advertisements and protocol 112 of these interfaces; the client's echoes would only cost time.
 fn filter(interfaces: &[String]) -> Vec<SockFilter> {
     // SKF_AD_OFF + SKF_AD_IFINDEX of linux/filter.h.
     const INTERFACE_INDEX: u32 = 0xffff_f000 + 8;
@@ -173,12 +184,20 @@ fn filter(interfaces: &[String]) -> Vec<SockFilter> {
     program.extend([
         SockFilter::new(0x06, 0, 0, 0),
         SockFilter::new(0x28, 0, 0, 12),
-        SockFilter::new(0x15, 5, 0, 0x0806),
-        SockFilter::new(0x15, 0, 5, 0x0800),
+        SockFilter::new(0x15, 11, 0, 0x0806),
+        SockFilter::new(0x15, 1, 0, 0x0800),
+        SockFilter::new(0x15, 4, 10, 0x86dd),
+        // IPv4: the protocol and the type of service.
         SockFilter::new(0x30, 0, 0, 23),
-        SockFilter::new(0x15, 0, 3, 112),
+        SockFilter::new(0x15, 0, 8, 112),
         SockFilter::new(0x30, 0, 0, 15),
-        SockFilter::new(0x15, 1, 0, u32::from(FLOOD)),
+        SockFilter::new(0x15, 6, 5, u32::from(FLOOD)),
+        // IPv6: the next header, and of ICMPv6 the type.
+        SockFilter::new(0x30, 0, 0, 20),
+        SockFilter::new(0x15, 3, 0, 112),
+        SockFilter::new(0x15, 0, 3, 58),
+        SockFilter::new(0x30, 0, 0, 54),
+        SockFilter::new(0x15, 0, 1, 136),
         SockFilter::new(0x06, 0, 0, 2048),
         SockFilter::new(0x06, 0, 0, 0),
     ]);
@@ -226,6 +245,7 @@ fn dissect(at: Moment, frame: &[u8]) -> Option<Seen> {
     let mac = frame.get(6..12)?.try_into().ok()?;
     let what = match frame.get(12..14)? {
         [0x08, 0x06] => What::Arp(arp(frame.get(14..)?)?),
+        [0x86, 0xdd] if frame.get(20) == Some(&58) => What::Neighbor(ipv6(frame.get(62..78)?)?),
         _ => advert(frame.get(14..)?).map_or(What::Other, What::Advert),
     };
     Some(Seen { at, mac, what })
@@ -239,22 +259,38 @@ fn arp(body: &[u8]) -> Option<Arp> {
     })
 }
 
-/// RFC 9568 section 5.1, read leniently: the judge of a packet is whoever it was sent to.
+/// RFC 9568 section 5.1 and RFC 3768 section 5.3, read leniently: the judge of a packet is whoever it was sent to.
 fn advert(packet: &[u8]) -> Option<Advert> {
-    let header = usize::from(*packet.first()? & 0x0f) * 4;
+    let is_ipv6 = packet.first()? >> 4 == 6;
+    let header = if is_ipv6 { 40 } else { usize::from(*packet.first()? & 0x0f) * 4 };
     let message = packet.get(header..)?;
-    let count = usize::from(*message.get(3)?);
-    let addresses = message.get(8..8 + 4 * count)?;
-    (message.first()? == &0x31).then_some(())?;
+    let [version_type, vrid, priority, count, high, low, ..] = *message else { return None };
+    let size = if is_ipv6 { 16 } else { 4 };
+    let addresses = message.get(8..8 + size * usize::from(count))?;
+    let host = |at: usize| ip(packet.get(at..at + size)?);
     Some(Advert {
-        source: ipv4(packet.get(12..16)?)?,
-        vrid: *message.get(1)?,
-        priority: *message.get(2)?,
-        centiseconds: u16::from_be_bytes(message.get(4..6)?.try_into().ok()?) & 0x0fff,
-        addresses: addresses.chunks(4).filter_map(ipv4).collect(),
+        version: version_type >> 4,
+        source: host(if is_ipv6 { 8 } else { 12 })?,
+        destination: host(if is_ipv6 { 24 } else { 16 })?,
+        vrid,
+        priority,
+        centiseconds: match version_type {
+            0x31 => u16::from_be_bytes([high, low]) & 0x0fff,
+            0x21 => u16::from(low) * 100,
+            _ => return None,
+        },
+        addresses: addresses.chunks(size).filter_map(ip).collect(),
     })
+}
+
+fn ip(bytes: &[u8]) -> Option<IpAddr> {
+    ipv4(bytes).map(IpAddr::V4).or_else(|| ipv6(bytes).map(IpAddr::V6))
 }
 
 fn ipv4(bytes: &[u8]) -> Option<Ipv4Addr> {
     Some(Ipv4Addr::from(<[u8; 4]>::try_from(bytes).ok()?))
+}
+
+fn ipv6(bytes: &[u8]) -> Option<Ipv6Addr> {
+    Some(Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?))
 }

@@ -193,6 +193,7 @@ impl Host {
         };
         Config {
             node: format!("h{}", self.id),
+            realtime: false,
             routers: (0..plan.routers.len()).map(router).collect(),
             checks: plan.checks[self.id].iter().map(|check| (check_name(), spec(check))).collect(),
             secrets: Default::default(),

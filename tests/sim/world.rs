@@ -288,6 +288,7 @@ impl World {
                 self.queue_job(host, span, Job::Remove(removals));
             }
             Effect::Announce { frames, .. } => self.queue_job(host, Duration::ZERO, Job::Announce(frames)),
+            Effect::Record(_) | Effect::Forget { .. } => {}
             Effect::Tell(event) => self.trace.line(now, Some(host), || event.to_string()),
             Effect::Stopped => {
                 let at = self.scene.hosts[host].kernel_free_at.max(now);

@@ -3,7 +3,8 @@ use std::collections::BTreeMap;
 use super::table;
 use crate::report::RouterState;
 use crate::report::status::{
-    Address, AddressState, Auth, Check, Contribution, Counters, Peer, Priority, Refused, Router, Status, Transition,
+    Address, AddressState, Auth, Check, Contribution, Counters, Lateness, Peer, Priority, Realtime, Refused, Router,
+    Status, Transition,
 };
 use crate::types::CheckResult;
 
@@ -15,7 +16,9 @@ fn status(routers: Vec<(&str, Router)>) -> Status {
         now: "2026-11-21T10:22:05.123Z".to_owned(),
         uptime: 7384.2,
         hint: None,
+        lateness: Lateness::default(),
         stopping: false,
+        realtime: Realtime::default(),
         routers: routers.into_iter().map(|(name, router)| (name.to_owned(), router)).collect(),
         checks: BTreeMap::new(),
         discards: BTreeMap::new(),
@@ -65,6 +68,21 @@ fn address(address: &str, interface: &str, state: AddressState) -> Address {
 
 fn change(at: &str, from: RouterState, to: RouterState, words: &str) -> Transition {
     Transition { at: at.to_owned(), from, to, reason: String::new(), words: words.to_owned() }
+}
+
+#[test]
+fn a_host_that_stood_still_says_so() {
+    let mut status = status(vec![]);
+    status.lateness = Lateness { last_ms: 0.125, max_ms: 99.9, suspended_ms: 0.0 };
+    assert!(!table(&status).contains("stood still"));
+    status.lateness.max_ms = 5_991.5;
+    assert!(
+        table(&status).contains("\nthis host stood still: up to 5.99 s late, 0.1 ms at last\n"),
+        "{}",
+        table(&status)
+    );
+    status.lateness.suspended_ms = 60_000.0;
+    assert!(table(&status).contains("late, 0.1 ms at last, suspended for 60.00 s\n"), "{}", table(&status));
 }
 
 #[test]

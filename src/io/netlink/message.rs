@@ -30,6 +30,9 @@ const EXT_ACK_MESSAGE: u16 = 1;
 const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
+const RTM_NEWNETCONF: u16 = 80;
+const NETCONF_HEADER: usize = 4;
+const NETCONFA_IFINDEX: u16 = 1;
 
 /// One request to the kernel.
 #[derive(Debug, Clone)]
@@ -213,6 +216,8 @@ pub enum Change {
     Address(AddressMessage),
     /// An address is gone.
     AddressGone(AddressMessage),
+    /// A link is set otherwise: forwarding and the like, which its own messages do not tell.
+    Switched(u32),
 }
 
 /// Reads a link or address message; `None` for any other, and for one that makes no sense.
@@ -222,8 +227,17 @@ pub fn change(kind: u16, payload: &[u8]) -> Option<Change> {
         libc::RTM_DELLINK => link(payload).map(|link| Change::LinkGone(link.index)),
         libc::RTM_NEWADDR => AddressMessage::parse(payload).ok().map(Change::Address),
         libc::RTM_DELADDR => AddressMessage::parse(payload).ok().map(Change::AddressGone),
+        RTM_NEWNETCONF => switched(payload).map(Change::Switched),
         _ => None,
     }
+}
+
+/// The index of the link that a netconf message is about; none where it is about those to come.
+fn switched(payload: &[u8]) -> Option<u32> {
+    attributes_of(payload.get(NETCONF_HEADER..)?)
+        .find(|(kind, _)| *kind == NETCONFA_IFINDEX)
+        .and_then(|(_, value)| u32_at(value, 0))
+        .filter(|index| i32::try_from(*index).is_ok())
 }
 
 /// The link message is taken apart here and not by the codec: that one reads dozens of attributes we have no use
@@ -271,6 +285,14 @@ pub fn address_of(message: &AddressMessage) -> Option<IpNet> {
 /// Whether the kernel ties the address to a primary of its subnet.
 pub fn is_secondary(message: &AddressMessage) -> bool {
     message.header.flags.contains(AddressHeaderFlags::Secondary)
+}
+
+/// Whose mark an address bears (IFA_PROTO); `None` where it bears none, or the kernel knows no marks.
+pub fn mark_of(message: &AddressMessage) -> Option<u8> {
+    message.attributes.iter().find_map(|attribute| match attribute {
+        AddressAttribute::Protocol(protocol) => Some(u8::from(*protocol)),
+        _ => None,
+    })
 }
 
 /// Whether the address can be sent from and will stay: an IPv6 address is not while the kernel still looks for a

@@ -15,6 +15,7 @@ use crate::types::{InterfaceFacts, InterfaceName};
 const GROUP_LINK: u32 = 1;
 const GROUP_IPV4_ADDRESS: u32 = 5;
 const GROUP_IPV6_ADDRESS: u32 = 9;
+const GROUP_IPV6_SETTINGS: u32 = 25;
 /// The kernel sends one change a datagram, none near this size.
 const BUFFER: usize = 32 * 1024;
 
@@ -53,6 +54,7 @@ impl Monitor {
         socket.add_membership(GROUP_LINK)?;
         socket.add_membership(GROUP_IPV4_ADDRESS)?;
         socket.add_membership(GROUP_IPV6_ADDRESS)?;
+        socket.add_membership(GROUP_IPV6_SETTINGS)?;
         Ok(Monitor { socket, buffer: vec![0; BUFFER], table: Table::default(), lost: true })
     }
 

@@ -111,7 +111,7 @@ impl Netlink {
             match change {
                 Change::Link(link) => snapshot.links.push(link),
                 Change::Address(address) => snapshot.addresses.push(address),
-                Change::LinkGone(_) | Change::AddressGone(_) => {}
+                Change::LinkGone(_) | Change::AddressGone(_) | Change::Switched(_) => {}
             }
         }
         Ok(snapshot)
@@ -125,7 +125,7 @@ impl Netlink {
         let changes = self.dump(&message::dump_addresses(Some(index)))?;
         let of_interface = |change| match change {
             Change::Address(address) => Some(address).filter(|address| address.header.index == index),
-            Change::Link(_) | Change::LinkGone(_) | Change::AddressGone(_) => None,
+            Change::Link(_) | Change::LinkGone(_) | Change::AddressGone(_) | Change::Switched(_) => None,
         };
         Ok(changes.into_iter().filter_map(of_interface).collect())
     }

@@ -6,7 +6,8 @@ use ipnet::IpNet;
 use netlink_packet_route::address::AddressMessage;
 
 use super::message::{self, Change, Link};
-use crate::types::{InterfaceFacts, InterfaceName};
+use crate::io::record::Added;
+use crate::types::{InterfaceFacts, InterfaceName, LeftAddress};
 
 /// Everything at one moment, as the kernel listed it.
 #[derive(Debug, Clone, Default)]
@@ -15,6 +16,30 @@ pub struct Snapshot {
     pub links: Vec<Link>,
     /// All addresses, those of one interface in the kernel's order.
     pub addresses: Vec<AddressMessage>,
+}
+
+impl Snapshot {
+    /// Those of `added` that are here and bear our mark, with the index of their interface. Where the kernel knows no
+    /// marks, that they were added is all there is to know.
+    pub fn left(&self, added: &[Added], kernel_marks: bool) -> Vec<LeftAddress> {
+        let mut here = BTreeMap::new();
+        for message in &self.addresses {
+            let link = self.links.iter().find(|link| link.index == message.header.index);
+            let ours = match message::mark_of(message) {
+                Some(mark) => mark == message::MARK,
+                None => !kernel_marks,
+            };
+            if let (Some(name), Some(net), true) = (link.and_then(|link| link.name), message::address_of(message), ours)
+            {
+                here.insert((name, net), message.header.index);
+            }
+        }
+        let found = added.iter().filter_map(|Added { router, interface, net }| {
+            let index = *here.get(&(*interface, *net))?;
+            Some(LeftAddress { router: router.clone(), interface: *interface, index, net: *net })
+        });
+        found.collect()
+    }
 }
 
 /// What an administrator can set of an interface beside link and addresses (sysctl).
@@ -80,6 +105,9 @@ impl Table {
                 let interface = self.interfaces.entry(message.header.index).or_default();
                 interface.insert(address);
                 self.touched.extend(interface.name());
+            }
+            Change::Switched(index) => {
+                self.touched.extend(self.interfaces.get(&index).and_then(Interface::name));
             }
             Change::AddressGone(message) => {
                 let (Some(net), Some(interface)) =
@@ -163,7 +191,7 @@ impl Interface {
     }
 
     /// Puts an address where the kernel puts it: a secondary last of all, a primary behind the last primary of
-    /// its scope or a wider one.
+    /// its scope or a wider one. (The order of IPv6 addresses is not kept up.)
     fn insert(&mut self, address: Address) {
         if let Some(known) = self.addresses.iter().position(|known| known.net == address.net) {
             if self.addresses.get(known) == Some(&address) {
@@ -178,7 +206,8 @@ impl Interface {
             let before = |known: &Address| {
                 known.is_ipv4() == address.is_ipv4() && !known.secondary && address.scope <= known.scope
             };
-            self.addresses.iter().rposition(before).map_or(0, |last| last + 1)
+            let first = if address.is_ipv4() { 0 } else { self.addresses.len() };
+            self.addresses.iter().rposition(before).map_or(first, |last| last + 1)
         };
         self.addresses.insert(place, address);
     }
@@ -201,6 +230,8 @@ impl Address {
 
 #[cfg(test)]
 mod tests {
+    use netlink_packet_route::address::{AddressAttribute, AddressProtocol};
+
     use super::super::literals::{self, bytes};
     use super::super::message::{Answer, Answers, change};
     use super::*;
@@ -273,6 +304,37 @@ mod tests {
         assert_eq!(news(&mut table, &["iocap0"]), [(name("iocap0"), None)]);
         // Asked for from now on: told although nothing happened.
         assert_eq!(news(&mut table, &["iocap0", "iocap2"]).len(), 1);
+    }
+
+    /// Three addresses: with our mark, with keepalived's, with none; and which are found left of what was added.
+    #[test]
+    fn what_is_left_is_what_was_added_and_bears_our_mark() {
+        let message = |last: u8, mark: Option<u8>| {
+            let Change::Address(mut message) = address(last, true) else { panic!("an address") };
+            message.attributes.extend(mark.map(|mark| AddressAttribute::Protocol(AddressProtocol::from(mark))));
+            message
+        };
+        let Change::Link(link) = read(literals::LINK_UP) else { panic!("a link") };
+        let addresses = vec![message(10, Some(112)), message(11, Some(18)), message(12, None), message(13, Some(112))];
+        let snapshot = Snapshot { links: vec![link], addresses };
+        let added = |nets: &[&str]| -> Vec<Added> {
+            let of = |net: &&str| Added {
+                router: "web".parse().expect("a name"),
+                interface: name("iocap0"),
+                net: net.parse().expect("an address"),
+            };
+            nets.iter().map(of).collect()
+        };
+        let left = |nets: &[&str], kernel_marks| -> Vec<String> {
+            let left = snapshot.left(&added(nets), kernel_marks);
+            left.iter().map(|left| format!("{} {} {}", left.router, left.index, left.net)).collect()
+        };
+        let all = ["192.0.2.10/24", "192.0.2.11/24", "192.0.2.12/24", "192.0.2.14/24"];
+        assert_eq!(left(&all, true), ["web 3 192.0.2.10/24"]);
+        assert_eq!(left(&all, false), ["web 3 192.0.2.10/24", "web 3 192.0.2.12/24"]);
+        // Another prefix length is another address.
+        assert_eq!(left(&["192.0.2.10/32"], true), [""; 0]);
+        assert_eq!(left(&[], false), [""; 0]);
     }
 
     #[test]

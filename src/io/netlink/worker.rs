@@ -13,8 +13,10 @@ use nix::errno::Errno;
 use super::message::{self, Request};
 use super::request::{Netlink, NetlinkError};
 use super::table::Snapshot;
+use crate::io::clock;
 use crate::io::neighbours::NeighbourSocket;
-use crate::types::{AddressOutcome, Family, InterfaceName, RouterName};
+use crate::io::record::Journal;
+use crate::types::{AddressOutcome, Family, Instant, InterfaceName, RouterName};
 
 /// Jobs that may wait. One for each change of a router: hundreds of routers that all change at once fit.
 const JOBS: usize = 1024;
@@ -32,6 +34,13 @@ pub struct NewAddress {
     pub prefix: u8,
     /// The Ethernet frame that announces it.
     pub announcement: Vec<u8>,
+}
+
+impl NewAddress {
+    /// As it is added.
+    fn net(&self) -> IpNet {
+        IpNet::new(self.address.addr(), self.prefix).unwrap_or(self.address)
+    }
 }
 
 /// What frames leave by on one interface, by family; `None`: that family is not listened to there.
@@ -95,9 +104,13 @@ pub enum Job {
         interface: InterfaceName,
         /// Whole Ethernet frames.
         frames: Vec<Vec<u8>>,
+        /// What has not been sent by then is not sent; `None`: it is never too late.
+        until: Option<Instant>,
         /// What sends them.
         announcers: Announcers,
     },
+    /// Nothing; reported as [`Report::Reached`] when all jobs before it are done.
+    Mark(u64),
     /// List all links and addresses; reported as [`Report::Listed`].
     List,
 }
@@ -112,6 +125,8 @@ pub enum Report {
         /// Each address with its outcome.
         outcomes: Vec<(IpNet, AddressOutcome)>,
     },
+    /// The worker has come to this [`Job::Mark`].
+    Reached(u64),
     /// Everything there is, or why it cannot be listed.
     Listed(io::Result<Snapshot>),
     /// Part of a job failed.
@@ -133,15 +148,16 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts the thread. Reports come out of the receiver, in the order of the jobs.
+    /// Starts the thread, which keeps the journal of what it adds and removes. Reports come out of the receiver, in the
+    /// order of the jobs.
     ///
     /// # Errors
     /// No more threads.
-    pub fn start(netlink: Netlink) -> io::Result<(Worker, tokio::sync::mpsc::Receiver<Report>)> {
+    pub fn start(netlink: Netlink, journal: Journal) -> io::Result<(Worker, tokio::sync::mpsc::Receiver<Report>)> {
         let (jobs, queue) = sync_channel(JOBS);
         let (reports, told) = tokio::sync::mpsc::channel(REPORTS);
         let thread = std::thread::Builder::new().name("locum-kernel".to_owned()).spawn(move || {
-            Working { netlink, reports, others: BTreeSet::new() }.run(&queue);
+            Working { netlink, journal, reports, others: BTreeSet::new() }.run(&queue);
         })?;
         Ok((Worker { jobs, thread }, told))
     }
@@ -164,6 +180,7 @@ impl Worker {
 
 struct Working {
     netlink: Netlink,
+    journal: Journal,
     reports: tokio::sync::mpsc::Sender<Report>,
     /// Addresses, by interface index, whose addition found them there already: whoever wanted them may ask for
     /// their removal before it has heard so, and they are not ours to remove.
@@ -180,9 +197,12 @@ impl Working {
                 Job::Remove { router, interface, index, removals, restore } => {
                     self.remove(&router, &interface, index, &removals, &restore);
                 }
-                Job::Announce { router, interface, frames, announcers } => {
+                // This process stood still since it was decided.
+                Job::Announce { until: Some(until), .. } if clock::now() > until => {}
+                Job::Announce { router, interface, frames, announcers, .. } => {
                     self.announce(&router, &interface, frames.iter().map(Vec::as_slice), &announcers);
                 }
+                Job::Mark(number) => self.report(Report::Reached(number)),
                 Job::List => {
                     let listing = self.netlink.snapshot();
                     self.report(Report::Listed(listing));
@@ -208,6 +228,10 @@ impl Working {
         additions: &[NewAddress],
         announcers: &Announcers,
     ) {
+        let nets: Vec<IpNet> = additions.iter().map(NewAddress::net).collect();
+        if let Err(error) = self.journal.add(router, *interface, &nets) {
+            self.fail(router, format!("write down that addresses of {interface} are ours"), &error);
+        }
         // The first one by itself: clients of it need not wait for the other sixty-three.
         let (first, others) = additions.split_at(additions.len().min(1));
         for chunk in first.chunks(1).chain(others.chunks(CHUNK)) {
@@ -218,12 +242,15 @@ impl Working {
                 Err(error) => vec![AddressOutcome::Failed(error.to_string()); chunk.len()],
             };
             for (new, outcome) in chunk.iter().zip(&outcomes) {
-                let key = (index, IpNet::new(new.address.addr(), new.prefix).unwrap_or(new.address));
+                let key = (index, new.net());
                 match outcome {
                     AddressOutcome::AlreadyThere => self.others.insert(key),
                     AddressOutcome::Added | AddressOutcome::Failed(_) => self.others.remove(&key),
                 };
             }
+            let not_ours = chunk.iter().zip(&outcomes).filter(|(_, outcome)| **outcome == AddressOutcome::AlreadyThere);
+            let not_ours: Vec<IpNet> = not_ours.map(|(new, _)| new.net()).collect();
+            self.disown(router, *interface, &not_ours);
             let added = chunk.iter().zip(&outcomes).filter(|(_, outcome)| **outcome == AddressOutcome::Added);
             self.announce(router, interface, added.map(|(new, _)| new.announcement.as_slice()), announcers);
             let outcomes = chunk.iter().map(|new| new.address).zip(outcomes).collect();
@@ -266,7 +293,9 @@ impl Working {
             match self.netlink.addresses(index) {
                 Ok(present) => requests.extend(restorations(&present, restore)),
                 // With the interface all its addresses went; there is nothing left to remove either.
-                Err(error) if error.raw_os_error() == Some(libc::ENODEV) => return,
+                Err(error) if error.raw_os_error() == Some(libc::ENODEV) => {
+                    return self.disown(router, *interface, &removals);
+                }
                 Err(error) => self.fail(router, format!("list the addresses of {interface}"), &error),
             }
         }
@@ -274,15 +303,28 @@ impl Working {
             Ok(results) => results,
             Err(error) => return self.fail(router, format!("remove addresses from {interface}"), &error),
         };
+        let mut kept = BTreeSet::new();
         for (position, result) in results.into_iter().enumerate() {
             let Err(error) = result else { continue };
             match removals.get(position) {
                 Some(_) if matches!(error.errno, Errno::EADDRNOTAVAIL | Errno::ENODEV) => {}
-                Some(address) => self.fail(router, format!("remove {address} from {interface}"), &error),
+                Some(address) => {
+                    kept.insert(*address);
+                    self.fail(router, format!("remove {address} from {interface}"), &error);
+                }
                 // Still there: the kernel promoted it, or it was no secondary.
                 None if matches!(error.errno, Errno::EEXIST | Errno::ENODEV) => {}
                 None => self.fail(router, format!("put back an address that {interface} lost"), &error),
             }
+        }
+        let gone: Vec<IpNet> = removals.into_iter().filter(|address| !kept.contains(address)).collect();
+        self.disown(router, *interface, &gone);
+    }
+
+    /// These are not, or no longer, ours.
+    fn disown(&mut self, router: &RouterName, interface: InterfaceName, nets: &[IpNet]) {
+        if let Err(error) = self.journal.remove(interface, nets) {
+            self.fail(router, format!("write down that addresses of {interface} are gone"), &error);
         }
     }
 }

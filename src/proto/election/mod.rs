@@ -4,11 +4,13 @@
 //! starts it when the router is eligible, hands it valid adverts, and does what the outcomes say.
 
 mod timers;
+mod vigil;
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 pub use timers::{active_down_interval, skew_time};
+use vigil::Vigil;
 
 use crate::types::{Advertised, Instant, Interval, Priority, Version};
 
@@ -44,6 +46,9 @@ pub enum State {
     Active {
         /// When the next advert is due (Adver_Timer).
         adver_at: Instant,
+        /// Whether it has slept through the patience of its peers: then it listens until `adver_at`, and leaves the
+        /// place to anybody who has taken it meanwhile.
+        overslept: bool,
     },
 }
 
@@ -58,6 +63,8 @@ pub struct Backup {
     patience: Patience,
     /// When a lower Active router may be preempted; set by its first advert if there is a delay.
     preempt_at: Option<Instant>,
+    /// Whether this host was awake to hear what it takes for silence.
+    vigil: Vigil,
 }
 
 /// How long the silence of the Active router is borne.
@@ -86,6 +93,16 @@ pub enum Outcome {
     Yield,
     /// A router with less right is Active too: send an advert, and announce again (RFC 9568 section 6.4.3).
     Assert,
+    /// Active again, as before the process ended: hold what is held, claim what is missing, announce.
+    Resume,
+    /// Woke this much too late to take the silence for the Active router's: it listens once more.
+    Wait(Duration),
+    /// Woke this long after its last advert, as the Active router: the others may have given up on it, so it listens.
+    Listen(Duration),
+    /// Nobody took the place in between: send an advert, and announce again.
+    Reassert,
+    /// Somebody took the place while it slept: give everything up at once.
+    GiveUp,
 }
 
 /// Why it became Active.
@@ -131,8 +148,10 @@ impl Election {
     /// An Active router with a new interval sends its next advert no later than that interval after `now`, so
     /// that no peer that has learned a longer one is surprised.
     pub fn set_params(&mut self, params: Params, now: Instant) {
-        if let State::Active { adver_at } = &mut self.state {
-            *adver_at = (*adver_at).min(now + params.advert_interval.duration());
+        match &mut self.state {
+            State::Initialize => {}
+            State::Backup(backup) => backup.vigil.awake(now),
+            State::Active { adver_at, .. } => *adver_at = (*adver_at).min(now + params.advert_interval.duration()),
         }
         self.params = params;
     }
@@ -155,11 +174,43 @@ impl Election {
         }
     }
 
+    /// Instead of a startup event: goes on as the Backup that it was, since the advert of `heard_at`.
+    pub fn go_on(
+        &mut self,
+        now: Instant,
+        heard_at: Instant,
+        active_adver_interval: Interval,
+        preempt_at: Option<Instant>,
+    ) -> Outcome {
+        if self.state == State::Initialize {
+            self.listen(heard_at, active_adver_interval, Patience::Full);
+            if let State::Backup(backup) = &mut self.state {
+                backup.preempt_at = preempt_at;
+                // Another program of ours was awake until a moment ago.
+                backup.vigil.awake(now);
+            }
+        }
+        Outcome::Nothing
+    }
+
     /// Shutdown event (sections 6.4.2 and 6.4.3). True if it was Active: the caller then sends priority 0.
     pub fn shut_down(&mut self) -> bool {
         let was_active = matches!(self.state, State::Active { .. });
         self.state = State::Initialize;
         was_active
+    }
+
+    /// Instead of a startup event: goes on as the Active router that it was before its process ended, with adverts on
+    /// the grid of the last one. That left at `sent_at` and promised the next one within `interval`.
+    pub fn resume(&mut self, sent_at: Instant, interval: Interval) -> Outcome {
+        match self.state {
+            State::Initialize => {
+                let promised = interval.min(self.params.advert_interval).duration();
+                self.state = State::Active { adver_at: sent_at + promised, overslept: false };
+                Outcome::Resume
+            }
+            State::Backup(_) | State::Active { .. } => Outcome::Nothing,
+        }
     }
 
     /// Leaves Active to whoever claims within `chance`; takes it back if nobody does. The caller sends priority 0.
@@ -171,38 +222,83 @@ impl Election {
 
     /// From now on the LAN can be heard: a Backup's silence counts anew.
     pub fn can_hear(&mut self, now: Instant) {
-        if let State::Backup(backup) = &mut self.state {
-            backup.heard_at = backup.heard_at.max(now);
+        if let State::Backup(backup) = &mut self.state
+            && backup.heard_at < now
+        {
+            backup.heard_at = now;
+            backup.vigil = Vigil::new(now, backup.active_adver_interval.duration());
         }
     }
 
-    /// When it must be ticked at the latest.
+    /// When it decides something by itself; it must be ticked then, and at [`Election::wake_at`].
     pub fn deadline(&self) -> Option<Instant> {
         match &self.state {
             State::Initialize => None,
-            State::Backup(backup) => Some(self.params.not_before.max(backup.heard_at + self.patience(backup))),
-            State::Active { adver_at } => Some(*adver_at),
+            State::Backup(backup) => Some(self.claim_at(backup)),
+            State::Active { adver_at, .. } => Some(*adver_at),
         }
     }
 
-    /// Time has passed.
-    pub fn tick(&mut self, now: Instant) -> Outcome {
-        match (self.deadline(), &self.state) {
-            (Some(deadline), State::Backup(backup)) if deadline <= now => {
-                let why = match backup.patience {
-                    Patience::Full => Claim::Silence(now.since(backup.heard_at)),
-                    Patience::Skew => Claim::Resigned,
-                    Patience::Given(_) => Claim::NoSuccessor,
-                    Patience::Owner => Claim::Owner,
-                };
-                self.claim(now, why)
-            }
-            (Some(deadline), State::Active { .. }) if deadline <= now => {
-                self.state = State::Active { adver_at: self.next_advert(deadline, now) };
-                Outcome::Advertise
-            }
-            (Some(_) | None, State::Initialize | State::Backup(_) | State::Active { .. }) => Outcome::Nothing,
+    /// When it must be ticked only to know that this host was awake.
+    pub fn wake_at(&self) -> Option<Instant> {
+        match &self.state {
+            State::Backup(backup) => Some(backup.vigil.wake_at()),
+            State::Initialize | State::Active { .. } => None,
         }
+    }
+
+    /// Time has passed. `listened_since` is when the last stretch began in which the kernel's own stamps show that
+    /// packets reached this host all the time until now, awake or not.
+    pub fn tick(&mut self, now: Instant, listened_since: Option<Instant>) -> Outcome {
+        match self.state {
+            State::Initialize => Outcome::Nothing,
+            State::Backup(backup) => self.tick_backup(now, backup, listened_since),
+            State::Active { adver_at, overslept } if adver_at <= now => self.tick_active(now, adver_at, overslept),
+            State::Active { .. } => Outcome::Nothing,
+        }
+    }
+
+    fn tick_backup(&mut self, now: Instant, mut backup: Backup, listened_since: Option<Instant>) -> Outcome {
+        let claim_at = self.claim_at(&backup);
+        let interval = backup.active_adver_interval.duration();
+        let late = backup.vigil.tick(now, claim_at, interval);
+        self.state = State::Backup(backup);
+        if now < claim_at {
+            return Outcome::Nothing;
+        }
+        let listened = listened_since.is_some_and(|since| since <= backup.heard_at + interval);
+        // Whoever is preferred waits less, also where all hosts slept.
+        let wait = interval + skew_time(self.params.version, self.params.priority, backup.active_adver_interval);
+        if !listened && backup.vigil.extend(now + wait) {
+            self.state = State::Backup(backup);
+            return Outcome::Wait(late);
+        }
+        let why = match backup.patience {
+            Patience::Full => Claim::Silence(now.since(backup.heard_at)),
+            Patience::Skew => Claim::Resigned,
+            Patience::Given(_) => Claim::NoSuccessor,
+            Patience::Owner => Claim::Owner,
+        };
+        self.claim(now, why)
+    }
+
+    fn tick_active(&mut self, now: Instant, adver_at: Instant, overslept: bool) -> Outcome {
+        let interval = self.params.advert_interval.duration();
+        if !overslept && self.has_overslept(now, adver_at) {
+            self.state = State::Active { adver_at: now + interval, overslept: true };
+            return Outcome::Listen(now.since(adver_at - interval));
+        }
+        self.state = State::Active { adver_at: self.next_advert(adver_at, now), overslept: false };
+        if overslept { Outcome::Reassert } else { Outcome::Advertise }
+    }
+
+    /// Whether peers have been without an advert for three intervals, so that one with a short Skew_Time may be Active.
+    fn has_overslept(&self, now: Instant, adver_at: Instant) -> bool {
+        now >= adver_at + self.params.advert_interval.duration() * 2
+    }
+
+    fn claim_at(&self, backup: &Backup) -> Instant {
+        self.params.not_before.max(backup.vigil.until().unwrap_or_else(|| backup.heard_at + self.patience(backup)))
     }
 
     /// A valid advert of another router of this VRID. `received` is when the LAN brought it.
@@ -220,6 +316,9 @@ impl Election {
                 self.hear_as_backup(backup, received, advertised, interval);
                 Outcome::Nothing
             }
+            State::Active { adver_at, overslept } if overslept || self.has_overslept(now, adver_at) => {
+                self.hear_after_sleep(now, advertised, interval)
+            }
             State::Active { .. } => self.hear_as_active(now, received, source, advertised, interval),
         }
     }
@@ -232,8 +331,7 @@ impl Election {
             // Resignations are repeated; one that put the claim off would leave a low priority no time for it.
             Advertised::Resigned if backup.patience == Patience::Skew => {}
             Advertised::Resigned => {
-                self.state =
-                    State::Backup(Backup { heard_at: received, patience: Patience::Skew, preempt_at: None, ..backup });
+                self.listen(received, backup.active_adver_interval, Patience::Skew);
             }
             Advertised::Active(priority) if !self.params.preempt || priority >= self.params.priority => {
                 self.listen(received, interval, Patience::Full);
@@ -266,20 +364,7 @@ impl Election {
         interval: Interval,
     ) -> Outcome {
         match advertised {
-            Advertised::Resigned => match self.next_answer(now) {
-                None => {
-                    self.answered_at = Some(now);
-                    self.state = State::Active { adver_at: now + self.params.advert_interval.duration() };
-                    Outcome::Advertise
-                }
-                // The answer is owed: it comes as soon as one may, and no flood can put an advert off.
-                Some(at) => {
-                    if let State::Active { adver_at } = &mut self.state {
-                        *adver_at = (*adver_at).min(at);
-                    }
-                    Outcome::Nothing
-                }
-            },
+            Advertised::Resigned => self.answer_resignation(now),
             Advertised::Active(priority) => {
                 let (own, own_source) = (self.params.priority, self.params.source);
                 if priority > own || (priority == own && source > own_source) {
@@ -295,6 +380,46 @@ impl Election {
         }
     }
 
+    /// From when a Backup's patience runs and until when it leaves a lower router alone, if it waits for nothing but the
+    /// Active router's silence.
+    pub fn waits(&self) -> Option<(&Backup, Instant, Option<Instant>)> {
+        match &self.state {
+            State::Backup(backup) if backup.patience == Patience::Full => {
+                Some((backup, backup.heard_at, backup.preempt_at))
+            }
+            State::Initialize | State::Backup(_) | State::Active { .. } => None,
+        }
+    }
+
+    /// The place was left to others by sleeping; whoever has it now keeps it, whatever its priority.
+    fn hear_after_sleep(&mut self, now: Instant, advertised: Advertised, interval: Interval) -> Outcome {
+        match advertised {
+            Advertised::Resigned => self.answer_resignation(now),
+            Advertised::Active(_) => {
+                // What was queued is old: only from now on a silence can be heard.
+                self.listen(now, interval, Patience::Full);
+                Outcome::GiveUp
+            }
+        }
+    }
+
+    fn answer_resignation(&mut self, now: Instant) -> Outcome {
+        match self.next_answer(now) {
+            None => {
+                self.answered_at = Some(now);
+                self.state = State::Active { adver_at: now + self.params.advert_interval.duration(), overslept: false };
+                Outcome::Advertise
+            }
+            // The answer is owed: it comes as soon as one may, and no flood can put an advert off.
+            Some(at) => {
+                if let State::Active { adver_at, .. } = &mut self.state {
+                    *adver_at = (*adver_at).min(at);
+                }
+                Outcome::Nothing
+            }
+        }
+    }
+
     /// When the next answer may be sent, if not now: a host that calls for them without end is not answered without
     /// end, but at most once a quarter of the interval.
     fn next_answer(&self, now: Instant) -> Option<Instant> {
@@ -303,11 +428,12 @@ impl Election {
     }
 
     fn listen(&mut self, heard_at: Instant, active_adver_interval: Interval, patience: Patience) {
-        self.state = State::Backup(Backup { active_adver_interval, heard_at, patience, preempt_at: None });
+        let vigil = Vigil::new(heard_at, active_adver_interval.duration());
+        self.state = State::Backup(Backup { active_adver_interval, heard_at, patience, preempt_at: None, vigil });
     }
 
     fn claim(&mut self, now: Instant, why: Claim) -> Outcome {
-        self.state = State::Active { adver_at: now + self.params.advert_interval.duration() };
+        self.state = State::Active { adver_at: now + self.params.advert_interval.duration(), overslept: false };
         self.answered_at = None;
         Outcome::Claim(why)
     }

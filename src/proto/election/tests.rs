@@ -48,9 +48,18 @@ fn backup(change: impl FnOnce(&mut Params)) -> Election {
 
 fn active_router(priority: u8) -> Election {
     let mut election = Election::new(params(priority));
-    election.start(at(0));
-    assert!(matches!(election.tick(at(10_000)), Outcome::Claim(_)));
+    // 256 - priority: Skew_Time in 256ths of a second.
+    election.start(Instant::from_nanos(7_000_000_000 - (256 - u64::from(priority)) * 1_000_000_000 / 256));
+    assert!(matches!(on_time(&mut election, 10_000_000), Outcome::Claim(_)));
     election
+}
+
+/// The tick at a time in microseconds, of a host that was awake until then.
+fn on_time(election: &mut Election, micros: u64) -> Outcome {
+    while let Some(wake) = election.wake_at().filter(|wake| *wake < at_us(micros)) {
+        assert_eq!(election.tick(wake, None), Outcome::Nothing);
+    }
+    election.tick(at_us(micros), None)
 }
 
 fn hear(election: &mut Election, when: u64, source: IpAddr, advertised: Advertised, centiseconds: u16) -> Outcome {
@@ -68,8 +77,8 @@ fn s641_the_owner_is_active_at_once() {
 fn s641_everybody_else_waits_the_active_down_interval() {
     let mut election = backup(|_| ());
     assert_eq!(election.deadline(), Some(at_us(3_609_375)));
-    assert_eq!(election.tick(at(3_609)), Outcome::Nothing);
-    assert_eq!(election.tick(at_us(3_609_375)), Outcome::Claim(Claim::Silence(Duration::from_micros(3_609_375))));
+    assert_eq!(on_time(&mut election, 3_609_000), Outcome::Nothing);
+    assert_eq!(on_time(&mut election, 3_609_375), Outcome::Claim(Claim::Silence(Duration::from_micros(3_609_375))));
     assert_eq!(election.deadline(), Some(at_us(4_609_375)));
 }
 
@@ -86,7 +95,7 @@ fn s642_a_resignation_leaves_the_skew_time() {
     hear(&mut election, 1_000, HIGHER, active(200), 100);
     hear(&mut election, 1_500, HIGHER, Advertised::Resigned, 100);
     assert_eq!(election.deadline(), Some(at_us(2_109_375)));
-    assert_eq!(election.tick(at_us(2_109_375)), Outcome::Claim(Claim::Resigned));
+    assert_eq!(on_time(&mut election, 2_109_375), Outcome::Claim(Claim::Resigned));
 }
 
 #[test]
@@ -163,11 +172,11 @@ fn a_changed_priority_moves_the_timer_at_once() {
 #[test]
 fn s643_the_rhythm_of_adverts_does_not_drift() {
     let mut election = active_router(100);
-    assert_eq!(election.tick(at(11_003)), Outcome::Advertise);
+    assert_eq!(election.tick(at(11_003), None), Outcome::Advertise);
     assert_eq!(election.deadline(), Some(at(12_000)));
     // More than an interval late: one advert, not a burst, and the next one where it would have been.
-    assert_eq!(election.tick(at(14_500)), Outcome::Advertise);
-    assert_eq!(election.deadline(), Some(at(15_000)));
+    assert_eq!(election.tick(at(13_900), None), Outcome::Advertise);
+    assert_eq!(election.deadline(), Some(at(14_000)));
 }
 
 #[test]
@@ -238,7 +247,7 @@ fn who_steps_back_takes_the_place_again_if_nobody_does() {
     let mut election = active_router(100);
     election.step_back(at(10_500), Duration::from_millis(1_270));
     assert_eq!(election.deadline(), Some(at(11_770)));
-    assert_eq!(election.tick(at(11_770)), Outcome::Claim(Claim::NoSuccessor));
+    assert_eq!(on_time(&mut election, 11_770_000), Outcome::Claim(Claim::NoSuccessor));
 }
 
 #[test]
@@ -264,4 +273,136 @@ fn a_shorter_interval_is_kept_from_now_on() {
     let mut election = active_router(100);
     election.set_params(Params { advert_interval: interval(10), ..params(100) }, at(10_200));
     assert_eq!(election.deadline(), Some(at(10_300)));
+}
+
+mod stalls {
+    use super::*;
+
+    /// Wakes at these milliseconds and at no other time.
+    fn wakes(election: &mut Election, times: &[u64]) -> Vec<Outcome> {
+        times.iter().map(|millis| election.tick(at(*millis), None)).collect()
+    }
+
+    #[test]
+    fn a_late_backup_listens_for_one_interval_and_its_skew_time_and_then_claims() {
+        let mut election = backup(|_| ());
+        assert_eq!(election.wake_at(), Some(at(1_250)));
+        assert_eq!(election.tick(at(7_000), None), Outcome::Wait(Duration::from_millis(5_750)));
+        assert_eq!(election.deadline(), Some(at_us(7_000_000 + 1_609_375)));
+        assert_eq!(on_time(&mut election, 8_609_375), Outcome::Claim(Claim::Silence(Duration::from_micros(8_609_375))));
+    }
+
+    #[test]
+    fn who_sleeps_again_in_the_same_silence_does_not_wait_again() {
+        let mut election = backup(|_| ());
+        assert!(matches!(election.tick(at(7_000), None), Outcome::Wait(_)));
+        assert!(matches!(election.tick(at(20_000), None), Outcome::Claim(Claim::Silence(_))));
+    }
+
+    #[test]
+    fn an_advert_begins_another_silence() {
+        let mut election = backup(|_| ());
+        election.tick(at(7_000), None);
+        hear(&mut election, 7_300, HIGHER, active(200), 100);
+        assert_eq!(election.deadline(), Some(at_us(10_909_375)));
+        assert!(matches!(election.tick(at(20_000), None), Outcome::Wait(_)));
+    }
+
+    /// 250 ms is a quarter of the interval.
+    #[test]
+    fn lateness_that_hides_no_advert_is_borne() {
+        assert_eq!(
+            wakes(&mut backup(|_| ()), &[1_250, 2_250, 3_250, 3_859]).last(),
+            Some(&Outcome::Claim(Claim::Silence(Duration::from_millis(3_859))))
+        );
+        assert!(matches!(wakes(&mut backup(|_| ()), &[1_250, 2_250, 3_250, 3_860]).last(), Some(Outcome::Wait(_))));
+    }
+
+    /// The machine stood still in the middle of the silence and woke before its end: the adverts of that time are lost.
+    #[test]
+    fn a_stall_that_ends_before_the_silence_does_counts_too() {
+        let times = [1_250, 3_500, 3_610];
+        assert_eq!(wakes(&mut backup(|_| ()), &times).last(), Some(&Outcome::Wait(Duration::from_millis(1_250))));
+    }
+
+    #[test]
+    fn who_listened_in_its_sleep_need_not_wait() {
+        let mut election = backup(|_| ());
+        hear(&mut election, 500, HIGHER, active(200), 100);
+        // 500 ms + 1 s: later than that and an advert may be missing.
+        let mut deaf = election.clone();
+        assert!(matches!(deaf.tick(at(7_000), Some(at(1_501))), Outcome::Wait(_)));
+        assert!(matches!(election.tick(at(7_000), Some(at(1_500))), Outcome::Claim(Claim::Silence(_))));
+    }
+
+    #[test]
+    fn a_resigned_place_is_not_taken_late_either() {
+        let mut election = backup(|_| ());
+        hear(&mut election, 1_000, HIGHER, Advertised::Resigned, 100);
+        assert!(matches!(election.tick(at(2_000), None), Outcome::Wait(_)));
+    }
+
+    #[test]
+    fn a_deadline_that_a_new_priority_moves_into_the_past_is_none_that_was_missed() {
+        let mut election = backup(|p| p.priority = Priority::new(1).unwrap());
+        assert_eq!(wakes(&mut election, &[1_250, 2_250, 3_250]), [Outcome::Nothing; 3]);
+        // Priority 1: 3996 ms; priority 254: 3008 ms.
+        election.set_params(params(254), at(3_800));
+        assert!(matches!(election.tick(at(3_800), None), Outcome::Claim(Claim::Silence(_))));
+    }
+
+    #[test]
+    fn an_active_router_within_its_peers_patience_goes_on() {
+        assert_eq!(active_router(100).tick(at(12_999), None), Outcome::Advertise);
+    }
+
+    #[test]
+    fn one_beyond_it_listens_for_an_interval_and_then_asserts_itself() {
+        let mut election = active_router(100);
+        assert_eq!(election.tick(at(13_000), None), Outcome::Listen(Duration::from_secs(3)));
+        assert_eq!(election.deadline(), Some(at(14_000)));
+        assert_eq!(election.tick(at(13_900), None), Outcome::Nothing);
+        assert_eq!(election.tick(at(14_000), None), Outcome::Reassert);
+        assert_eq!(election.tick(at(15_000), None), Outcome::Advertise);
+    }
+
+    #[test]
+    fn it_gives_up_to_anybody_it_hears_while_it_listens() {
+        let mut election = active_router(200);
+        election.tick(at(17_000), None);
+        assert_eq!(hear(&mut election, 17_100, LOWER, active(1), 100), Outcome::GiveUp);
+        // As any preempting backup it counts from there: 3 s + 56 / 256 s.
+        assert_eq!(election.deadline(), Some(at_us(17_100_000 + 3_218_750)));
+    }
+
+    /// What was queued is read before the clock is looked at.
+    #[test]
+    fn it_gives_up_to_anybody_it_finds_in_its_queue() {
+        let mut election = active_router(200);
+        let outcome = election.hear(at(17_000), at(14_500), LOWER, active(1), interval(100));
+        assert_eq!(outcome, Outcome::GiveUp);
+        let mut punctual = active_router(200);
+        assert_eq!(punctual.hear(at(12_900), at(12_900), LOWER, active(1), interval(100)), Outcome::Assert);
+    }
+
+    #[test]
+    fn it_takes_a_place_back_that_was_resigned_meanwhile() {
+        let mut election = active_router(200);
+        election.tick(at(17_000), None);
+        assert_eq!(hear(&mut election, 17_100, LOWER, Advertised::Resigned, 100), Outcome::Advertise);
+        assert_eq!(election.deadline(), Some(at(18_100)));
+    }
+
+    #[test]
+    fn a_resumed_router_is_active_on_the_grid_of_its_last_advert() {
+        let mut election = Election::new(params(100));
+        assert_eq!(election.resume(at(5_000), interval(100)), Outcome::Resume);
+        assert_eq!(election.deadline(), Some(at(6_000)));
+        assert_eq!(election.tick(at(7_500), None), Outcome::Advertise);
+        assert_eq!(election.deadline(), Some(at(8_000)));
+        // Its peers still count in the interval that it promised.
+        let mut changed = Election::new(Params { advert_interval: interval(300), ..params(100) });
+        changed.resume(at(5_000), interval(100));
+        assert_eq!(changed.deadline(), Some(at(6_000)));
+    }
 }

@@ -84,6 +84,20 @@ impl Checks {
         if state.record(now, result, output) { state.healthy } else { None }
     }
 
+    /// The verdict of an earlier process stands until the results of this one change it.
+    pub(crate) fn recall(&mut self, verdicts: &BTreeMap<CheckName, bool>) {
+        for (name, healthy) in verdicts {
+            if let Some(state) = self.known.get_mut(name) {
+                state.healthy.get_or_insert(*healthy);
+            }
+        }
+    }
+
+    /// The verdicts that there are.
+    pub(crate) fn verdicts<'a>(&'a self, names: &'a [CheckName]) -> impl Iterator<Item = (&'a CheckName, bool)> + 'a {
+        names.iter().filter_map(|name| Some((name, self.known.get(name)?.healthy?)))
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&CheckName, &CheckState)> {
         self.known.iter()
     }

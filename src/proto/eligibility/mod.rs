@@ -39,6 +39,7 @@ pub(crate) fn verdict(
 ) -> Verdict {
     let lost_before = now - config.link_debounce;
     let trouble = link_trouble(config, interfaces, lost_before);
+    let trouble = trouble.or_else(|| own_peer(config, interfaces));
     let trouble = trouble.or_else(|| lost_track(config, interfaces, lost_before)).or_else(|| troubles.reason());
     if let Some(reason) = trouble {
         return Verdict::Fault(reason);
@@ -92,6 +93,12 @@ pub(crate) fn link_trouble(config: &RouterConfig, interfaces: &Interfaces, lost_
         };
         interfaces.source(config).is_none().then(reason)
     })
+}
+
+/// The configuration is another host's: it lists an address of this one among the peers.
+fn own_peer(config: &RouterConfig, interfaces: &Interfaces) -> Option<Reason> {
+    let own = config.unicast_peers.iter().find(|peer| interfaces.has(config.interface, **peer));
+    own.map(|peer| Reason::PeerIsSelf(*peer))
 }
 
 fn lost_track(config: &RouterConfig, interfaces: &Interfaces, lost_before: Instant) -> Option<Reason> {

@@ -20,7 +20,7 @@ use super::effect::{Addition, Effect};
 use super::interfaces::Interfaces;
 use crate::report::status::AddressState;
 use crate::report::{Event, Release};
-use crate::types::{AddressOutcome, Instant, InterfaceName, IpNet, RouterName, VirtualAddress};
+use crate::types::{AddressOutcome, Instant, InterfaceName, IpNet, LeftAddress, RouterName, VirtualAddress};
 use crate::wire::announcement::{self, Announcement};
 use crate::wire::nd;
 
@@ -30,6 +30,8 @@ pub(crate) struct Ground<'a> {
     pub(crate) router: &'a RouterName,
     /// Whether the addresses are the host's own (priority 255).
     pub(crate) owner: bool,
+    /// For how long after a decision of now nobody else takes over.
+    pub(crate) patience: Duration,
     pub(crate) interfaces: &'a Interfaces,
     pub(crate) effects: &'a mut Vec<Effect>,
 }
@@ -128,6 +130,16 @@ impl Holding {
             self.announcer.begin_unannounced(ground.now);
         } else {
             self.announcer.begin(ground.now);
+        }
+    }
+
+    /// An earlier process of ours has left these addresses here: they are ours from now on.
+    pub(crate) fn adopt(&mut self, left: &[LeftAddress]) {
+        for slot in &mut self.slots {
+            let found = left.iter().find(|left| slot.is(left.interface, left.net.addr()));
+            if let Some(left) = found {
+                slot.presence = Presence::Ours(left.net.prefix_len());
+            }
         }
     }
 
@@ -300,7 +312,8 @@ impl Holding {
         match (leaving.over(now), leaving.resign_due(now)) {
             (Some(Release::Heard), _) if leaving.yields() => Say::Challenge,
             (Some(Release::Heard), _) | (None, true) => Say::Resign,
-            (Some(Release::Announced(_) | Release::NoSuccessor | Release::AtOnce), _) | (None, false) => Say::Nothing,
+            (Some(Release::Announced(_) | Release::NoSuccessor | Release::AtOnce | Release::Leftover), _)
+            | (None, false) => Say::Nothing,
         }
     }
 
@@ -411,7 +424,8 @@ impl Holding {
             let frame = |slot: &&Slot| announcement(ground.interfaces, slot.address);
             let frames: Vec<Vec<u8>> = on_it.filter_map(frame).collect();
             if !frames.is_empty() {
-                ground.effects.push(Effect::Announce { router: ground.router.clone(), interface, frames });
+                let (router, until) = (ground.router.clone(), ground.now + ground.patience);
+                ground.effects.push(Effect::Announce { router, interface, frames, until });
             }
         }
     }
@@ -428,10 +442,15 @@ impl Holding {
         let Some(range) = self.prober.due(ground.now, probed.len()) else {
             return;
         };
-        for slot in probed.get(range).unwrap_or_default() {
-            let interface = slot.address.interface;
-            if let (IpAddr::V6(address), Some(mac)) = (slot.address.net.addr(), ground.interfaces.mac(interface)) {
-                let frames = vec![nd::probe(address, mac)];
+        let chunk = probed.get(range).unwrap_or_default();
+        for interface in self.carriers() {
+            let on_it = chunk.iter().filter(|slot| slot.address.interface == interface);
+            let frame = |slot: &&Slot| match slot.address.net {
+                IpNet::V6(net) => Some(nd::probe(net.addr(), ground.interfaces.mac(interface)?)),
+                IpNet::V4(_) => None,
+            };
+            let frames: Vec<Vec<u8>> = on_it.filter_map(frame).collect();
+            if !frames.is_empty() {
                 ground.effects.push(Effect::Probe { router: ground.router.clone(), interface, frames });
             }
         }

@@ -1,11 +1,12 @@
 //! Who else was heard, whether it is who it says it is, and what was thrown away.
 //!
-//! Belongs here: whose adverts count, memory of peers, keys and what was sent and heard under them, counters of discards,
-//! and how often they are told. Does not belong here: what a valid advert means (`election`).
+//! Belongs here: whose adverts count, memory of peers, since when anybody was heard, keys and what was sent and heard
+//! under them, counters of discards, and how often they are told. Does not belong here: what a valid advert means (`election`).
 
 mod admission;
 mod authentication;
 mod discards;
+mod ears;
 mod freshness;
 mod strangers;
 mod wall;
@@ -16,6 +17,7 @@ use std::net::IpAddr;
 pub(crate) use admission::admit;
 pub(crate) use authentication::{Authentication, Sealing, Standing};
 pub(crate) use discards::Discards;
+pub(crate) use ears::Ears;
 pub(crate) use strangers::Strangers;
 pub(crate) use wall::Wall;
 
@@ -34,9 +36,9 @@ pub(crate) struct Peer {
     /// Sent to the group, not to us alone.
     pub(crate) multicast: bool,
     pub(crate) checksum: ChecksumForm,
-    pub(crate) standing: Standing,
     /// Whether it lists the addresses that we list, in our order.
     pub(crate) lists_ours: bool,
+    pub(crate) standing: Standing,
     pub(crate) heard_at: Instant,
     pub(crate) adverts: u64,
 }
@@ -64,8 +66,8 @@ impl Peers {
             version: advertisement.version,
             multicast: received.is_multicast(),
             checksum: received.checksum,
-            standing,
             lists_ours: advertisement.addresses == ours,
+            standing,
             heard_at: received_at,
             adverts: adverts + 1,
         };

@@ -122,9 +122,10 @@ impl Router {
     pub(crate) fn send_failed(&mut self, world: &mut World<'_>, error: String) {
         self.counters.send_errors += 1;
         self.unsent += 1;
-        if self.unsent < self.destinations().len() {
+        if self.unsent < self.outgoing {
             return;
         }
+        self.sent_at = self.sent_before;
         if self.claiming.take().is_some() {
             self.fall_silent(world, error, Departure::AtOnce);
         } else if let State::Active { .. } = self.election.state() {

@@ -9,7 +9,7 @@ use crate::proto::peers::Sealing;
 use crate::report::{Event, Reason, RouterState};
 use crate::types::{Advertised, Instant};
 use crate::wire::ip;
-use crate::wire::vrrp::{self, Advertisement, Proof};
+use crate::wire::vrrp::{self, Advertisement, Proof, Unsendable};
 
 /// An unhealthy router that nobody relieved resigns anew this often, so that a backup that does not preempt
 /// gets its turn.
@@ -26,6 +26,24 @@ impl Router {
             Outcome::Claim(why) => self.claim(world, why),
             Outcome::Yield => self.yield_to(world, heard),
             Outcome::Assert => self.assert(world, heard),
+            Outcome::Resume => {
+                self.hold(world, |holding, ground| holding.claim(ground));
+                let reason = self.resume_reason(world.now);
+                self.enter(world, RouterState::Active, reason);
+            }
+            Outcome::Wait(late) => {
+                let router = self.name.clone();
+                world.effects.push(Effect::Tell(Event::LateBackup { router, late }));
+            }
+            Outcome::Listen(silent) => {
+                let router = self.name.clone();
+                world.effects.push(Effect::Tell(Event::LateActive { router, silent }));
+            }
+            Outcome::Reassert => {
+                self.advertise(world);
+                self.holding.announce_again(world.now);
+            }
+            Outcome::GiveUp => self.give_up(world, heard),
         }
     }
 
@@ -53,6 +71,23 @@ impl Router {
             (Claim::Resigned | Claim::NoSuccessor, _) => {
                 Reason::ActiveSilent { peer: None, silence: now.since(self.since) }
             }
+        }
+    }
+
+    fn resume_reason(&mut self, now: Instant) -> Reason {
+        if let Mode::Unhealthy(failing) = &self.mode {
+            self.resign_again_at = Some(now + RESIGN_AGAIN);
+            return Reason::Degraded(failing.clone());
+        }
+        Reason::Resumed { silent: self.sent_at.map_or(Duration::ZERO, |sent_at| now.since(sent_at)) }
+    }
+
+    /// The clients are the other's already: nothing is waited for.
+    fn give_up(&mut self, world: &mut World<'_>, heard: Option<(IpAddr, Advertised)>) {
+        self.resign_again_at = None;
+        self.hold(world, |holding, ground| holding.leave(ground, Departure::AtOnce));
+        if let Some((source, _)) = heard {
+            self.enter(world, RouterState::Backup, Reason::Overslept(source));
         }
     }
 
@@ -108,37 +143,39 @@ impl Router {
         self.sending.sending();
         self.unsent = 0;
         self.counters.adverts_sent += 1;
+        self.sent_before = self.sent_at;
+        self.sent_at = match advertised {
+            Advertised::Active(_) => Some(world.now),
+            Advertised::Resigned => None,
+        };
         let seals = self.authentication.seals(world.now, world.wall, self.config.advert_interval);
-        for destination in self.destinations() {
-            for sealing in &seals {
-                self.send_copy(world, &advertisement, destination, sealing.as_ref());
+        let destinations = self.destinations();
+        self.outgoing = seals.len() * destinations.len();
+        for (sealing, destination) in seals.iter().flat_map(|seal| destinations.iter().map(move |to| (seal, *to))) {
+            let (router, interface) = (self.name.clone(), self.config.interface);
+            match self.packet(&advertisement, destination, sealing.as_ref()) {
+                Ok(packet) => world.effects.push(Effect::SendAdvert { router, interface, destination, packet }),
+                Err(unsendable) => self.send_failed(world, unsendable.to_string()),
             }
         }
     }
 
-    /// One packet: to one destination, under one number.
-    fn send_copy(
-        &mut self,
-        world: &mut World<'_>,
+    fn packet(
+        &self,
         advertisement: &Advertisement,
         destination: IpAddr,
         sealing: Option<&Sealing>,
-    ) {
+    ) -> Result<Vec<u8>, Unsendable> {
         let (source, checksum) = (self.election.params().source, self.config.checksum);
-        let packet = match sealing {
-            None => {
-                let proof = self.config.password.map_or(Proof::None, Proof::Password);
-                vrrp::emit(advertisement, source, destination, checksum, proof)
+        match (sealing, self.config.password) {
+            (None, None) => vrrp::emit(advertisement, source, destination, checksum, Proof::None),
+            (None, Some(password)) => {
+                vrrp::emit(advertisement, source, destination, checksum, Proof::Password(password))
             }
-            Some(sealing) => {
+            (Some(sealing), _) => {
                 let trailer = |message: &[u8]| sealing.trailer(source, message);
                 vrrp::emit(advertisement, source, destination, checksum, Proof::Trailer(&trailer))
             }
-        };
-        let (router, interface) = (self.name.clone(), self.config.interface);
-        match packet {
-            Ok(packet) => world.effects.push(Effect::SendAdvert { router, interface, destination, packet }),
-            Err(unsendable) => self.send_failed(world, unsendable.to_string()),
         }
     }
 

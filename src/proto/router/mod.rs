@@ -5,10 +5,11 @@
 
 mod claiming;
 mod follow;
+mod memory;
 mod snapshot;
 mod trust;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -17,20 +18,25 @@ use super::election::{self, Claim, Election, Outcome, Params, State};
 use super::eligibility::{self, Checks, Sending, Troubles, Verdict};
 use super::holding::{Departure, Ground, Holding, Linger, Say};
 use super::interfaces::Interfaces;
-use super::peers::{Authentication, Discards, Peers, Strangers, Wall, admit};
+use super::peers::{Authentication, Discards, Ears, Peers, Strangers, Wall, admit};
 use claiming::Hold;
 
 use crate::config::RouterConfig;
 use crate::report::{Event, Reason, RouterState};
 use crate::types::{
-    AddressOutcome, Advertised, Channel, CheckName, CheckResult, Discard, Instant, InterfaceName, IpNet, Priority,
-    RouterName,
+    AddressOutcome, Advertised, BackupMemory, Channel, CheckName, CheckResult, Discard, Instant, InterfaceName, IpNet,
+    LeftAddress, Priority, RouterName, RouterRecord,
 };
 use crate::wire::announcement::Announcement;
 use crate::wire::vrrp::{Advertisement, Received};
 
+pub(crate) use memory::NOTHING_LEFT;
+use memory::Resumption;
+
 /// Nobody is waited for longer, however slow the adverts.
 const LONGEST_LINGER: Duration = Duration::from_secs(10);
+/// Announcements may wait that long for the kernel, however fast the adverts.
+const SHORTEST_PATIENCE: Duration = Duration::from_millis(500);
 /// Changes of state that are remembered for the status.
 const REMEMBERED: usize = 20;
 
@@ -40,6 +46,9 @@ pub(crate) struct World<'a> {
     pub(crate) interfaces: &'a Interfaces,
     pub(crate) checks: &'a Checks,
     pub(crate) wall: &'a Wall,
+    pub(crate) ears: &'a Ears,
+    /// What an earlier process has left, while that may still be taken over.
+    pub(crate) left: &'a [LeftAddress],
     pub(crate) effects: &'a mut Vec<Effect>,
 }
 
@@ -75,7 +84,19 @@ pub(crate) struct Router {
     since: Instant,
     transitions: VecDeque<(Instant, RouterState, RouterState, Reason)>,
     counters: Counters,
-    /// To how many destinations the newest advert did not leave.
+    /// Where it was when this program took over, until it has begun.
+    memory: Option<BackupMemory>,
+    /// When the last advert left that said it is Active, and the one before that.
+    sent_at: Option<Instant>,
+    sent_before: Option<Instant>,
+    /// Numbers that must not go back, also when the process ends.
+    marks: BTreeMap<String, u64>,
+    /// What was last written down for a successor of this process.
+    remembered: Option<RouterRecord>,
+    /// What an earlier process was, until it is clear whether that can go on.
+    resumption: Option<Resumption>,
+    /// Packets that the newest advert went out in, one for each destination, and how many of them did not leave.
+    outgoing: usize,
     unsent: usize,
     /// When an unhealthy Active router resigns anew.
     resign_again_at: Option<Instant>,
@@ -143,6 +164,13 @@ impl Router {
             since: now,
             transitions: VecDeque::new(),
             counters: Counters::default(),
+            outgoing: 0,
+            memory: None,
+            sent_at: None,
+            sent_before: None,
+            marks: BTreeMap::new(),
+            remembered: None,
+            resumption: None,
             unsent: 0,
             resign_again_at: None,
             challenge_told_at: None,
@@ -173,10 +201,36 @@ impl Router {
         self.is_ended() && self.holding.is_empty()
     }
 
+    /// Goes on from there if it takes part at once.
+    pub(crate) fn recall_backup(&mut self, memory: BackupMemory) {
+        self.start_delay_until = None;
+        self.memory = Some(memory);
+    }
+
+    /// It is too late to go on as before.
+    pub(crate) fn forget_backup(&mut self) {
+        self.memory = None;
+    }
+
+    /// What a program that takes over must know to go on as this Backup; `None` if this is none.
+    pub(crate) fn backup(&self) -> Option<BackupMemory> {
+        let (backup, heard_at, preempt_at) = self.election.waits()?;
+        let (interface, vrid, interval) = (self.config.interface, self.config.vrid, backup.active_adver_interval);
+        Some(BackupMemory { interface, vrid, heard_at, interval, preempt_at })
+    }
+
+    /// Whether it is in the middle of something that cannot be handed to another program: it leaves its election or its
+    /// addresses, or waits for somebody to take the place that it or another one has just left.
+    pub(crate) fn is_between(&self) -> bool {
+        let waits_briefly = matches!(self.election.state(), State::Backup(_)) && self.election.waits().is_none();
+        self.is_ended() || self.holding.is_leaving() || waits_briefly
+    }
+
     /// When it must be ticked at the latest.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         [
             self.election.deadline(),
+            self.election.wake_at(),
             self.holding.deadline(),
             self.troubles.deadline(),
             self.discards.deadline(),
@@ -194,7 +248,7 @@ impl Router {
             return self.let_go_without_link(world);
         }
         self.debounced_until = eligibility::debounced_until(&self.config, world.interfaces, world.now);
-        let at = (world.now, self.started);
+        let at = (world.now, self.started || self.resumption.is_some());
         match eligibility::verdict(&self.config, world.interfaces, world.checks, &self.troubles, at) {
             Verdict::Fault(reason) => self.fail(world, reason),
             Verdict::Fit(priority) => self.take_part(world, priority, Mode::Fit),
@@ -212,7 +266,13 @@ impl Router {
         if self.resign_again_at.is_some_and(|at| at <= world.now) {
             self.step_back(world);
         }
-        let outcome = self.election.tick(world.now);
+        let listened_since = match self.election.state() {
+            State::Backup(backup) => {
+                world.ears.since(self.config.interface, world.now, backup.active_adver_interval.duration())
+            }
+            State::Initialize | State::Active { .. } => None,
+        };
+        let outcome = self.election.tick(world.now, listened_since);
         self.follow(world, outcome, None);
         match (self.holding.say(world.now), self.election.state()) {
             (Say::Resign, _) => self.resign(world),
@@ -230,14 +290,10 @@ impl Router {
     pub(crate) fn hear(&mut self, world: &mut World<'_>, received_at: Instant, received: &Received) {
         let source = received.source;
         if source == self.election.params().source {
-            self.discard(world, Discard::OwnPacket, Some(source));
-            return;
+            return self.discard(world, Discard::OwnPacket, Some(source));
         }
-        if let Err(reason) = admit(&self.config, received) {
-            self.discard(world, reason, Some(source));
-            return;
-        }
-        let standing = match self.examine(world, received_at, received) {
+        let examined = admit(&self.config, received).and_then(|()| self.examine(world, received_at, received));
+        let standing = match examined {
             Ok(standing) => standing,
             Err(reason) => return self.discard(world, reason, Some(source)),
         };
@@ -316,6 +372,8 @@ impl Router {
         if !self.is_same_as(&config) {
             // As another virtual router nobody knows us: a new election, while the addresses stay until it is decided.
             self.quit(world, RouterState::Initialize, Reason::Reconfigured);
+            let (interface, family, vrid) = (self.config.interface, self.config.family, self.config.vrid);
+            world.effects.push(Effect::Forget { interface, family, vrid });
             self.mode = Mode::New;
             self.peers = Peers::default();
         }
@@ -387,9 +445,17 @@ impl Router {
         if *self.election.state() == State::Initialize {
             let recovered = was == Mode::Fault && self.started;
             self.started = true;
-            let outcome = self.election.start(world.now);
+            let outcome = self.begin(world);
             match outcome {
-                Outcome::Claim(_) | Outcome::Advertise | Outcome::Yield | Outcome::Assert => {}
+                Outcome::Claim(_)
+                | Outcome::Resume
+                | Outcome::Advertise
+                | Outcome::Yield
+                | Outcome::Assert
+                | Outcome::Wait(_)
+                | Outcome::Listen(_)
+                | Outcome::Reassert
+                | Outcome::GiveUp => {}
                 Outcome::Nothing => {
                     let reason = self.backup_reason(world.now, recovered);
                     self.enter(world, RouterState::Backup, reason);
@@ -497,6 +563,7 @@ impl Router {
             now: world.now,
             router: &self.name,
             owner: self.config.priority.is_owner(),
+            patience: (self.config.advert_interval.duration() * 3).max(SHORTEST_PATIENCE),
             interfaces: world.interfaces,
             effects: &mut *world.effects,
         };

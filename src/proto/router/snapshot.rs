@@ -4,8 +4,8 @@ use super::{Mode, Router};
 use crate::proto::election::State;
 use crate::proto::eligibility::Checks;
 use crate::proto::interfaces::Interfaces;
-use crate::proto::peers::Standing;
-use crate::report::{WallClock, status};
+use crate::proto::peers;
+use crate::report::{Standing, WallClock, status};
 use crate::types::Family;
 
 impl Router {
@@ -38,6 +38,11 @@ impl Router {
     fn words(&self, now: crate::types::Instant) -> String {
         let held = self.hold.map(|hold| hold.reason(now, self.config.interface));
         held.filter(|held| held.token() == self.reason.token()).unwrap_or_else(|| self.reason.clone()).to_string()
+    }
+
+    /// The same in short.
+    pub(crate) fn standing(&self) -> Standing<'_> {
+        Standing { name: &self.name, state: self.reported, degraded: self.is_degraded(), reason: &self.reason }
     }
 
     fn is_degraded(&self) -> bool {
@@ -87,12 +92,12 @@ impl Router {
             heard_ms_ago: millis(clock.at.since(peer.heard_at)),
             adverts: peer.adverts,
             key: match peer.standing {
-                Standing::Authenticated { key, .. } => Some(key.get()),
-                Standing::Unasked | Standing::Unauthenticated => None,
+                peers::Standing::Authenticated { key, .. } => Some(key.get()),
+                peers::Standing::Unasked | peers::Standing::Unauthenticated => None,
             },
             clock_behind_ms: match peer.standing {
-                Standing::Authenticated { behind, .. } => Some(behind / 1_000_000),
-                Standing::Unasked | Standing::Unauthenticated => None,
+                peers::Standing::Authenticated { behind, .. } => Some(behind / 1_000_000),
+                peers::Standing::Unasked | peers::Standing::Unauthenticated => None,
             },
         });
         peers.collect()

@@ -69,6 +69,8 @@ impl Claims {
                 }
                 Effect::Tell(Event::Transition { .. }) | Effect::Stopped => telling = true,
                 Effect::Tell(_)
+                | Effect::Record(_)
+                | Effect::Forget { .. }
                 | Effect::Listen { .. }
                 | Effect::Unlisten { .. }
                 | Effect::WatchFrames { .. }
@@ -180,6 +182,8 @@ fn is_advert(effect: &Effect, router: usize, resigned: bool) -> bool {
         | Effect::AddAddresses { .. }
         | Effect::RemoveAddresses { .. }
         | Effect::Announce { .. }
+        | Effect::Record(_)
+        | Effect::Forget { .. }
         | Effect::Probe { .. }
         | Effect::Tell(_)
         | Effect::Stopped => false,

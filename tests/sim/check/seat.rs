@@ -110,7 +110,6 @@ impl Seat {
         effects: &[Effect],
     ) -> Result<(), String> {
         let terms = terms(scene, host, router);
-        let wrong = |what: &str| Err(format!("h{host} r{router}: {what}"));
         // What came just now ended the wait of its link: silence counts from here.
         if let (true, State::Backup { from, .. }) = (scene.hosts[host].freed, &mut self.state) {
             *from = scene.now.max(*from);
@@ -134,6 +133,8 @@ impl Seat {
                     sent[usize::from(resigned)] = true;
                 }
                 Effect::SendAdvert { .. }
+                | Effect::Record(_)
+                | Effect::Forget { .. }
                 | Effect::Tell(_)
                 | Effect::Listen { .. }
                 | Effect::Unlisten { .. }
@@ -149,26 +150,41 @@ impl Seat {
         if self.claiming && sent[1] {
             self.listen(scene.now, &terms, Patience::Chance);
         }
+        let link = scene.hosts[host].link;
+        self.has_done_its_duty(&duty, sent, was_active, &terms, link)
+            .map_err(|what| format!("h{host} r{router}: {what}"))?;
+        self.look(scene, host, router)
+    }
+
+    /// Holds what it sent, adverts and resignations, against what it had to do.
+    fn has_done_its_duty(
+        &mut self,
+        duty: &Duty,
+        sent: [bool; 2],
+        was_active: bool,
+        terms: &Terms,
+        link: bool,
+    ) -> Result<(), &'static str> {
         let active = self.is_active();
-        match duty {
-            Duty::Yield if active => return wrong("does not yield to a better advert"),
-            Duty::Answer if active && !sent[0] => return wrong("does not answer an advert it has to answer"),
+        match *duty {
+            Duty::Yield if active => return Err("does not yield to a better advert"),
+            Duty::Answer if active && !sent[0] => return Err("does not answer an advert it has to answer"),
             Duty::Yield | Duty::Answer | Duty::Nothing => {}
         }
         // Who has yielded may say once more that it was Active, so that the winner announces.
         if sent[0] && !active && !self.claiming && !std::mem::take(&mut self.may_challenge) {
-            return wrong("advertises although it is not Active");
+            return Err("advertises although it is not Active");
         }
-        if was_active && !active && duty != Duty::Yield && !sent[1] && scene.hosts[host].link {
-            return wrong("leaves without resigning");
+        if was_active && !active && *duty != Duty::Yield && !sent[1] && link {
+            return Err("leaves without resigning");
         }
         if active && !terms.eligible {
-            return wrong("is Active and must not be");
+            return Err("is Active and must not be");
         }
         if active && terms.unhealthy && self.degraded_since.is_none() {
-            return wrong("is unhealthy and has not resigned");
+            return Err("is unhealthy and has not resigned");
         }
-        self.look(scene, host, router)
+        Ok(())
     }
 
     /// Whether something that is due has not come.

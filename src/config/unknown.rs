@@ -1,7 +1,5 @@
-//! What to say of a key that is none: what it was meant to be, or where it belongs.
-
-use super::{INNER_TABLES, TABLES};
-use crate::config::diagnostic::either;
+use super::diagnostic::either;
+use super::keys::{INNER_TABLES, TABLES};
 
 /// keepalived's words for what a table here has under another name, or does not need.
 const KEEPALIVED: [(&str, &str); 23] = [
@@ -9,6 +7,7 @@ const KEEPALIVED: [(&str, &str); 23] = [
     ("advert_int", "the key is called `advert_interval`"),
     ("virtual_ipaddress", "the key is called `addresses`"),
     ("virtual_ipaddress_excluded", "write `{ address = \"192.0.2.11/24\", advertise = false }` in `addresses`"),
+    ("auth_pass", "write `pass` in a table `[virtual_router.NAME.auth]`"),
     ("unicast_peer", "the key is called `unicast_peers`"),
     ("unicast_src_ip", "the key is called `source`"),
     ("mcast_src_ip", "the key is called `source`"),
@@ -25,19 +24,18 @@ const KEEPALIVED: [(&str, &str); 23] = [
     ("router_id", "the key is called `name` and belongs in `[node]`"),
     ("interval_ms", "the key is called `interval`, with the unit in its value: \"500ms\""),
     ("command", "the key is called `script`"),
-    ("auth_pass", "the key is called `pass` and stands in `[virtual_router.NAME.auth]`, for version 2 only"),
     ("auth_hmac", "the table is called `[virtual_router.NAME.auth]`"),
     ("key", "write `keys = [{ id = 1, file = \"/etc/locum/keys/web\" }]`"),
 ];
 
 /// Whether a line may hold a secret, by its text: then no message repeats any of it.
-pub(in crate::config) fn may_hold_secret(text: &str) -> bool {
+pub(super) fn may_hold_secret(text: &str) -> bool {
     let text = text.to_lowercase();
     ["hex:", "pass", "secret", "key", "auth", "file"].iter().any(|word| text.contains(word))
 }
 
 /// What to do about an unknown key; `valid` are the names that can stand in its place.
-pub(in crate::config) fn remedy_for_unknown(word: &str, valid: &[&'static str]) -> String {
+pub(super) fn remedy_for_unknown(word: &str, valid: &[&'static str]) -> String {
     if let Some((_, remedy)) = KEEPALIVED.iter().find(|(theirs, _)| *theirs == word) {
         return (*remedy).to_owned();
     }
@@ -53,7 +51,7 @@ pub(in crate::config) fn remedy_for_unknown(word: &str, valid: &[&'static str]) 
 }
 
 /// The candidate that `word` most likely is a misspelling of.
-pub(in crate::config) fn nearest<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
+pub(super) fn nearest<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
     // A name can be as long as the file, and the distance costs the product of both lengths.
     if word.len() > 64 {
         return None;

@@ -1,0 +1,72 @@
+use super::{Router, World};
+use crate::proto::effect::Effect;
+use crate::proto::election::{Outcome, State};
+use crate::types::{BackupMemory, Instant, LeftAddress, RouterRecord};
+
+/// What this router was before its process began.
+#[derive(Debug)]
+pub(super) struct Resumption {
+    record: RouterRecord,
+    sent_at: Instant,
+}
+
+impl Router {
+    /// Takes over what must not be forgotten, however long ago the process ended.
+    pub(crate) fn recall_marks(&mut self, record: &RouterRecord) {
+        self.marks.clone_from(&record.marks);
+    }
+
+    /// It was Active until its process ended: if it takes part now, it goes on.
+    pub(crate) fn recall(&mut self, record: &RouterRecord, sent_at: Instant) {
+        self.start_delay_until = None;
+        self.resumption = Some(Resumption { record: record.clone(), sent_at });
+    }
+
+    /// It is too late to go on as before.
+    pub(crate) fn forget_resumption(&mut self) {
+        self.resumption = None;
+    }
+
+    /// Enters the election: where it was, or at its beginning.
+    pub(super) fn begin(&mut self, world: &mut World<'_>) -> Outcome {
+        let Some(Resumption { record, sent_at }) = self.resumption.take() else {
+            return match self.memory.take() {
+                // The owner backs nobody up, whatever it was before.
+                Some(BackupMemory { heard_at, interval, preempt_at, .. }) if !self.config.priority.is_owner() => {
+                    self.election.go_on(world.now, heard_at, interval, preempt_at)
+                }
+                Some(_) | None => self.election.start(world.now),
+            };
+        };
+        self.holding.adopt(world.left);
+        self.sent_at = Some(sent_at);
+        self.election.resume(sent_at, record.interval)
+    }
+
+    /// Has what a successor of this process needs written down, if that has changed.
+    pub(crate) fn remember(&mut self, world: &mut World<'_>) {
+        let active = matches!(self.election.state(), State::Active { .. });
+        let verdicts = world.checks.verdicts(&self.config.checks).map(|(name, healthy)| (name.clone(), healthy));
+        let record = RouterRecord {
+            interface: self.config.interface,
+            family: self.config.family,
+            version: self.config.version,
+            vrid: self.config.vrid,
+            name: self.name.clone(),
+            sent_at: self.sent_at.filter(|_| active),
+            interval: self.config.advert_interval,
+            priority: self.election.params().priority,
+            verdicts: verdicts.collect(),
+            marks: self.marks.clone(),
+        };
+        // Once it has left for good another router may have its place in the record.
+        let left = self.is_ended() && self.remembered.as_ref().is_some_and(|before| before.sent_at.is_none());
+        if self.remembered.as_ref() != Some(&record) && !left {
+            world.effects.push(Effect::Record(Box::new(record.clone())));
+            self.remembered = Some(record);
+        }
+    }
+}
+
+/// For those who have nothing to look after.
+pub(crate) const NOTHING_LEFT: &[LeftAddress] = &[];

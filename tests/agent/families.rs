@@ -1,0 +1,302 @@
+//! IPv6, both families under one election, and where adverts come from.
+
+use std::net::IpAddr;
+
+use locum::proto::{Effect, Input};
+use locum::types::{Channel, Family, InterfaceFacts, InterfaceName, MacAddr};
+use locum::wire::announcement::{self, Announcement};
+use locum::wire::vrrp::Proof;
+use locum::wire::{ip, nd};
+
+use super::bench::*;
+
+const THIRD_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 9]);
+
+fn host(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+/// An interface with addresses of both families, and a router of its own on neither.
+fn dual() -> InterfaceFacts {
+    let addresses = ["192.0.2.2/24", "2001:db8::2/64", "fe80::2/64"].map(net).to_vec();
+    InterfaceFacts { addresses, ..facts() }
+}
+
+fn six() -> Bench {
+    Bench::up(config(&[("web", router(51, 100, &["fe80::51/64", "2001:db8::10/64"]))]), dual())
+}
+
+fn advert6(source: &str, priority: u8) -> Vec<u8> {
+    advert_with(host(source), ip::group(Family::Ipv6), 51, priority, |_| (), Proof::None)
+}
+
+/// The effects of one input, whole.
+fn effects(bench: &mut Bench, millis: f64, input: Input<'_>) -> Vec<Effect> {
+    // Awake until then.
+    bench.until(millis - 0.001);
+    let mut effects = Vec::new();
+    bench.agent.handle(instant(millis), input, &mut effects);
+    // A claim is carried out once its advert has left.
+    while bench.agent.next_deadline().is_some_and(|due| due <= instant(millis)) {
+        bench.agent.handle(instant(millis), Input::Tick, &mut effects);
+    }
+    effects.retain(|effect| !matches!(effect, Effect::Record(_)));
+    effects
+}
+
+#[test]
+fn an_ipv6_router_claims_announces_and_then_asks_for_duplicates() {
+    let mut bench = six();
+    let lines = bench.until(9_000.0);
+    let expected = [
+        "3609.375 advert 100",
+        // Beside addresses of the host's own in the subnets: ours share no route with them.
+        "3609.375 add fe80::51/128 2001:db8::10/128",
+        "3609.375 backup -> active: active-silent",
+        "4609.375 advert 100",
+        "4609.375 announce fe80::51 2001:db8::10",
+        "5609.375 advert 100",
+        "5609.375 announce fe80::51 2001:db8::10",
+        "5609.375 probe fe80::51 2001:db8::10",
+        "6609.375 advert 100",
+        "7609.375 advert 100",
+        "8609.375 advert 100",
+        "8609.375 announce fe80::51 2001:db8::10",
+    ];
+    assert_eq!(lines, expected);
+    let status = bench.status();
+    assert_eq!((status.family.as_str(), status.version, status.transport.as_str()), ("ipv6", 3, "multicast"));
+    assert_eq!(status.active.as_deref(), Some("fe80::2"));
+}
+
+#[test]
+fn its_adverts_go_from_the_link_local_address_to_the_group() {
+    let mut bench = six();
+    let due = effects(&mut bench, 3_609.375, Input::Tick);
+    let Some(Effect::SendAdvert { packet, destination, .. }) = due.first() else { panic!("{due:?}") };
+    assert_eq!(*destination, host("ff02::12"));
+    let expected: &[u8] = &[
+        0x6c, 0, 0, 0, 0, 40, 112, 255, // IPv6, 40 bytes of VRRP, hop limit 255
+        0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, // fe80::2
+        0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x12, // ff02::12
+        0x31, 51, 100, 2, 0, 100, // version 3, VRID, priority, two addresses, 1 s
+    ];
+    assert_eq!(packet.get(..46), Some(expected));
+    let Some(Effect::AddAddresses { additions, .. }) = due.get(1) else { panic!("{due:?}") };
+    let heard = nd::parse_advertisement(&additions[1].announcement).expect("a Neighbor Advertisement");
+    assert_eq!(heard.claim.address, host("2001:db8::10"));
+    assert!(heard.overriding && !heard.solicited && !heard.router);
+}
+
+#[test]
+fn the_router_flag_follows_the_interfaces_forwarding() {
+    let router = router(51, 255, &["fe80::51/64"]);
+    for forwards_ipv6 in [false, true] {
+        let mut bench = Bench::new(config(&[("web", router.clone())]));
+        bench.interface(0.0, Some(InterfaceFacts { forwards_ipv6, ..dual() }));
+        let started = effects(&mut bench, 0.0, Input::Tick);
+        let frame = started.iter().find_map(|effect| match effect {
+            Effect::AddAddresses { additions, .. } => additions.first().map(|addition| &addition.announcement),
+            _ => None,
+        });
+        let heard = nd::parse_advertisement(frame.expect("an addition")).expect("a Neighbor Advertisement");
+        assert_eq!(heard.router, forwards_ipv6);
+    }
+}
+
+#[test]
+fn of_two_active_ipv6_routers_with_one_priority_the_higher_source_stays() {
+    let mut bench = six();
+    bench.until(4_000.0);
+    assert_eq!(bench.packet(4_100.0, &advert6("fe80::1", 100)), ["4100.000 advert 100"]);
+    let lines = bench.packet(4_400.0, &advert6("fe80::3", 100));
+    assert_eq!(lines, ["4400.000 active -> backup: tie-break"]);
+}
+
+#[test]
+fn adverts_of_one_family_stand_for_the_addresses_of_both() {
+    let mut bench = Bench::up(config(&[("web", router(51, 100, &["198.51.100.10/24", "2001:db8::10/64"]))]), dual());
+    let due = effects(&mut bench, 3_609.375, Input::Tick);
+    let Some(Effect::SendAdvert { packet, destination, .. }) = due.first() else { panic!("{due:?}") };
+    assert_eq!((*destination, packet.get(20..24)), (host("224.0.0.18"), Some([0x31, 51, 100, 1].as_slice())));
+    assert_eq!(packet.get(28..), Some([198, 51, 100, 10].as_slice()));
+    let Some(Effect::AddAddresses { additions, .. }) = due.get(1) else { panic!("{due:?}") };
+    let added: Vec<_> = additions.iter().map(|addition| (addition.address, addition.prefix)).collect();
+    assert_eq!(added, [(net("198.51.100.10/24"), 24), (net("2001:db8::10/64"), 128)]);
+    let claims: Vec<_> = additions.iter().map(|addition| announcement::parse(&addition.announcement)).collect();
+    let claim = |address| Some(Announcement { address: host(address), mac: MacAddr([2, 0, 0, 0, 0, 2]) });
+    assert_eq!(claims, [claim("198.51.100.10"), claim("2001:db8::10")]);
+}
+
+#[test]
+fn each_family_has_vrids_of_its_own() {
+    let routers = [("four", router(51, 100, &["198.51.100.10/24"])), ("six", router(51, 100, &["fe80::51/64"]))];
+    let mut bench = Bench::up(config(&routers), dual());
+    for second in 1..8 {
+        bench.packet(f64::from(second) * 1_000.0, &advert6("fe80::3", 200));
+    }
+    let clock = locum::report::WallClock { at: instant(8_000.0), unix_nanos: 0 };
+    let status = bench.agent.snapshot(clock);
+    assert_eq!(status.routers["four"].state.word(), "active");
+    assert_eq!(status.routers["six"].state.word(), "backup");
+    assert_eq!(status.routers["six"].peers[0].address, "fe80::3");
+    assert!(status.routers["four"].peers.is_empty());
+}
+
+#[test]
+fn an_advert_to_the_ipv6_group_comes_from_a_link_local_address() {
+    let mut bench = six();
+    assert_eq!(bench.packet(100.0, &advert6("2001:db8::3", 200)), ["100.000 discarded source and 0 more"]);
+    assert_eq!(bench.status().counters.adverts_received, 0);
+}
+
+/// Whoever hears it while it is already settled that the address is ours has it too.
+#[test]
+fn an_answer_to_the_search_for_duplicates_is_a_fault() {
+    let mut bench = six();
+    bench.until(4_000.0);
+    // The one before us may still answer.
+    assert_eq!(
+        bench.announcement(5_600.0, "2001:db8::10", THIRD_MAC),
+        ["4609.375 advert 100", "4609.375 announce fe80::51 2001:db8::10"]
+    );
+    bench.until(5_700.0);
+    let lines = bench.announcement(5_800.0, "2001:db8::10", THIRD_MAC);
+    let expected = [
+        "5800.000 advert 0",
+        "5800.000 active -> fault: duplicate-address",
+        "5800.000 remove fe80::51/128 2001:db8::10/128",
+        "5800.000 released: at once",
+    ];
+    assert_eq!(lines, expected);
+    let words = "the host at 02:00:00:00:00:09 has 2001:db8::10 too: remove it there, or here from `addresses`";
+    assert_eq!(bench.status().words, words);
+    // It is tried anew.
+    assert_eq!(bench.until(15_900.0), ["15800.000 fault -> backup: recovered"]);
+}
+
+#[test]
+fn what_is_no_answer_to_the_search_is_no_fault() {
+    let searching = || {
+        let mut bench = six();
+        bench.until(5_700.0);
+        bench
+    };
+    // Our own frame come back, another address, another interface's, and one after the time for answers.
+    let mut bench = searching();
+    assert_eq!(bench.announcement(5_800.0, "2001:db8::10", MacAddr([2, 0, 0, 0, 0, 2])), [""; 0]);
+    assert_eq!(bench.announcement(5_800.0, "2001:db8::11", THIRD_MAC), [""; 0]);
+    let bytes = announcement::emit(Announcement { address: host("2001:db8::10"), mac: THIRD_MAC }, false);
+    assert_eq!(bench.give(5_800.0, Input::Frame { interface: "eth1".parse().unwrap(), bytes: &bytes }), [""; 0]);
+    bench.until(6_700.0);
+    assert_eq!(bench.announcement(6_700.0, "2001:db8::10", THIRD_MAC), [""; 0]);
+    // Another Active router: who lets go is for the election to say.
+    let mut bench = searching();
+    bench.packet(5_750.0, &advert6("fe80::1", 90));
+    let lines = bench.announcement(5_800.0, "2001:db8::10", THIRD_MAC);
+    assert!(!lines.iter().any(|line| line.contains("fault")), "{lines:?}");
+}
+
+#[test]
+fn without_an_address_to_send_from_the_fault_says_which() {
+    let peers = |router: locum::config::RouterConfig, peers: &[&str]| locum::config::RouterConfig {
+        unicast_peers: peers.iter().map(|peer| host(peer)).collect(),
+        ..router
+    };
+    let (four, six) = (router(51, 100, &["198.51.100.10/24"]), router(51, 100, &["fe80::51/64"]));
+    let source = locum::config::RouterConfig { source: Some(host("192.0.2.7")), ..four.clone() };
+    let cases = [
+        (
+            six.clone(),
+            vec!["192.0.2.2/24", "2001:db8::2/64"],
+            "it has no link-local IPv6 address of its own to send adverts from",
+        ),
+        // A virtual address is nobody's own.
+        (six.clone(), vec!["fe80::51/64"], "it has no link-local IPv6 address of its own to send adverts from"),
+        (
+            peers(six.clone(), &["2001:db8::3"]),
+            vec!["fe80::2/64"],
+            "it has no global IPv6 address of its own to reach its peers from",
+        ),
+        (source, vec!["192.0.2.2/24"], "it does not have 192.0.2.7, the `source` of the adverts"),
+    ];
+    for (router, addresses, words) in cases {
+        let addresses = addresses.into_iter().map(net).collect();
+        let bench = Bench::up(config(&[("web", router)]), InterfaceFacts { addresses, ..facts() });
+        assert_eq!(bench.status().words, format!("waiting for interface eth0: {words}"));
+    }
+    let bench = Bench::up(config(&[("web", peers(four, &["192.0.2.3", "192.0.2.2"]))]), facts());
+    assert_eq!(
+        bench.status().words,
+        "`unicast_peers` names 192.0.2.2, which is this host's own: list the other nodes only"
+    );
+}
+
+#[test]
+fn the_source_of_ipv6_does_not_depend_on_the_kernels_order() {
+    for addresses in [["fe80::9/64", "fe80::2/64", "fe80::51/64"], ["fe80::51/64", "fe80::2/64", "fe80::9/64"]] {
+        let addresses = addresses.map(net).to_vec();
+        let router = router(51, 100, &["fe80::51/64"]);
+        let mut bench = Bench::up(config(&[("web", router)]), InterfaceFacts { addresses, ..facts() });
+        bench.until(4_000.0);
+        assert_eq!(bench.status().active.as_deref(), Some("fe80::2"));
+    }
+}
+
+fn eth1() -> InterfaceName {
+    "eth1".parse().unwrap()
+}
+
+#[test]
+fn an_address_on_another_interface_is_added_and_announced_there() {
+    let mut web = router(51, 100, &["198.51.100.10/24", "2001:db8::10/64"]);
+    web.addresses[1].interface = eth1();
+    let mut bench = Bench::new(config(&[("web", web)]));
+    let listens = effects(&mut bench, 0.0, Input::Interface { name: eth0(), facts: Some(facts()) });
+    let both = [Channel::Adverts(Family::Ipv4), Channel::Announcements(Family::Ipv4)];
+    assert_eq!(listens, [Effect::Listen { interface: eth0(), index: 2, channels: both.into() }]);
+    let other = InterfaceFacts { index: 3, mac: Some(THIRD_MAC), addresses: Vec::new(), ..facts() };
+    let listens = effects(&mut bench, 0.0, Input::Interface { name: eth1(), facts: Some(other) });
+    let one = [Channel::Announcements(Family::Ipv6)];
+    assert_eq!(listens, [Effect::Listen { interface: eth1(), index: 3, channels: one.into() }]);
+    bench.give(0.0, Input::Tick);
+    let due = effects(&mut bench, 3_609.375, Input::Tick);
+    let added: Vec<_> = due
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::AddAddresses { interface, index, additions, .. } => {
+                Some((*interface, *index, additions.iter().map(|addition| addition.address).collect::<Vec<_>>()))
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(added, [(eth0(), 2, vec![net("198.51.100.10/24")]), (eth1(), 3, vec![net("2001:db8::10/64")])]);
+    // Its interface is as needed as that of the adverts.
+    let lines = bench.give(4_000.0, Input::Interface { name: eth1(), facts: None });
+    assert!(lines.contains(&"4000.000 active -> fault: interface-missing".to_owned()), "{lines:?}");
+}
+
+#[test]
+fn a_channel_that_cannot_be_opened_stops_those_alone_that_need_it() {
+    let routers = [("four", router(51, 100, &["198.51.100.10/24"])), ("six", router(51, 100, &["fe80::51/64"]))];
+    let mut bench = Bench::up(config(&routers), dual());
+    let failed = |channel| Input::ListenFailed { interface: eth0(), channel, error: "Cannot assign".to_owned() };
+    let lines = bench.give(100.0, failed(Channel::Adverts(Family::Ipv6)));
+    assert_eq!(lines, ["100.000 six: backup -> fault: socket-failed"]);
+    assert_eq!(
+        bench.give(200.0, failed(Channel::Announcements(Family::Ipv4))),
+        ["200.000 four: backup -> fault: socket-failed"]
+    );
+    let clock = locum::report::WallClock { at: instant(300.0), unix_nanos: 0 };
+    let words = &bench.agent.snapshot(clock).routers["six"].words;
+    assert_eq!(words, "cannot listen to adverts over IPv6 on interface eth0: Cannot assign");
+    // Both are asked for again, with those that are open.
+    let again = effects(&mut bench, 10_200.0, Input::Tick);
+    let all = [
+        Channel::Adverts(Family::Ipv4),
+        Channel::Adverts(Family::Ipv6),
+        Channel::Announcements(Family::Ipv4),
+        Channel::Announcements(Family::Ipv6),
+    ];
+    assert!(again.contains(&Effect::Listen { interface: eth0(), index: 2, channels: all.into() }), "{again:?}");
+}
