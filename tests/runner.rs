@@ -406,8 +406,8 @@ import socket, sys
 s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 s.settimeout(20)
 s.connect(sys.argv[1])
-s.send(b'{\"id\":1,\"argv\":[\"/bin/true\"],\"timeout_ms\":9000}')
 try:
+    s.send(b'{\"id\":1,\"argv\":[\"/bin/true\"],\"timeout_ms\":9000}')
     print('served' if s.recv(9999) else 'sent away')
 except OSError:
     print('sent away')
