@@ -79,9 +79,19 @@ pub enum Command {
     },
     /// Show failovers on this machine: two agents and a client that counts its losses, in namespaces
     Demo,
-    /// Start programs for the agent; it does that by itself
+    /// Start programs for the agent, as a service beside it; without one the agent sees to that by itself
     #[command(hide = true)]
-    Runner,
+    Runner {
+        /// What it is there for
+        #[arg(long, value_enum, default_value = "service")]
+        role: RunnerRole,
+        /// The agent of a keeper
+        #[arg(long, value_name = "PID", default_value = "0")]
+        agent: i32,
+        /// Which agent to serve
+        #[command(flatten)]
+        runtime: RuntimeDir,
+    },
     /// Whether this program could take over from the agent that hands it a document; the agent asks by itself
     #[command(hide = true)]
     Probe {
@@ -92,6 +102,17 @@ pub enum Command {
         #[command(flatten)]
         runtime: RuntimeDir,
     },
+}
+
+/// What a process that starts programs is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum RunnerRole {
+    /// It listens in the runtime directory.
+    Service,
+    /// The agent has started it to keep a worker going.
+    Keeper,
+    /// The keeper has started it.
+    Worker,
 }
 
 /// Which agent of this host is meant.

@@ -7,7 +7,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
-use locum::cli::{Cli, Command};
+use locum::cli::{Cli, Command, RunnerRole};
 use locum::types::{Exit, Failure};
 use locum::{ctl, daemon, demo, runner};
 
@@ -35,9 +35,11 @@ fn perform(command: Command) -> Result<u8, Failure> {
         Command::Run { config, runtime } => daemon::run(&daemon::Options { config, runtime_dir: runtime.path }),
         Command::Check { file } => ctl::check(&file),
         Command::Status { json, runtime } => ctl::status(&runtime.path, json),
+        Command::Runner { role: RunnerRole::Service, runtime, .. } => runner::service(&runtime.path),
+        Command::Runner { role: RunnerRole::Keeper, agent, .. } => runner::keeper(agent),
+        Command::Runner { role: RunnerRole::Worker, .. } => runner::worker(),
         Command::Reload { exec, runtime } => ctl::reload(&runtime.path, exec),
         Command::Probe { .. } => daemon::probe(),
-        Command::Runner => runner::run(),
     }?;
     Ok(Exit::Fine.code())
 }

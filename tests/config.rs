@@ -138,6 +138,7 @@ fn every_key_of_a_long_file_is_taken() {
         link.rise = 5
         link.fall = 3
         link.weight = -60
+        link.user = "www-data"
 
         [virtual_router."web.v4"]
         interface = "bond0.100"
@@ -174,6 +175,7 @@ fn every_key_of_a_long_file_is_taken() {
     assert_eq!(link.script, ["/usr/bin/test", "-e", "/run/with space"]);
     assert_eq!((link.interval, link.timeout), (Duration::from_millis(500), Duration::from_millis(40_950)));
     assert_eq!((link.rise, link.fall, link.weight), (5, 3, Some(-60)));
+    assert_eq!(link.user.as_ref().map(|user| user.as_str()), Some("www-data"));
 }
 
 #[test]

@@ -9,7 +9,9 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use locum::io::program::message_channel;
+mod common;
+
+use locum::io::channel::{Listener, connect};
 use locum::types::{ProgramOutcome, ProgramReport, ProgramRequest};
 
 /// For what ends by itself: only a test that fails waits for so long.
@@ -20,19 +22,35 @@ struct Runner {
     channel: Option<UnixDatagram>,
     next_id: u64,
     folder: PathBuf,
+    /// As whom programs are to run.
+    user: Option<&'static str>,
 }
 
 impl Runner {
     fn start(name: &str) -> Self {
-        let (channel, theirs) = message_channel().expect("a channel");
-        channel.set_nonblocking(false).expect("set");
-        channel.set_read_timeout(Some(LONG)).expect("set");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_locum"));
-        command.arg("runner").stdin(theirs).stdout(Stdio::null()).env("LOCUM_TEST", "not passed on").env("HOME", "/");
-        let child = command.spawn().expect("the runner starts");
         let folder = std::env::temp_dir().join(format!("locum-runner-{}-{name}", std::process::id()));
         fs::create_dir_all(&folder).expect("a folder");
-        Runner { child, channel: Some(channel), next_id: 0, folder }
+        // Programs may run as others, and their own files are in it.
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).expect("set");
+        let listener = Listener::bind(&folder.join("runner.sock")).expect("bound");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_locum"));
+        command.args(["runner", "--role", "worker"]).stdin(std::os::fd::OwnedFd::from(listener)).stdout(Stdio::null());
+        command.env("LOCUM_TEST", "not passed on").env("HOME", "/");
+        let child = command.spawn().expect("the runner starts");
+        let mut runner = Runner { child, channel: None, next_id: 0, folder, user: None };
+        runner.connect();
+        runner
+    }
+
+    fn connect(&mut self) {
+        let (channel, _) = connect(&self.folder.join("runner.sock")).expect("connected");
+        channel.set_nonblocking(false).expect("set");
+        channel.set_read_timeout(Some(LONG)).expect("set");
+        self.channel = Some(channel);
+    }
+
+    fn pid(&self) -> nix::unistd::Pid {
+        nix::unistd::Pid::from_raw(self.child.id().try_into().expect("a process id"))
     }
 
     fn ask(&mut self, argv: &[&str], timeout_ms: u64) -> u64 {
@@ -42,7 +60,8 @@ impl Runner {
         let environment = [("LOCUM_CHECK", "web"), ("LD_PRELOAD", "evil.so")];
         let environment: BTreeMap<String, String> =
             environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let request = ProgramRequest { id, argv, timeout_ms, environment };
+        let user = self.user.map(|name| name.parse().expect("a name"));
+        let request = ProgramRequest { id, argv, timeout_ms, environment, user };
         let message = serde_json::to_vec(&request).expect("json");
         self.channel.as_ref().expect("open").send(&message).expect("sent");
         id
@@ -92,6 +111,10 @@ impl Runner {
 impl Drop for Runner {
     fn drop(&mut self) {
         self.channel = None;
+        // Not once it has been waited for: the number may be another's by then.
+        if matches!(self.child.try_wait(), Ok(None)) {
+            nix::sys::signal::kill(self.pid(), nix::sys::signal::Signal::SIGUSR1).expect("it is a child of ours");
+        }
         if self.child.wait().is_err() {
             eprintln!("the runner could not be waited for");
         }
@@ -233,8 +256,9 @@ fn a_program_gets_nothing_of_ours() {
         0o755,
     );
     let report = runner.run(&[&script], 20_000);
-    let words: Vec<&str> = report.output.split_whitespace().filter(|word| *word != "LANG").collect();
-    assert_eq!(words, ["LOCUM_CHECK", "PATH", "web", "/", "/dev/null"], "{report:?}");
+    let given = ["LANG", "LOGNAME", "USER"];
+    let words: Vec<&str> = report.output.split_whitespace().filter(|word| !given.contains(word)).collect();
+    assert_eq!(words, ["HOME", "LOCUM_CHECK", "PATH", "web", "/", "/dev/null"], "{report:?}");
     // Standard input, output and error, and the folder that `ls` itself opens.
     assert_eq!(runner.run(&["/bin/sh", "-c", "echo $(ls /proc/self/fd)"], 20_000).output, "0 1 2 3");
     let report = runner.shell("grep -E '^Sig(Blk|Ign)' /proc/self/status | cut -f2 | tr '\\n' ' '", 20_000);
@@ -244,18 +268,22 @@ fn a_program_gets_nothing_of_ours() {
 }
 
 #[test]
-fn it_goes_on_when_told_to_terminate_and_ends_when_the_agent_is_gone() {
+fn it_goes_on_when_told_to_terminate_and_serves_the_next_agent_when_one_is_gone() {
     let mut runner = Runner::start("end");
     let mut lives = runner.lives("lives");
     runner.ask(&["/bin/sh", "-c", &format!("exec 3>{}; echo x >&3; sleep 1000 & sleep 1000", lives.path)], 900_000);
     lives.begin();
-    let pid = nix::unistd::Pid::from_raw(runner.child.id().try_into().expect("a process id"));
     for signal in [nix::sys::signal::Signal::SIGTERM, nix::sys::signal::Signal::SIGINT] {
-        nix::sys::signal::kill(pid, signal).expect("sent");
+        nix::sys::signal::kill(runner.pid(), signal).expect("sent");
     }
     assert_eq!(runner.shell("exit 7", 20_000).outcome, ProgramOutcome::Exited(7));
     runner.channel = None;
     lives.end();
+    runner.connect();
+    // Nothing of what the agent before had asked for is reported to this one.
+    assert_eq!(runner.shell("exit 8", 20_000).outcome, ProgramOutcome::Exited(8));
+    runner.is_alone();
+    nix::sys::signal::kill(runner.pid(), nix::sys::signal::Signal::SIGUSR1).expect("sent");
     assert!(runner.child.wait().expect("it ends").success());
 }
 
@@ -292,7 +320,119 @@ fn many_run_at_once_and_no_more_than_the_limit() {
 
 #[test]
 fn by_hand_it_says_what_it_is_for() {
-    let output = Command::new(env!("CARGO_BIN_EXE_locum")).arg("runner").stdin(Stdio::null()).output().expect("runs");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_locum"));
+    let output = command.args(["runner", "--role", "worker"]).stdin(Stdio::null()).output().expect("runs");
     assert_eq!(output.status.code(), Some(64));
     assert!(String::from_utf8_lossy(&output.stderr).contains("started by `locum run`"));
+}
+
+/// What a script sees of itself.
+fn seen(runner: &mut Runner, fields: &[&str]) -> Vec<String> {
+    let pattern = fields.join("|");
+    let report = runner.shell(&format!("grep -E '^({pattern}):' /proc/self/status | cut -f2 | tr '\\n' ' '"), 20_000);
+    report.output.split_whitespace().map(str::to_owned).collect()
+}
+
+const NONE: &str = "0000000000000000";
+
+#[test]
+fn a_program_runs_as_the_user_that_is_named_with_no_right_of_ours() {
+    if !common::require(&[common::Need::Root]) {
+        return;
+    }
+    let mut runner = Runner::start("users");
+    runner.user = Some("nobody");
+    assert_eq!(runner.shell("echo $(id -un) $(id -Gn) $USER $LOGNAME", 20_000).output, "nobody nogroup nobody nobody");
+    assert_eq!(seen(&mut runner, &["CapInh", "CapPrm", "CapEff", "CapAmb"]), [NONE; 4]);
+    assert_eq!(seen(&mut runner, &["NoNewPrivs", "Seccomp"]), ["0", "0"], "sudo and the like work");
+    assert!(matches!(runner.shell("cat /etc/shadow", 20_000).outcome, ProgramOutcome::Exited(1)));
+    // It dies by our hand, although it is not ours: and so does what it leaves behind.
+    let mut lives = runner.lives("lives");
+    fs::set_permissions(&lives.path, fs::Permissions::from_mode(0o666)).expect("set");
+    let script = format!("exec 3>{}; echo x >&3; sleep 1000 & sleep 1000", lives.path);
+    assert_eq!(runner.shell(&script, 500).outcome, ProgramOutcome::TimedOut);
+    lives.begin();
+    lives.end();
+    runner.user = Some("root");
+    assert_eq!(seen(&mut runner, &["CapInh", "CapPrm", "CapEff", "CapAmb"]), [NONE; 4]);
+    assert_eq!(seen(&mut runner, &["NoNewPrivs"]), ["1"], "root would get its rights back otherwise");
+    runner.user = Some("locum-no-such-user");
+    let why = runner.shell("exit 0", 20_000);
+    assert_eq!(could_not_run(&why), "this host has no user locum-no-such-user; see `getent passwd locum-no-such-user`");
+    runner.is_alone();
+}
+
+#[test]
+fn a_program_has_limits_and_no_priority_of_ours() {
+    let mut runner = Runner::start("limits");
+    let report = runner
+        .shell("echo $(ulimit -c) $(ulimit -n) $(ulimit -l) $(umask) $(cut -d' ' -f19,41 /proc/self/stat)", 20_000);
+    // No core file, 1024 open files, 8 MiB locked; then the niceness and the policy, SCHED_OTHER.
+    assert_eq!(report.output, "0 1024 8192 0022 0 0");
+    assert!(!runner.shell("cat /proc/self/oom_score_adj", 20_000).output.starts_with('-'));
+}
+
+/// What users' scripts need, and a sandbox would forbid.
+#[test]
+fn a_script_can_do_what_scripts_do() {
+    use common::{Need, require, tool};
+    if !require(&[Need::Tool("pidof"), Need::Tool("python3")]) {
+        return;
+    }
+    let mut runner = Runner::start("scripts");
+    let python = tool("python3").expect("it was there a moment ago");
+    let executable = Command::new(python).args(["-c", "import sys; print(sys.executable)"]).output().expect("it runs");
+    let python = String::from_utf8_lossy(&executable.stdout).trim().to_owned();
+    assert_eq!(runner.shell("pidof -s sh > /dev/null; echo $?", 20_000).output, "0");
+    assert_eq!(runner.shell("cd && pwd && ls -a > /dev/null && echo read", 20_000).output, "read");
+    let server = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
+    let url = format!("http://{}/health", server.local_addr().expect("an address"));
+    let answer = std::thread::spawn(move || {
+        let (mut client, _) = server.accept().expect("a client");
+        assert!(client.read(&mut [0; 4096]).expect("a request") > 0);
+        std::io::Write::write_all(&mut client, b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok").expect("sent");
+    });
+    let fetch = format!("import urllib.request; print(urllib.request.urlopen({url:?}).status)");
+    assert_eq!(runner.run(&[&python, "-c", &fetch], 20_000).output, "200");
+    answer.join().expect("answered");
+    // What a just-in-time compiler does: memory that is written and then run.
+    let compile = "import mmap; mmap.mmap(-1, 4096, prot=7); print('compiled')";
+    assert_eq!(runner.run(&[&python, "-c", compile], 20_000).output, "compiled");
+}
+
+/// Tries to be served, and says whether that was so.
+const ASK: &str = "\
+import socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+s.settimeout(20)
+s.connect(sys.argv[1])
+try:
+    s.send(b'{\"id\":1,\"argv\":[\"/bin/true\"],\"timeout_ms\":9000}')
+    print('served' if s.recv(9999) else 'sent away')
+except OSError:
+    print('sent away')
+";
+
+#[test]
+fn only_an_agent_is_served() {
+    use common::{Need, require, tool};
+    if !require(&[Need::Root, Need::Tool("python3"), Need::Tool("setpriv")]) {
+        return;
+    }
+    let mut runner = Runner::start("asking");
+    runner.channel = None;
+    let socket = runner.folder.join("runner.sock").display().to_string();
+    let ask = |privileges: &[&str]| {
+        let mut command = Command::new(tool("setpriv").expect("it was there a moment ago"));
+        let python = tool("python3").expect("it was there a moment ago");
+        let output = command.args(privileges).arg(python).args(["-c", ASK, &socket]).output().expect("it runs");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    assert_eq!(ask(&[]), "served", "root, with all its rights");
+    assert_eq!(ask(&["--inh-caps=-all", "--bounding-set=-net_admin"]), "sent away", "a check of root's");
+    fs::set_permissions(&socket, fs::Permissions::from_mode(0o666)).expect("set");
+    let other = ["--reuid=65534", "--inh-caps=+net_admin", "--ambient-caps=+net_admin"];
+    assert_ne!(ask(&other), "served", "another user");
+    runner.connect();
+    assert_eq!(runner.shell("exit 3", 20_000).outcome, ProgramOutcome::Exited(3), "and it goes on");
 }

@@ -198,6 +198,7 @@ fn sentence(text: &str) -> String {
 pub fn takes(key: &Key) -> String {
     match key.kind {
         Kind::Name => "a name".to_owned(),
+        Kind::User => "the name of a user".to_owned(),
         Kind::Interface => "the name of an interface".to_owned(),
         Kind::Integer { min, max } if min == max => format!("{min}"),
         Kind::Integer { min, max } => format!("an integer, {min} to {max}"),

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 /// Names that administrators choose.
 const NAME: &str = "^[A-Za-z0-9._-]{1,64}$";
+const USER: &str = "^[A-Za-z_][A-Za-z0-9._-]{0,31}\\$?$";
 const ADDRESS: &str = "^[0-9A-Fa-f.:]+/[0-9]{1,3}$";
 const HOST: &str = "^[0-9A-Fa-f.:]+$";
 const DURATION: &str = "^([0-9]+(ms|s|m|h)|[0-9]+\\.[0-9]+s)$";
@@ -68,6 +69,7 @@ fn fill(at: &mut Value, table: &Table) {
 fn property(key: &Key) -> Value {
     let mut property = match key.kind {
         Kind::Name => json!({ "type": "string", "pattern": NAME }),
+        Kind::User => json!({ "type": "string", "pattern": USER }),
         Kind::Interface => json!({ "type": "string", "minLength": 1, "maxLength": 15 }),
         Kind::Integer { min, max } => json!({ "type": "integer", "minimum": min, "maximum": max }),
         Kind::Boolean => json!({ "type": "boolean" }),

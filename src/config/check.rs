@@ -7,7 +7,7 @@ use super::diagnostic::{Diagnostic, Problems, Reported, shown};
 use super::keys::{self, Key};
 use super::table::{Named, Value};
 use super::value::{self, NAME_RULE};
-use crate::types::{CheckName, CheckSpec};
+use crate::types::{CheckName, CheckSpec, UserName};
 
 /// Most elements of a command, and most bytes of all of them: it travels in one message.
 const MAX_ARGUMENTS: usize = 64;
@@ -28,6 +28,7 @@ pub(super) fn read(named: &Named<'_, '_>, problems: &mut Problems) -> Option<Che
     let rise = section.optional(&keys::RISE, problems, count);
     let fall = section.optional(&keys::FALL, problems, count);
     let weight = section.optional(&keys::WEIGHT, problems, weight);
+    let user = section.optional(&keys::USER, problems, user);
 
     let interval = interval.ok()?.map_or(DEFAULT_INTERVAL, Spanned::into_inner);
     Some(CheckSpec {
@@ -38,6 +39,7 @@ pub(super) fn read(named: &Named<'_, '_>, problems: &mut Problems) -> Option<Che
         rise: rise.ok()?.map_or(DEFAULT_RISE, Spanned::into_inner),
         fall: fall.ok()?.map_or(DEFAULT_FALL, Spanned::into_inner),
         weight: weight.ok()?.map(Spanned::into_inner),
+        user: user.ok()?.map(Spanned::into_inner),
     })
 }
 
@@ -55,6 +57,14 @@ fn weight(key: &Key, value: Value<'_, '_>, problems: &mut Problems) -> Result<i1
         return problems.report(Diagnostic::error(value.span(), message).remedy(remedy));
     }
     i16::try_from(number).or_else(|_| problems.report(out_of_type(key, value)))
+}
+
+fn user(key: &Key, value: Value<'_, '_>, problems: &mut Problems) -> Result<UserName, Reported> {
+    value::text(key, value, problems)?.parse().or_else(|error| {
+        let message = format!("`{}` is no name of a user: {error}", key.name);
+        let remedy = "write a name that `getent passwd` lists";
+        problems.report(Diagnostic::error(value.span(), message).remedy(remedy))
+    })
 }
 
 fn out_of_type(key: &Key, value: Value<'_, '_>) -> Diagnostic {

@@ -7,6 +7,8 @@ use std::time::Duration;
 pub enum Kind {
     /// A name: letters, digits, `-`, `_` and `.`, at most 64 bytes.
     Name,
+    /// The name of a user of this host.
+    User,
     /// The name of a network interface other than the loopback.
     Interface,
     /// An integer in a range, both ends included.
@@ -414,6 +416,15 @@ pub const WEIGHT: Key = Key {
     doc: "Added to the priority while the check is healthy if positive, taken off it while it fails if negative.",
 };
 
+/// `check.NAME.user`
+pub const USER: Key = Key {
+    name: "user",
+    kind: Kind::User,
+    default: Default::Words("`locum` if there is such a user, else the agent's own"),
+    example: "\"nobody\"",
+    doc: "As whom the program runs.",
+};
+
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// `[node]`
@@ -451,7 +462,7 @@ pub const VIRTUAL_ROUTER: Table = Table {
 pub const CHECK: Table = Table {
     name: "check",
     header: "[check.NAME]",
-    keys: &[SCRIPT, INTERVAL, TIMEOUT, RISE, FALL, WEIGHT],
+    keys: &[SCRIPT, INTERVAL, TIMEOUT, RISE, FALL, WEIGHT, USER],
     doc: "A program that says whether this node is fit to hold addresses.",
 };
 
@@ -487,6 +498,7 @@ impl Key {
         match self.kind {
             Kind::Integer { min, max } => (min, max),
             Kind::Name
+            | Kind::User
             | Kind::Interface
             | Kind::Boolean
             | Kind::Duration { .. }
@@ -510,6 +522,7 @@ impl Key {
         match self.kind {
             Kind::Duration { min, max } => (min, max),
             Kind::Name
+            | Kind::User
             | Kind::Interface
             | Kind::Integer { .. }
             | Kind::Boolean
@@ -533,6 +546,7 @@ impl Key {
         match self.kind {
             Kind::Choice(choices) => choices,
             Kind::Name
+            | Kind::User
             | Kind::Interface
             | Kind::Integer { .. }
             | Kind::Boolean
@@ -555,6 +569,7 @@ impl Key {
     pub(super) fn noun(&self) -> &'static str {
         match self.kind {
             Kind::Name
+            | Kind::User
             | Kind::Interface
             | Kind::Choice(_)
             | Kind::Address

@@ -31,8 +31,12 @@ pub(super) struct Document {
     /// What the agent knew when it left.
     pub(super) backups: Vec<Backup>,
     pub(super) verdicts: BTreeMap<String, bool>,
-    /// The process that starts programs: it ends by itself, and somebody must reap it.
-    pub(super) runner: Option<i32>,
+    /// What keeps the runner of programs going, a child of this process; `None` where that is a service.
+    #[serde(default)]
+    pub(super) keeper: Option<i32>,
+    /// Whether files and system calls are restricted already.
+    #[serde(default)]
+    pub(super) sandboxed: bool,
 }
 
 /// One virtual router in Backup, see [`BackupMemory`]; times on our clock in nanoseconds, the interval in centiseconds.
@@ -97,7 +101,8 @@ pub(super) struct Inherited {
     pub(super) caller: OwnedFd,
     pub(super) sockets: Sockets,
     pub(super) memory: Memory,
-    pub(super) runner: Option<i32>,
+    pub(super) keeper: Option<i32>,
+    pub(super) sandboxed: bool,
 }
 
 /// Sockets that were open before this program began.
@@ -123,7 +128,8 @@ impl Document {
             sockets,
             backups: Vec::new(),
             verdicts: BTreeMap::new(),
-            runner: None,
+            keeper: None,
+            sandboxed: false,
         }
     }
 
@@ -178,8 +184,8 @@ impl Document {
         let open = self.sockets.iter().map(|number| take("a socket", *number)).collect::<Result<_, _>>()?;
         let sockets = Sockets { since: Instant::from_nanos(self.left_at), open };
         let memory = self.memory();
-        let Document { program, config, runner, .. } = self;
-        Ok(Inherited { program, config, lock, listener, caller, sockets, memory, runner })
+        let Document { program, config, keeper, sandboxed, .. } = self;
+        Ok(Inherited { program, config, lock, listener, caller, sockets, memory, keeper, sandboxed })
     }
 }
 

@@ -14,11 +14,10 @@ use super::protocol::{Command, Parked, ProtocolHandle};
 use super::reload::{LARGEST, understand};
 use super::run::Options;
 use crate::io::handover::{self, Trial};
-use crate::io::{capabilities, files, program};
+use crate::io::{capabilities, files};
 use crate::report::{Answer, Event, Summary};
 use crate::service::log::Log;
 use crate::service::manager::{Stage, Stages};
-use crate::service::starter::RunnerPid;
 use crate::types::{Exit, Failure};
 
 /// How long the new program may take to say that it could take over.
@@ -42,7 +41,7 @@ pub(super) struct Replacement {
     pub(super) options: Options,
     pub(super) lock: OwnedFd,
     pub(super) listener: OwnedFd,
-    pub(super) runner: RunnerPid,
+    pub(super) keeper: Option<i32>,
 }
 
 /// A program that would do, and the configuration it would run.
@@ -113,7 +112,8 @@ impl Replacement {
         let sockets = parked.sockets.iter().map(AsRawFd::as_raw_fd).collect();
         let numbers = [self.lock.as_raw_fd(), self.listener.as_raw_fd(), caller.as_raw_fd()];
         let mut document = Document::new(tried.config.clone(), numbers, sockets);
-        document.runner = self.runner.get();
+        document.keeper = self.keeper;
+        document.sandboxed = true;
         document.remember(&parked.memory);
         let content = serde_json::to_vec(&document).map_err(io::Error::other);
         // Whoever reads it cannot come back any more.
@@ -194,17 +194,3 @@ pub fn probe() -> Result<(), Failure> {
     io::Write::write_all(&mut io::stdout(), format!("{willing}\n").as_bytes())
         .map_err(|error| internal(error.to_string()))
 }
-
-/// Reaps the process that started programs for the agent before us, when it has ended.
-pub(super) async fn reap(runner: i32) {
-    for _ in 0..REAPS {
-        match program::reap(runner) {
-            Ok(None) => sleep(REAP_EVERY).await,
-            Ok(Some(_)) | Err(_) => return,
-        }
-    }
-}
-
-/// It ends as soon as it is scheduled; one that takes longer than a minute stays unreaped.
-const REAPS: u32 = 600;
-const REAP_EVERY: Duration = Duration::from_millis(100);

@@ -1,6 +1,6 @@
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
@@ -11,16 +11,17 @@ use super::protocol::{Command, ProtocolHandle, Start, spawn};
 use super::reload::{Loaded, Readings, load, understand};
 use super::replace::{self, Replacement};
 use super::signals::Signals;
+use crate::config::Config;
 use crate::io::files::RuntimeDir;
 use crate::io::handover as io_handover;
 use crate::io::record::Kept;
 use crate::io::systemd::{self, Manager};
-use crate::io::{capabilities, system};
+use crate::io::{capabilities, sandbox, system};
 use crate::report::{Event, Summary};
 use crate::service::log::Log;
 use crate::service::manager::{self, Stages};
-use crate::service::starter::RunnerPid;
-use crate::service::{Order, Request, checks, log, socket, starter};
+use crate::service::starter::Place;
+use crate::service::{Order, Request, checks, log, socket};
 use crate::types::{Exit, Failure, Memory};
 
 /// Requests of the service side that may wait.
@@ -71,16 +72,37 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         let exit = if error.is_permission() { Exit::NotPermitted } else { Exit::Internal };
         Failure::new(exit, error.to_string())
     })?;
-    // While this process is small and has one thread.
-    let runner = starter::start();
+    // While this process is small, has one thread and all its rights.
+    let place = match &before {
+        Some(before) => Place::known(runtime_dir.path(), before.keeper),
+        None => Place::find(runtime_dir.path()),
+    };
+    let runner = place.map_err(internal("start the runner of check programs"))?;
+    let laid = before.as_ref().is_some_and(|before| before.sandboxed);
+    let missing = sandbox::enter(&needs(options, &loaded.config, &runtime_dir, &program, laid));
     let (log, writer) = log::start().map_err(internal("start the log"))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(internal("start"))?;
+    for sandbox::Missing { what, why } in missing {
+        log.tell(Event::SystemRefused { router: None, what: what.to_owned(), error: why });
+    }
     let service = Service { program, options: options.clone(), runtime_dir, log: log.clone() };
     let result = runtime.block_on(service.run(loaded, runner, before));
     // What still waits for a disk or a child must not keep us.
     runtime.shutdown_background();
     writer.finish(log);
     result
+}
+
+/// What must stay within reach.
+fn needs(options: &Options, config: &Config, runtime_dir: &RuntimeDir, program: &Path, laid: bool) -> sandbox::Needs {
+    let keys = config.key_files().into_iter().map(Path::to_owned);
+    sandbox::Needs {
+        files: std::iter::once(options.config.clone()).chain(keys).collect(),
+        runtime_dir: runtime_dir.path().to_owned(),
+        program: program.to_owned(),
+        realtime: config.realtime,
+        laid,
+    }
 }
 
 fn internal(what: &str) -> impl FnOnce(std::io::Error) -> Failure {
@@ -94,13 +116,14 @@ struct Before {
     caller: OwnedFd,
     sockets: Sockets,
     memory: Memory,
-    runner: Option<i32>,
+    keeper: Option<i32>,
+    sandboxed: bool,
 }
 
 impl Before {
     fn split(inherited: Inherited) -> (OwnedFd, Self) {
-        let Inherited { program, config: _, lock, listener, caller, sockets, memory, runner } = inherited;
-        (lock, Before { program, listener, caller, sockets, memory, runner })
+        let Inherited { program, config: _, lock, listener, caller, sockets, memory, keeper, sandboxed } = inherited;
+        (lock, Before { program, listener, caller, sockets, memory, keeper, sandboxed })
     }
 }
 
@@ -113,12 +136,7 @@ struct Service {
 }
 
 impl Service {
-    async fn run(
-        self,
-        loaded: Loaded,
-        runner: std::io::Result<starter::Started>,
-        before: Option<Before>,
-    ) -> Result<(), Failure> {
+    async fn run(self, loaded: Loaded, runner: Place, before: Option<Before>) -> Result<(), Failure> {
         let signals = Signals::new().map_err(internal("listen for signals"))?;
         let path = self.runtime_dir.file(SOCKET);
         let what = format!("open the status socket {}", path.display());
@@ -134,10 +152,10 @@ impl Service {
         let specs = start.config.checks.clone();
         warn(&self.log, loaded.warnings);
         let replacement_parts = (self.runtime_dir.lock().try_clone_to_owned(), listener.as_fd().try_clone_to_owned());
-        let pid = RunnerPid::default();
+        let keeper = runner.keeper();
         let (start, stages) = self.managed(start);
         let (agent, join) = spawn(start).map_err(internal("start the protocol thread"))?;
-        let (checks, orders) = self.serve(listener, runner, &agent, pid.clone());
+        let (checks, orders) = self.serve(listener, runner, &agent);
         // The channel is empty and has room for one.
         checks.specs.send(specs).await.ok();
         let readings = Readings::new(self.options.config.clone());
@@ -146,7 +164,7 @@ impl Service {
             options: self.options.clone(),
             lock: replacement_parts.0.map_err(internal("keep the lock of the runtime directory"))?,
             listener: replacement_parts.1.map_err(internal("keep the status socket"))?,
-            runner: pid,
+            keeper,
         };
         let (specs, log) = (Some(checks.specs), self.log.clone());
         let life = Life { agent, specs, readings, replacement: Some(replacement), orders, stages, log };
@@ -163,13 +181,10 @@ impl Service {
 
     /// Goes on from the agent that was this process before: its status socket.
     fn succeed(&self, before: Before, start: &mut Start) -> std::io::Result<UnixListener> {
-        let Before { program, listener, caller, sockets, memory, runner } = before;
+        let Before { program, listener, caller, sockets, memory, keeper: _, sandboxed: _ } = before;
         self.log.tell(Event::Replaced { before: program.clone(), version: env!("CARGO_PKG_VERSION") });
         start.sockets = Some(sockets);
         start.memory = Some(memory);
-        if let Some(runner) = runner {
-            tokio::spawn(replace::reap(runner));
-        }
         let caller = std::os::unix::net::UnixStream::from(caller);
         caller.set_nonblocking(true)?;
         tokio::spawn(replace::tell_when_settled(UnixStream::from_std(caller)?, program, start.summary.subscribe()));
@@ -196,19 +211,13 @@ impl Service {
     }
 
     /// Starts what runs beside the agent.
-    fn serve(
-        &self,
-        listener: UnixListener,
-        runner: std::io::Result<starter::Started>,
-        agent: &ProtocolHandle,
-        pid: RunnerPid,
-    ) -> (Checks, mpsc::Receiver<Order>) {
+    fn serve(&self, listener: UnixListener, runner: Place, agent: &ProtocolHandle) -> (Checks, mpsc::Receiver<Order>) {
         let (requests, queue) = mpsc::channel(REQUESTS);
         let (orders, ordered) = mpsc::channel(ORDERS);
         tokio::spawn(forward(queue, agent.clone()));
         tokio::spawn(socket::serve(listener, requests.clone(), orders));
         let (specs, receiver) = mpsc::channel(1);
-        let task = tokio::spawn(checks::run(runner, receiver, requests, self.log.clone(), pid));
+        let task = tokio::spawn(checks::run(runner, receiver, requests, self.log.clone()));
         (Checks { specs, task }, ordered)
     }
 }

@@ -154,7 +154,9 @@ impl Network {
 impl Host {
     /// Tells the agent to stop, as a service manager would.
     pub(super) fn stop_agent(&self) -> Result<(), Failure> {
-        program::terminate(self.agent.id()).doing(&format!("stop the agent of {}", self.identity.name))
+        let told = i32::try_from(self.agent.id()).map_err(std::io::Error::other);
+        let told = told.and_then(|agent| program::tell(agent, program::Told::Terminate));
+        told.doing(&format!("stop the agent of {}", self.identity.name))
     }
 
     /// How the agent ended, if it has.

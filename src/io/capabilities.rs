@@ -2,6 +2,8 @@
 
 use std::io;
 
+use caps::{CapSet, Capability};
+
 use super::{neighbours, vrrp};
 
 /// CAP_NET_ADMIN's bit, from linux/capability.h.
@@ -52,6 +54,42 @@ pub fn probe() -> Result<(), ProbeError> {
         Some(set) if set & (1 << NET_ADMIN) == 0 => Err(ProbeError::NetAdmin),
         Some(_) | None => Ok(()),
     }
+}
+
+/// Gives up every capability of this thread, and of all that it starts from now on, programs of root included, except
+/// `wanted`. Those that it does not have are not missed.
+///
+/// # Errors
+/// The kernel's; none is expected.
+pub fn keep_only(wanted: &[Capability]) -> io::Result<()> {
+    let other = |error: caps::errors::CapsError| io::Error::other(error.to_string());
+    let unwanted = || caps::runtime::thread_all_supported().into_iter().filter(|one| !wanted.contains(one));
+    if caps::has_cap(None, CapSet::Effective, Capability::CAP_SETPCAP).map_err(other)? {
+        for one in unwanted() {
+            caps::drop(None, CapSet::Bounding, one).map_err(other)?;
+        }
+    }
+    for one in unwanted() {
+        caps::drop(None, CapSet::Ambient, one).map_err(other)?;
+    }
+    for set in [CapSet::Effective, CapSet::Permitted, CapSet::Inheritable] {
+        let mut kept = caps::read(None, set).map_err(other)?;
+        kept.retain(|one| wanted.contains(one));
+        caps::set(None, set, &kept).map_err(other)?;
+    }
+    Ok(())
+}
+
+/// Whether this thread may become another user (CAP_SETUID); not if that cannot be told.
+pub fn may_change_users() -> bool {
+    caps::has_cap(None, CapSet::Effective, Capability::CAP_SETUID).unwrap_or(false)
+}
+
+/// Whether a process may change addresses (CAP_NET_ADMIN), which neither a check nor a passer-by may; not if that cannot
+/// be told.
+pub fn may_change_addresses(pid: i32) -> bool {
+    let status = super::files::read_text(std::path::Path::new(&format!("/proc/{pid}/status")), 64 * 1024);
+    status.is_ok_and(|status| effective(&status).is_some_and(|set| set & (1 << NET_ADMIN) != 0))
 }
 
 /// Whether memory may be locked whatever RLIMIT_MEMLOCK says (CAP_IPC_LOCK); not if that cannot be told.

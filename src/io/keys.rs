@@ -39,7 +39,10 @@ impl KeyError {
                     "make one that all nodes share: (umask 077; printf hex: > {file}; openssl rand -hex 32 >> {file})"
                 )
             }
-            KeyError::Read(_) => format!("the agent must be able to read it: ls -l {file}"),
+            KeyError::Read(_) => format!(
+                "the agent must be able to read it (ls -l {file}), and a running one only what lies in folders that its \
+                 configuration named when it started; otherwise restart it"
+            ),
             KeyError::Exposed(..) => format!("chmod 600 {file}"),
             KeyError::Foreign(..) => format!("chown root {file}"),
             KeyError::Content(..) => {

@@ -7,6 +7,7 @@
 
 pub mod capabilities;
 pub mod capture;
+pub mod channel;
 pub mod clock;
 pub mod echo;
 pub mod files;
@@ -22,10 +23,12 @@ pub mod poller;
 pub mod program;
 pub mod realtime;
 pub mod record;
+pub mod sandbox;
 mod sys;
 pub mod system;
 pub mod systemd;
 pub mod timer;
+pub mod users;
 pub mod vrrp;
 
 use std::os::fd::OwnedFd;

@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 use std::io::{self, PipeReader};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
+use caps::Capability;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal, killpg};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::unistd::Pid;
 
-/// Where programs are looked for by the scripts that we start, where our own environment does not say.
+use super::users::Identity;
+
+/// Where programs are looked for by the scripts that we start.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A program that was started, as the leader of a process group of its own.
@@ -34,22 +36,25 @@ pub enum Ended {
     Signalled(i32),
 }
 
-/// Starts a program in `/` with nothing on standard input and no descriptor of ours, with `PATH`, `LANG` and
-/// `environment` and no other variable. It dies with the thread that starts it.
+/// Starts a program in `/` with nothing on standard input, no descriptor, no capability and no priority of ours, as this
+/// user, with `PATH`, `LANG`, `HOME`, `LOGNAME`, `USER` and `environment` and no other variable. It dies with the thread
+/// that starts it.
 ///
 /// # Errors
 /// The system's; that the program is missing, no program, or not permitted among them.
-pub fn start(argv: &[String], environment: &BTreeMap<String, String>) -> io::Result<Started> {
+pub fn start(argv: &[String], environment: &BTreeMap<String, String>, user: &Identity) -> io::Result<Started> {
     let (program, arguments) = argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     let (output, standard_output) = io::pipe()?;
     fcntl(&output, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
     let standard_error = standard_output.try_clone()?;
     let mut command = Command::new(program);
-    command.args(arguments).current_dir("/").env_clear();
-    command.env("PATH", std::env::var_os("PATH").unwrap_or_else(|| PATH.into()));
-    command.envs(std::env::var_os("LANG").map(|lang| ("LANG", lang))).envs(environment);
+    command.args(arguments).current_dir("/").env_clear().env("PATH", PATH);
+    command.envs(std::env::var_os("LANG").map(|lang| ("LANG", lang)));
+    command.env("HOME", &user.home);
+    command.envs(user.name.iter().flat_map(|name| [("LOGNAME", name), ("USER", name)]));
+    command.envs(environment);
     command.stdin(Stdio::null()).stdout(standard_output).stderr(standard_error).process_group(0);
-    super::sys::prepare_child(&mut command);
+    super::sys::prepare_program(&mut command, user.change.clone());
     let child = command.spawn()?;
     let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
     Ok(Started { pid, output })
@@ -86,8 +91,20 @@ pub fn reap(pid: i32) -> io::Result<Option<Ended>> {
     }))
 }
 
+/// What every program that we start may use at most, unless less is allowed anyway: no core file, 4096 open files (1024
+/// unless it asks for more), 8 MiB of locked memory, no real-time or raised priority.
+const LIMITS: [(Resource, u64, u64); 5] = [
+    (Resource::RLIMIT_CORE, 0, 0),
+    (Resource::RLIMIT_NOFILE, 1024, 4096),
+    (Resource::RLIMIT_MEMLOCK, 8 << 20, 8 << 20),
+    (Resource::RLIMIT_RTPRIO, 0, 0),
+    (Resource::RLIMIT_NICE, 0, 0),
+];
+
 /// Makes this process one that only starts others: orphans of theirs become its children, nothing it inherited
-/// goes on to them, and it has a session of its own, so that no key pressed in a terminal reaches it.
+/// goes on to them (descriptors, priority, protection from being killed for memory), they have limits, it keeps the
+/// capabilities to change users and to kill alone, and has a session of its own, so that no key pressed in a terminal
+/// reaches it.
 ///
 /// # Errors
 /// The kernel's.
@@ -99,6 +116,16 @@ pub fn become_runner() -> io::Result<()> {
         Ok(_) | Err(nix::errno::Errno::EPERM) => {}
         Err(error) => return Err(error.into()),
     }
+    super::sys::schedule_as_usual()?;
+    for (resource, soft, hard) in LIMITS {
+        let (_, most) = getrlimit(resource)?;
+        setrlimit(resource, soft.min(most), hard.min(most))?;
+    }
+    let adjustment = std::fs::read_to_string(OUT_OF_MEMORY).unwrap_or_default();
+    if adjustment.starts_with('-') {
+        std::fs::write(OUT_OF_MEMORY, "0")?;
+    }
+    super::capabilities::keep_only(&[Capability::CAP_SETUID, Capability::CAP_SETGID, Capability::CAP_KILL])?;
     match super::sys::close_on_exec_from(3) {
         Ok(()) => Ok(()),
         // A kernel before 5.11: what we open ourselves is marked one by one all the same.
@@ -107,6 +134,9 @@ pub fn become_runner() -> io::Result<()> {
     }
 }
 
+/// How unlikely the kernel is to end this process for want of memory.
+const OUT_OF_MEMORY: &str = "/proc/self/oom_score_adj";
+
 /// From here on SIGCHLD, and what is sent to end this process, are read from the descriptor instead. Programs that
 /// are started have none of it blocked or ignored.
 ///
@@ -114,74 +144,93 @@ pub fn become_runner() -> io::Result<()> {
 /// No more file descriptors.
 pub fn signals() -> io::Result<SignalFd> {
     let mut mask = SigSet::empty();
-    for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT] {
+    let end = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGUSR1, Signal::SIGUSR2];
+    for signal in end.into_iter().chain([Signal::SIGCHLD]) {
         mask.add(signal);
     }
     mask.thread_block()?;
     Ok(SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?)
 }
 
-/// Starts this very program anew, whatever has become of its file, with one end of a channel of whole messages as
-/// its standard input. The other end is returned; reading and writing it never wait.
+/// Starts this very program anew, whatever has become of its file, with this as its standard input.
 ///
 /// # Errors
 /// The system's.
-pub fn start_self(arguments: &[&str]) -> io::Result<(Child, UnixDatagram)> {
-    let (ours, theirs) = message_channel()?;
+pub fn start_self(arguments: &[&str], input: OwnedFd) -> io::Result<i32> {
     let mut command = Command::new("/proc/self/exe");
-    command.arg0("locum").args(arguments).stdin(theirs).stdout(Stdio::null());
+    command.arg0("locum").args(arguments).stdin(input).stdout(Stdio::null());
     // What it says, or starts, must not be taken for ours.
     for name in super::systemd::ENVIRONMENT.iter().chain([&super::handover::VARIABLE]) {
         command.env_remove(name);
     }
-    let child = command.spawn()?;
-    Ok((child, ours))
+    i32::try_from(command.spawn()?.id()).map_err(io::Error::other)
 }
 
-/// A pair of connected sockets that keep messages apart and tell when the other side has closed (SOCK_SEQPACKET).
-/// The first never waits.
+/// The same with our own standard input. The kernel kills it when the thread that starts it ends.
 ///
 /// # Errors
-/// No more file descriptors.
-pub fn message_channel() -> io::Result<(UnixDatagram, OwnedFd)> {
-    let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
-    let ours = UnixDatagram::from(ours);
-    ours.set_nonblocking(true)?;
-    Ok((ours, theirs))
+/// The system's.
+pub fn start_self_as_child(arguments: &[&str]) -> io::Result<i32> {
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0("locum").args(arguments).stdout(Stdio::null());
+    super::sys::prepare_child(&mut command);
+    i32::try_from(command.spawn()?.id()).map_err(io::Error::other)
 }
 
-/// Standard input as such a channel.
+/// Tells the service manager that this process is ready, where there is one that wants to hear it.
 ///
 /// # Errors
-/// It is something else.
-pub fn standard_input_channel() -> io::Result<UnixDatagram> {
-    let input = io::stdin().as_fd().try_clone_to_owned()?;
-    if socket2::SockRef::from(&input).r#type()? != socket2::Type::SEQPACKET {
-        return Err(io::Error::from_raw_os_error(libc::EPROTOTYPE));
+/// It cannot be told.
+pub fn tell_ready() -> io::Result<()> {
+    sd_notify::notify(&[sd_notify::NotifyState::Ready])
+}
+
+/// A process, to wait for its end.
+#[derive(Debug)]
+pub struct Watched(OwnedFd);
+
+impl AsFd for Watched {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.0.as_fd()
     }
-    let channel = UnixDatagram::from(input);
-    channel.set_nonblocking(true)?;
-    Ok(channel)
 }
 
-/// Kills one process. That it is gone already is no failure.
+/// What started us, if that is still this process; it can be read from when that has ended.
+///
+/// # Errors
+/// It has ended, or the kernel cannot tell (before Linux 5.3).
+pub fn watch_parent(pid: i32) -> io::Result<Watched> {
+    let watched = super::sys::process(pid)?;
+    if nix::unistd::getppid().as_raw() == pid { Ok(Watched(watched)) } else { Err(io::ErrorKind::NotFound.into()) }
+}
+
+/// What one process of ours is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// End at once (SIGKILL).
+    Die,
+    /// End in good order (SIGTERM).
+    Terminate,
+    /// To a runner and its keeper: end, and what was started with you (SIGUSR1).
+    End,
+    /// To a keeper: have another runner take the place of this one, which hangs (SIGUSR2).
+    Replace,
+}
+
+/// Tells one process something. That it is gone already is no failure.
 ///
 /// # Errors
 /// Not permitted.
-pub fn kill(pid: u32) -> io::Result<()> {
-    send(pid, Signal::SIGKILL)
-}
-
-/// Asks one process to end (SIGTERM). That it is gone already is no failure.
-///
-/// # Errors
-/// Not permitted.
-pub fn terminate(pid: u32) -> io::Result<()> {
-    send(pid, Signal::SIGTERM)
-}
-
-fn send(pid: u32, signal: Signal) -> io::Result<()> {
-    let pid = i32::try_from(pid).map_err(io::Error::other)?;
+pub fn tell(pid: i32, told: Told) -> io::Result<()> {
+    let signal = match told {
+        Told::Die => Signal::SIGKILL,
+        Told::Terminate => Signal::SIGTERM,
+        Told::End => Signal::SIGUSR1,
+        Told::Replace => Signal::SIGUSR2,
+    };
+    if pid <= 0 {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
     match nix::sys::signal::kill(Pid::from_raw(pid), signal) {
         Ok(()) | Err(nix::errno::Errno::ESRCH) => Ok(()),
         Err(error) => Err(error.into()),

@@ -11,6 +11,8 @@ use std::process::Command;
 use socket2::{SockAddr, SockAddrStorage};
 use tokio::io::unix::AsyncFd;
 
+use super::users::Change;
+
 /// Registers a file descriptor with the tokio runtime of this thread, for reading.
 pub(super) fn readiness(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an OwnedFd is open for as long as it lives, always names the same description, and the AsyncFd
@@ -66,6 +68,31 @@ pub(super) fn packet_address(index: u32, protocol: u16) -> io::Result<SockAddr> 
     Ok(unsafe { SockAddr::new(storage, mem::size_of::<libc::sockaddr_ll>() as libc::socklen_t) })
 }
 
+/// Has the child of `command` become another user (if any), without a capability, without a priority of ours, with an
+/// empty signal mask, and has the kernel kill it when the thread that starts it ends (PR_SET_PDEATHSIG).
+pub(super) fn prepare_program(command: &mut Command, change: Option<Change>) {
+    let prepare = move || {
+        // Without it a capability that was raised as ambient goes on to any program.
+        clear_ambient()?;
+        if let Some(Change { uid, gid, groups }) = &change {
+            nix::unistd::setgroups(groups)?;
+            nix::unistd::setresgid(*gid, *gid, *gid)?;
+            nix::unistd::setresuid(*uid, *uid, *uid)?;
+        }
+        drop_capabilities()?;
+        if nix::unistd::geteuid().is_root() {
+            // Or root would get all of them back by starting a program.
+            nix::sys::prctl::set_no_new_privs()?;
+        }
+        nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
+        // A change of the user takes this back, so it comes last.
+        nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;
+        Ok(nix::sys::signal::SigSet::empty().thread_set_mask()?)
+    };
+    // SAFETY: between fork and exec the closure makes system calls and neither allocates nor takes a lock.
+    unsafe { command.pre_exec(prepare) };
+}
+
 /// The interface index and the protocol (host byte order) that a packet socket is bound to, from its own address. nix's
 /// reading of it fails for an address that is not as long as it could be, and the kernel's are as long as a MAC needs.
 pub(super) fn packet_binding(address: &SockAddr) -> Option<(u32, u16)> {
@@ -88,6 +115,49 @@ pub(super) fn prepare_child(command: &mut Command) {
     };
     // SAFETY: between fork and exec the closure makes two system calls and neither allocates nor takes a lock.
     unsafe { command.pre_exec(prepare) };
+}
+
+/// Gives up every capability of the calling thread, for what it becomes too (root excepted). The crate for capabilities
+/// allocates, which must not be done between fork and exec.
+fn drop_capabilities() -> io::Result<()> {
+    // _LINUX_CAPABILITY_VERSION_3 and the calling thread; then twice effective, permitted, inheritable.
+    let (mut header, none) = ([0x2008_0522_u32, 0], [0_u32; 6]);
+    // SAFETY: the pointers are to a whole header and the whole data of that version; the kernel only reads the data, and
+    // rewrites the header in place only where it does not know the version.
+    raw(unsafe { libc::syscall(libc::SYS_capset, header.as_mut_ptr(), none.as_ptr()) })
+}
+
+/// No capability goes on to a program without being asked for.
+fn clear_ambient() -> io::Result<()> {
+    // SAFETY: no pointer is passed.
+    raw(unsafe { libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) }.into())
+}
+
+/// A descriptor that can be read from as soon as that process has ended (Linux 5.3).
+pub(super) fn process(pid: libc::pid_t) -> io::Result<OwnedFd> {
+    // SAFETY: no pointer is passed.
+    let number = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    raw(number)?;
+    let number = i32::try_from(number).map_err(io::Error::other)?;
+    // SAFETY: the kernel has just opened it, close-on-exec, and nobody else has been told.
+    Ok(unsafe { std::os::fd::FromRawFd::from_raw_fd(number) })
+}
+
+/// Has this thread, and what it starts, scheduled as usual (SCHED_OTHER) and with no raised priority.
+pub(super) fn schedule_as_usual() -> io::Result<()> {
+    let parameters = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the pointer is to a whole sched_param that outlives the call; the kernel only reads it.
+    raw(unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER, &raw const parameters) }.into())?;
+    // SAFETY: no pointer is passed.
+    if unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) } < 0 {
+        // SAFETY: no pointer is passed.
+        raw(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 0) }.into())?;
+    }
+    Ok(())
+}
+
+fn raw(result: libc::c_long) -> io::Result<()> {
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// Keeps every descriptor from `first` on from the programs that this process starts (Linux 5.11).

@@ -78,6 +78,12 @@ pub fn stderr_is_journal() -> bool {
     identity.is_ok_and(|identity| identity == stream)
 }
 
+/// Says something on standard error, which is the journal for a service that has no log of its own.
+pub fn complain(text: &str) {
+    // Where that cannot be written to, nothing else can be.
+    io::Write::write_all(&mut io::stderr(), format!("locum: {text}\n").as_bytes()).ok();
+}
+
 /// Whether text on standard error may be coloured: a person's terminal, and no wish to the contrary (`NO_COLOR`).
 pub fn stderr_has_colour() -> bool {
     io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())

@@ -8,7 +8,9 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signalfd::SignalFd;
 
+use super::admission::{Users, may_ask, why_not_started};
 use super::last_line::LastLine;
+use crate::io::channel::Listener;
 use crate::io::{clock, program, system};
 use crate::types::{Exit, Failure, Instant, ProgramOutcome, ProgramReport, ProgramRequest};
 
@@ -37,12 +39,25 @@ struct Run {
 
 #[derive(Debug)]
 struct Runner {
-    channel: UnixDatagram,
+    role: Role,
+    listener: Listener,
+    /// The agent, while it is connected.
+    channel: Option<UnixDatagram>,
     signals: SignalFd,
     /// By process id.
     runs: BTreeMap<i32, Run>,
     reports: VecDeque<ProgramReport>,
+    users: Users,
     buffer: Vec<u8>,
+}
+
+/// What a runner answers to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// A service of its own: it ends when it is told to terminate.
+    Service,
+    /// A child of the keeper: what ends the agent's terminal or service must not end it before the agent.
+    Worker,
 }
 
 /// What a wake-up was for.
@@ -52,26 +67,29 @@ struct Ready {
     outputs: Vec<i32>,
 }
 
-/// Serves the agent until it closes the channel.
+/// Whether to go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Then {
+    GoOn,
+    End,
+}
+
+/// Serves one agent after the other until it is told to end.
 ///
 /// # Errors
-/// Standard input is no channel, or the system refuses something basic.
-pub fn run() -> Result<(), Failure> {
-    let channel = program::standard_input_channel().map_err(|_| {
-        let text = "`locum runner` is started by `locum run` with a channel as its standard input, not by hand";
-        Failure::new(Exit::Usage, text)
-    })?;
-    let internal =
-        |error: io::Error| Failure::new(Exit::Internal, format!("the runner of check programs ends: {error}"));
+/// The system refuses something basic.
+pub(super) fn serve(listener: Listener, role: Role) -> Result<(), Failure> {
+    let internal = |error: io::Error| Failure::new(Exit::Internal, format!("the runner of programs ends: {error}"));
     program::become_runner().map_err(internal)?;
     let signals = program::signals().map_err(internal)?;
-    let (runs, reports) = (BTreeMap::new(), VecDeque::new());
-    let mut runner = Runner { channel, signals, runs, reports, buffer: vec![0; OUTPUT_READ] };
-    let result = runner.serve();
-    for pid in runner.runs.keys() {
-        // Whatever may not be killed by us must not keep us from killing the rest.
-        program::kill_group(*pid).ok();
+    let (runs, reports, users) = (BTreeMap::new(), VecDeque::new(), Users::default());
+    let mut runner =
+        Runner { role, listener, channel: None, signals, runs, reports, users, buffer: vec![0; OUTPUT_READ] };
+    if role == Role::Service {
+        program::tell_ready().map_err(internal)?;
     }
+    let result = runner.serve();
+    runner.forget_agent();
     result.map_err(internal)
 }
 
@@ -83,28 +101,74 @@ impl Runner {
                 self.read_output(pid);
             }
             // What has ended did so in time, however late we look: only then does time decide.
-            if ready.signals {
-                while self.signals.read_signal()?.is_some() {}
+            if ready.signals && self.read_signals()? == Then::End {
+                return Ok(());
             }
             self.reap()?;
             self.end_overdue(clock::now());
-            if ready.requests && !self.take_requests()? {
-                return Ok(());
+            if ready.requests {
+                self.hear()?;
             }
-            if !self.send_reports()? {
-                return Ok(());
+            self.send_reports()?;
+        }
+    }
+
+    fn read_signals(&mut self) -> io::Result<Then> {
+        let mut then = Then::GoOn;
+        while let Some(signal) = self.signals.read_signal()? {
+            let number = i32::try_from(signal.ssi_signo).unwrap_or_default();
+            let terminated = matches!(number, libc::SIGTERM | libc::SIGINT);
+            if number == libc::SIGUSR1 || (terminated && self.role == Role::Service) {
+                then = Then::End;
             }
+        }
+        Ok(then)
+    }
+
+    /// Accepts an agent, or takes in what the one that is there asks for.
+    fn hear(&mut self) -> io::Result<()> {
+        if self.channel.is_some() {
+            if !self.take_requests()? {
+                self.forget_agent();
+            }
+            return Ok(());
+        }
+        if let Some((channel, peer)) = self.listener.accept()? {
+            match may_ask(peer) {
+                Ok(()) => self.channel = Some(channel),
+                // In the journal: whoever tries that should be seen.
+                Err(why) => {
+                    system::complain(&format!("process {} of user {} was sent away: {why}", peer.pid, peer.uid))
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The agent has gone: nobody waits for what it has asked for any more.
+    fn forget_agent(&mut self) {
+        self.channel = None;
+        self.reports.clear();
+        for (pid, run) in &mut self.runs {
+            (run.deadline, run.output) = (None, None);
+            // Whatever may not be killed by us must not keep us from killing the rest.
+            program::kill_group(*pid).ok();
         }
     }
 
     fn wait(&self) -> io::Result<Ready> {
         let now = clock::now();
-        let mut channel = PollFlags::empty();
-        // Whoever does not fetch reports gets no further programs started.
-        channel.set(PollFlags::POLLIN, self.reports.len() < MAX_RUNS);
-        channel.set(PollFlags::POLLOUT, !self.reports.is_empty());
-        let mut fds =
-            vec![PollFd::new(self.channel.as_fd(), channel), PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
+        let asker = match &self.channel {
+            Some(channel) => {
+                let mut events = PollFlags::empty();
+                // Whoever does not fetch reports gets no further programs started.
+                events.set(PollFlags::POLLIN, self.reports.len() < MAX_RUNS);
+                events.set(PollFlags::POLLOUT, !self.reports.is_empty());
+                PollFd::new(channel.as_fd(), events)
+            }
+            None => PollFd::new(self.listener.as_fd(), PollFlags::POLLIN),
+        };
+        let mut fds = vec![asker, PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
         let (mut pids, mut next) = (Vec::new(), None::<Instant>);
         for (pid, run) in &self.runs {
             let mut due = run.deadline;
@@ -118,7 +182,7 @@ impl Runner {
             }
             next = [next, due].into_iter().flatten().min();
         }
-        let timeout = next.map_or(PollTimeout::NONE, |next| up_to(next.since(now)));
+        let timeout = next.map_or(PollTimeout::NONE, |next| super::up_to(next.since(now)));
         match poll(&mut fds, timeout) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
@@ -180,10 +244,11 @@ impl Runner {
         }
     }
 
-    /// False when the agent has closed its end.
+    /// False when the agent has closed its end, or does not speak our language.
     fn take_requests(&mut self) -> io::Result<bool> {
         for _ in 0..REQUESTS {
-            let count = match self.channel.recv(&mut self.buffer) {
+            let Some(channel) = &self.channel else { return Ok(false) };
+            let count = match channel.recv(&mut self.buffer) {
                 Ok(0) => return Ok(false),
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
@@ -191,19 +256,27 @@ impl Runner {
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(false),
                 Err(error) => return Err(error),
             };
-            let request = serde_json::from_slice(self.buffer.get(..count).unwrap_or_default());
-            // The agent is of the same build, so this is a fault of ours; it is better ended than half understood.
-            self.start(request.map_err(io::Error::other)?);
+            match serde_json::from_slice(self.buffer.get(..count).unwrap_or_default()) {
+                Ok(request) => self.start(request),
+                Err(error) => {
+                    // Better ended than half understood: the agent takes every run as failed and connects anew.
+                    system::complain(&format!("what the agent asks for cannot be read: {error}"));
+                    return Ok(false);
+                }
+            }
         }
         Ok(true)
     }
 
     fn start(&mut self, request: ProgramRequest) {
-        let ProgramRequest { id, argv, timeout_ms, mut environment } = request;
+        let ProgramRequest { id, argv, timeout_ms, mut environment, user } = request;
         environment.retain(|name, _| name.starts_with("LOCUM_"));
         let started = if self.runs.len() < MAX_RUNS {
             let program = argv.first().map(String::as_str).unwrap_or_default();
-            program::start(&argv, &environment).map_err(|error| system::why_not_started(program.as_ref(), &error))
+            self.users.find(user.as_ref()).and_then(|user| {
+                let started = program::start(&argv, &environment, user);
+                started.map_err(|error| why_not_started(program.as_ref(), user, &error))
+            })
         } else {
             Err(format!("{MAX_RUNS} programs run already"))
         };
@@ -226,25 +299,19 @@ impl Runner {
         }
     }
 
-    /// False when the agent has closed its end.
-    fn send_reports(&mut self) -> io::Result<bool> {
-        while let Some(report) = self.reports.front() {
+    fn send_reports(&mut self) -> io::Result<()> {
+        while let (Some(report), Some(channel)) = (self.reports.front(), &self.channel) {
             let message = serde_json::to_vec(report).map_err(io::Error::other)?;
-            match self.channel.send(&message) {
+            match channel.send(&message) {
                 Ok(_) => drop(self.reports.pop_front()),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {
-                    return Ok(false);
+                    self.forget_agent();
                 }
                 Err(error) => return Err(error),
             }
         }
-        Ok(true)
+        Ok(())
     }
-}
-
-/// A time to wait, in whole milliseconds and not less.
-fn up_to(span: Duration) -> PollTimeout {
-    PollTimeout::try_from(span.as_nanos().div_ceil(1_000_000)).unwrap_or(PollTimeout::MAX)
 }

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use super::Request;
 use super::log::Log;
 use super::schedule::{Health, Schedule};
-use super::starter::{self, Heard, Runner, RunnerPid, Started};
+use super::starter::{Heard, Place, Runner};
 use crate::io::clock;
 use crate::report::Event;
 use crate::types::{CheckName, CheckResult, CheckSpec, Instant, ProgramOutcome, ProgramReport};
@@ -17,28 +17,20 @@ use crate::types::{CheckName, CheckResult, CheckSpec, Instant, ProgramOutcome, P
 /// The checks of one configuration, by name.
 pub type Specs = BTreeMap<CheckName, CheckSpec>;
 
-/// The first new start of a runner is at once, the next after this long, and then after twice as long each time.
-const BACK_OFF: Duration = Duration::from_secs(1);
-const LONGEST_BACK_OFF: Duration = Duration::from_secs(30);
+/// A runner that is lost is looked for again at once, then after this long, and then after twice as long each time.
+const BACK_OFF: Duration = Duration::from_millis(100);
+const LONGEST_BACK_OFF: Duration = Duration::from_secs(5);
 /// A runner that lived for this long starts the count anew.
 const LIVED_WELL: Duration = Duration::from_secs(60);
 
 /// Runs the checks that come over `specs`, each set in place of the one before, until that channel is closed; then
-/// ends the runner and what it started.
-pub async fn run(
-    runner: std::io::Result<Started>,
-    specs: mpsc::Receiver<Specs>,
-    agent: mpsc::Sender<Request>,
-    log: Log,
-    pid: RunnerPid,
-) {
-    let mut checks = Checks::new(specs, agent, log);
-    checks.pid = pid;
-    checks.adopt(runner, clock::now()).await;
+/// what the runner has started is ended, and the runner too if it is our own.
+pub async fn run(place: Place, specs: mpsc::Receiver<Specs>, agent: mpsc::Sender<Request>, log: Log) {
+    let mut checks = Checks::new(place, specs, agent, log);
+    checks.connect(clock::now()).await;
     checks.run().await;
-    if let Some(runner) = checks.runner.take() {
-        runner.end(false).await;
-    }
+    drop(checks.runner);
+    checks.place.leave().await;
 }
 
 #[derive(Debug)]
@@ -47,11 +39,11 @@ struct Checks {
     specs: mpsc::Receiver<Specs>,
     agent: mpsc::Sender<Request>,
     log: Log,
+    place: Place,
     runner: Option<Runner>,
-    pid: RunnerPid,
-    started_at: Instant,
-    /// When a lost runner is replaced.
-    restart_at: Option<Instant>,
+    connected_at: Instant,
+    /// When a runner that was lost is looked for again.
+    connect_at: Option<Instant>,
     back_off: Duration,
 }
 
@@ -63,16 +55,16 @@ enum Wake {
 }
 
 impl Checks {
-    fn new(specs: mpsc::Receiver<Specs>, agent: mpsc::Sender<Request>, log: Log) -> Self {
+    fn new(place: Place, specs: mpsc::Receiver<Specs>, agent: mpsc::Sender<Request>, log: Log) -> Self {
         Checks {
             schedule: Schedule::default(),
             specs,
             agent,
             log,
+            place,
             runner: None,
-            pid: RunnerPid::default(),
-            started_at: Instant::default(),
-            restart_at: None,
+            connected_at: Instant::default(),
+            connect_at: None,
             back_off: Duration::ZERO,
         }
     }
@@ -94,7 +86,7 @@ impl Checks {
     }
 
     async fn wait(&mut self) -> Wake {
-        let next = [self.schedule.next(), self.restart_at].into_iter().flatten().min();
+        let next = [self.schedule.next(), self.connect_at].into_iter().flatten().min();
         let time = async {
             match next {
                 Some(next) => sleep(next.since(clock::now())).await,
@@ -117,9 +109,9 @@ impl Checks {
     }
 
     async fn time(&mut self, now: Instant) {
-        if self.restart_at.is_some_and(|at| at <= now) {
-            self.restart_at = None;
-            self.adopt(starter::start(), now).await;
+        if self.connect_at.is_some_and(|at| at <= now) {
+            self.connect_at = None;
+            self.connect(now).await;
         }
         match self.schedule.look_for_overdue(now) {
             Health::Fine => {}
@@ -127,7 +119,11 @@ impl Checks {
                 for name in self.schedule.end_overdue(now) {
                     self.tell(name, CheckResult::TimedOut, "the runner did not report its end".to_owned()).await;
                 }
-                self.lost("it hangs".to_owned(), now).await;
+                let mut why = "it hangs".to_owned();
+                if let Some(Err(error)) = self.runner.as_ref().map(|runner| self.place.replace(runner)) {
+                    why = format!("it hangs and cannot be replaced: {error}");
+                }
+                self.lost(why, now).await;
             }
         }
         self.begin_due(now).await;
@@ -160,30 +156,24 @@ impl Checks {
         self.tell(name, result, output).await;
     }
 
-    /// Puts a runner that was started in place, or notes that there is none.
-    async fn adopt(&mut self, started: std::io::Result<Started>, now: Instant) {
-        self.started_at = now;
-        match started.and_then(Runner::connect) {
-            Ok(runner) => {
-                self.pid.set(runner.pid());
-                self.runner = Some(runner);
-            }
-            Err(error) => self.lost(format!("it cannot be started: {error}"), now).await,
+    /// Connects to the runner, or notes that there is none.
+    async fn connect(&mut self, now: Instant) {
+        self.connected_at = now;
+        match self.place.connect() {
+            Ok(runner) => self.runner = Some(runner),
+            Err(why) => self.lost(format!("it {why}"), now).await,
         }
     }
 
-    /// The runner is gone: every run with it has failed, and a new one is started.
+    /// The runner is gone: every run with it has failed, and it is looked for again, since whoever keeps it going starts
+    /// another one.
     async fn lost(&mut self, why: String, now: Instant) {
         self.log.tell(Event::RunnerLost { why });
-        self.pid.set(None);
-        if let Some(runner) = self.runner.take() {
-            // Beside us: it may take a while to die, and its successor need not wait.
-            drop(tokio::spawn(runner.end(true)));
-        }
-        if now.since(self.started_at) >= LIVED_WELL {
+        self.runner = None;
+        if now.since(self.connected_at) >= LIVED_WELL {
             self.back_off = Duration::ZERO;
         }
-        self.restart_at = Some(now + self.back_off);
+        self.connect_at = Some(now + self.back_off);
         self.back_off = (self.back_off * 2).clamp(BACK_OFF, LONGEST_BACK_OFF);
         for name in self.schedule.end_all() {
             self.tell(name, CheckResult::CouldNotRun, "the runner of check programs is gone".to_owned()).await;
@@ -234,15 +224,16 @@ mod tests {
     }
 
     fn bench() -> Bench {
-        let (ours, theirs) = crate::io::program::message_channel().expect("a channel");
+        let (ours, theirs) = crate::io::channel::pair().expect("a channel");
         let theirs = std::os::unix::net::UnixDatagram::from(theirs);
         theirs.set_nonblocking(true).expect("set");
         let (specs, receiver) = mpsc::channel(1);
         let (sender, agent) = mpsc::channel(16);
         let (log, events) = log::channel();
-        let mut checks = Checks::new(receiver, sender, log);
+        let mut checks =
+            Checks::new(Place::played_by_test(std::path::Path::new("/nonexistent")), receiver, sender, log);
         checks.runner = Some(Runner::played_by_test(ours));
-        checks.started_at = clock::now();
+        checks.connected_at = clock::now();
         Bench { played: Some(Played(UnixDatagram::from_std(theirs).expect("a socket"))), specs, agent, events, checks }
     }
 
@@ -250,7 +241,10 @@ mod tests {
         let name: CheckName = name.parse().expect("a name");
         let (interval, timeout) = (Duration::from_millis(interval), Duration::from_millis(timeout));
         let script = vec!["/bin/x".to_owned(), "y".to_owned()];
-        Specs::from([(name.clone(), CheckSpec { name, script, interval, timeout, rise: 1, fall: 1, weight: None })])
+        Specs::from([(
+            name.clone(),
+            CheckSpec { name, script, interval, timeout, rise: 1, fall: 1, weight: None, user: None },
+        )])
     }
 
     async fn result(agent: &mut mpsc::Receiver<Request>) -> (String, CheckResult, String) {

@@ -63,7 +63,8 @@ impl Schedule {
             check.run = Some(Run { id, expected: now + check.spec.timeout + MARGIN, overdue: false });
             let timeout_ms = u64::try_from(check.spec.timeout.as_millis()).unwrap_or(u64::MAX);
             let environment = BTreeMap::from([("LOCUM_CHECK".to_owned(), name.to_string())]);
-            begun.push((name.clone(), ProgramRequest { id, argv: check.spec.script.clone(), timeout_ms, environment }));
+            let (argv, user) = (check.spec.script.clone(), check.spec.user.clone());
+            begun.push((name.clone(), ProgramRequest { id, argv, timeout_ms, environment, user }));
         }
         begun
     }
@@ -143,7 +144,7 @@ mod tests {
             let name: CheckName = name.parse().expect("a name");
             let script = vec!["/bin/true".to_owned()];
             let (interval, timeout) = (Duration::from_millis(*interval), Duration::from_millis(*timeout));
-            (name.clone(), CheckSpec { name, script, interval, timeout, rise: 1, fall: 1, weight: None })
+            (name.clone(), CheckSpec { name, script, interval, timeout, rise: 1, fall: 1, weight: None, user: None })
         };
         specs.iter().map(spec).collect()
     }

@@ -1,60 +1,124 @@
-//! The runner as seen from the agent: a process to start, ask, hear and replace.
+//! The runner as seen from the agent: a process to reach, ask, hear and replace.
 
 use std::io;
-use std::process::Child;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::net::UnixDatagram;
 
-use crate::io::program;
-use crate::types::{ProgramReport, ProgramRequest};
+use crate::io::channel::{self, Listener, Peer};
+use crate::io::program::{self, Told};
+use crate::io::users;
+use crate::types::{ProgramReport, ProgramRequest, RUNNER_SOCKET};
 
+/// Where a runner listens that this agent has started itself.
+const OWN_SOCKET: &str = "own-runner.sock";
 /// Most bytes of one message, either way; the runner has the same limit.
 const MAX_MESSAGE: usize = 64 * 1024;
-/// How long a runner may take to end once its channel is closed.
+/// How long a keeper may take to end, and how often it is looked whether it has.
 const END_PATIENCE: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_millis(5);
 
-/// A runner that was started. May be made outside of a tokio runtime.
-#[derive(Debug)]
-pub struct Started {
-    child: Child,
-    channel: std::os::unix::net::UnixDatagram,
+/// Where the runner is, for as long as this process lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    path: PathBuf,
+    /// The process that keeps it going, if we have started it; a service otherwise.
+    keeper: Option<i32>,
+    /// Besides root and ourselves this user may be the runner: who owns the runtime directory can put anybody there.
+    owner: u32,
 }
 
-/// Starts a runner: this very program anew, as `locum runner`.
-///
-/// # Errors
-/// The system's.
-pub fn start() -> io::Result<Started> {
-    let (child, channel) = program::start_self(&["runner"])?;
-    Ok(Started { child, channel })
-}
-
-/// The process id of the runner that is in use, for whoever must reap it after us.
-#[derive(Debug, Clone, Default)]
-pub struct RunnerPid(Arc<AtomicI32>);
-
-impl RunnerPid {
-    /// `None` while there is none.
-    pub fn get(&self) -> Option<i32> {
-        Some(self.0.load(Ordering::Relaxed)).filter(|pid| *pid > 0)
+impl Place {
+    /// The service that listens in this runtime directory; without one a runner of our own is started there. Our own
+    /// keeps the rights that we have now.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn find(runtime_dir: &Path) -> io::Result<Self> {
+        if runtime_dir.join(RUNNER_SOCKET).try_exists()? {
+            return Place::known(runtime_dir, None);
+        }
+        let owner = runtime_dir.metadata()?.uid();
+        let path = runtime_dir.join(OWN_SOCKET);
+        let listener: OwnedFd = Listener::bind(&path)?.into();
+        let agent = std::process::id().to_string();
+        let keeper = program::start_self(&["runner", "--role", "keeper", "--agent", &agent], listener)?;
+        Ok(Place { path, keeper: Some(keeper), owner })
     }
 
-    pub(super) fn set(&self, pid: Option<u32>) {
-        self.0.store(pid.and_then(|pid| i32::try_from(pid).ok()).unwrap_or(0), Ordering::Relaxed);
+    /// The one that the agent before us in this process had: its keeper, or else the service. We could start none.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn known(runtime_dir: &Path, keeper: Option<i32>) -> io::Result<Self> {
+        let path = runtime_dir.join(if keeper.is_some() { OWN_SOCKET } else { RUNNER_SOCKET });
+        Ok(Place { path, keeper, owner: runtime_dir.metadata()?.uid() })
+    }
+
+    /// The process that keeps it going, if it is not a service; it stays a child of this process, whatever that becomes.
+    pub fn keeper(&self) -> Option<i32> {
+        self.keeper
+    }
+
+    /// Connects to it.
+    ///
+    /// # Errors
+    /// In words that go on from "the runner of check programs".
+    pub(super) fn connect(&self) -> Result<Runner, String> {
+        let path = self.path.display();
+        let (channel, peer) = channel::connect(&self.path).map_err(|error| match (error.kind(), self.keeper) {
+            (io::ErrorKind::WouldBlock, _) => format!("does not take connections at {path}"),
+            (_, None) => format!("does not listen at {path} ({error}); see `systemctl status locum-runner`"),
+            (_, Some(_)) => format!("has no keeper any more ({error}), and only a new agent can start one; restart it"),
+        })?;
+        if ![0, users::own_uid(), self.owner].contains(&peer.uid) {
+            return Err(format!("at {path} is of user {}, and is not asked", peer.uid));
+        }
+        Runner::new(channel, peer).map_err(|error| format!("cannot be heard: {error}"))
+    }
+
+    /// Has one that hangs killed, so that another one takes its place.
+    pub(super) fn replace(&self, runner: &Runner) -> io::Result<()> {
+        match self.keeper {
+            Some(keeper) => program::tell(keeper, Told::Replace),
+            // It lives, since its end of the channel is open; the service manager starts it anew.
+            None => program::tell(runner.peer.pid, Told::Die),
+        }
+    }
+
+    /// Ends the runner, if it is our own. Awaits its end.
+    pub(super) async fn leave(self) {
+        let Some(keeper) = self.keeper else { return };
+        for told in [Told::End, Told::Die] {
+            program::tell(keeper, told).ok();
+            let gone = async {
+                while matches!(program::reap(keeper), Ok(None)) {
+                    tokio::time::sleep(LOOK).await;
+                }
+            };
+            if tokio::time::timeout(END_PATIENCE, gone).await.is_ok() {
+                return;
+            }
+        }
+        // Killed but unable to die, for a disk that does not answer: nothing can be done about it.
+    }
+
+    #[cfg(test)]
+    pub(super) fn played_by_test(path: &Path) -> Self {
+        Place { path: path.to_owned(), keeper: None, owner: users::own_uid() }
     }
 }
 
 /// A runner that can be talked to.
 #[derive(Debug)]
 pub(super) struct Runner {
-    /// `None` where there is no process to care for (tests).
-    child: Option<Child>,
     channel: UnixDatagram,
     /// The same socket: tokio's own way of sending fails before it has seen the socket ready once.
     sender: std::os::unix::net::UnixDatagram,
+    peer: Peer,
     buffer: Vec<u8>,
 }
 
@@ -67,22 +131,14 @@ pub(super) enum Heard {
 }
 
 impl Runner {
-    pub(super) fn connect(started: Started) -> io::Result<Self> {
-        Runner::new(Some(started.child), started.channel)
-    }
-
-    fn new(child: Option<Child>, channel: std::os::unix::net::UnixDatagram) -> io::Result<Self> {
-        let sender = channel.try_clone()?;
-        Ok(Runner { child, channel: UnixDatagram::from_std(channel)?, sender, buffer: vec![0; MAX_MESSAGE] })
-    }
-
     #[cfg(test)]
     pub(super) fn played_by_test(channel: std::os::unix::net::UnixDatagram) -> Self {
-        Runner::new(None, channel).expect("a channel")
+        Runner::new(channel, Peer { pid: 0, uid: users::own_uid() }).expect("a channel")
     }
 
-    pub(super) fn pid(&self) -> Option<u32> {
-        self.child.as_ref().map(Child::id)
+    fn new(channel: std::os::unix::net::UnixDatagram, peer: Peer) -> io::Result<Self> {
+        let sender = channel.try_clone()?;
+        Ok(Runner { channel: UnixDatagram::from_std(channel)?, sender, peer, buffer: vec![0; MAX_MESSAGE] })
     }
 
     /// Asks for a program to be started, without waiting.
@@ -100,29 +156,12 @@ impl Runner {
     /// What it says next. Nothing is lost if the wait is given up.
     pub(super) async fn hear(&mut self) -> Heard {
         match self.channel.recv(&mut self.buffer).await {
-            Ok(0) => Heard::Lost("it ended".to_owned()),
+            Ok(0) => Heard::Lost("it ended, or does not serve us".to_owned()),
             Ok(count) => match serde_json::from_slice(self.buffer.get(..count).unwrap_or_default()) {
                 Ok(report) => Heard::Report(report),
                 Err(error) => Heard::Lost(format!("it sent what is no report: {error}")),
             },
             Err(error) => Heard::Lost(error.to_string()),
-        }
-    }
-
-    /// Closes the channel, upon which it kills its programs and ends; killed if it does not. Awaits its end.
-    pub(super) async fn end(self, at_once: bool) {
-        let Runner { child, channel, sender, .. } = self;
-        drop((channel, sender));
-        let Some(mut child) = child else { return };
-        if at_once {
-            child.kill().ok();
-        }
-        let pid = child.id();
-        let mut waiting = tokio::task::spawn_blocking(move || child.wait());
-        if tokio::time::timeout(END_PATIENCE, &mut waiting).await.is_err() {
-            program::kill(pid).ok();
-            // Killed but unable to die, for a disk that does not answer: nothing can be done about it.
-            tokio::time::timeout(END_PATIENCE, waiting).await.ok();
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::CheckName;
+use super::{CheckName, UserName};
 
 /// What one run of a check ended with. Everything but `Ok` counts as a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +66,8 @@ pub struct CheckSpec {
     pub fall: u32,
     /// `None`: failure makes the node unhealthy. `Some(w)`: w > 0 adds while ok, w < 0 subtracts while failed.
     pub weight: Option<i16>,
+    /// As whom it runs; `None`: as the user of the package, or as whoever starts it.
+    pub user: Option<UserName>,
 }
 
 impl CheckSpec {

@@ -131,9 +131,68 @@ chosen! {
     CheckName
 }
 
+/// The name of a user of this host: 1 to 32 letters, digits, `-`, `_` and `.`, the first one a letter or `_`; a `$` may
+/// stand at its end.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct UserName(Arc<str>);
+
+impl UserName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for UserName {
+    type Err = NameError;
+
+    fn from_str(name: &str) -> Result<Self, NameError> {
+        if name.len() > 32 {
+            return Err(NameError::TooLong(32));
+        }
+        let first = name.chars().next().ok_or(NameError::Empty)?;
+        if !(first.is_ascii_alphabetic() || first == '_') {
+            return Err(NameError::Character(first));
+        }
+        let stem = name.strip_suffix('$').unwrap_or(name);
+        match stem.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))) {
+            Some(bad) => Err(NameError::Character(bad)),
+            None => Ok(UserName(Arc::from(name))),
+        }
+    }
+}
+
+impl TryFrom<String> for UserName {
+    type Error = NameError;
+
+    fn try_from(name: String) -> Result<Self, NameError> {
+        name.parse()
+    }
+}
+
+impl fmt::Display for UserName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn users_are_named_not_numbered() {
+        for name in ["locum", "_apt", "www-data", "systemd-network", "john.doe", "HOST1$"] {
+            assert_eq!(name.parse::<UserName>().map(|name| name.to_string()), Ok(name.to_owned()));
+        }
+        assert_eq!("".parse::<UserName>(), Err(NameError::Empty));
+        assert_eq!("1000".parse::<UserName>(), Err(NameError::Character('1')));
+        assert_eq!("-x".parse::<UserName>(), Err(NameError::Character('-')));
+        assert_eq!("a:b".parse::<UserName>(), Err(NameError::Character(':')));
+        assert_eq!("a$b".parse::<UserName>(), Err(NameError::Character('$')));
+        assert_eq!("a".repeat(33).parse::<UserName>(), Err(NameError::TooLong(32)));
+    }
 
     #[test]
     fn interface_names_follow_the_kernel() {

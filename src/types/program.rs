@@ -2,6 +2,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::UserName;
+
+/// The name of the socket in the runtime directory at which a runner that is a service of its own listens.
+pub const RUNNER_SOCKET: &str = "runner.sock";
+
 /// Asks the runner to start one program. Sent as one JSON message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgramRequest {
@@ -11,9 +16,12 @@ pub struct ProgramRequest {
     pub argv: Vec<String>,
     /// Milliseconds until the whole process group is killed.
     pub timeout_ms: u64,
-    /// Variables for its environment, beside `PATH` and `LANG`; only names that begin with `LOCUM_` are passed on.
+    /// Variables for its environment, beside those the runner gives to all; only names that begin with `LOCUM_` are passed on.
     #[serde(default)]
     pub environment: BTreeMap<String, String>,
+    /// As whom it runs. `None`: as `locum` where the runner is root and there is such a user, else as the runner itself.
+    #[serde(default)]
+    pub user: Option<UserName>,
 }
 
 /// Tells how a program ended. Sent as one JSON message.

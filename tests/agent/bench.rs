@@ -90,6 +90,7 @@ pub fn check(weight: Option<i16>) -> CheckSpec {
         rise: 1,
         fall: 1,
         weight,
+        user: None,
     }
 }
 

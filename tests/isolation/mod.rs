@@ -42,6 +42,7 @@ pub fn enter_new_namespace() {
 }
 
 /// iproute2 in the namespace of this thread; what it printed.
+#[allow(dead_code, reason = "not every test target needs interfaces")]
 pub fn ip(arguments: &str) -> String {
     let output = command(arguments).output().expect("iproute2 is installed");
     assert!(output.status.success(), "ip {arguments}: {}", String::from_utf8_lossy(&output.stderr));

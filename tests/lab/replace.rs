@@ -162,16 +162,22 @@ fn a_program_that_would_not_run_does_not_take_over() {
         let mut agent = start(&lab, 1, &program, &toml(&[Router::new(100).every(500)]));
         lab.holders.wait(VIP, &[1]);
         let (from, pid) = (now(), agent.pid());
-        let broken: [(&[u8], u32, &str); 6] = [
-            (b"#!/bin/sh\necho no such key >&2\nexit 1\n", 0o755, "no such key"),
-            (b"#!/bin/sh\nexit 0\n", 0o755, "does not know how to take over"),
-            (b"\x7fELF and nothing else", 0o755, "its trial failed"),
-            (b"#!/bin/sh\nexec sleep 600\n", 0o755, "did not end within"),
-            (b"#!/nonexistent/interpreter\n", 0o755, "interpreter"),
-            (b"#!/bin/sh\nexit 0\n", 0o644, "executable"),
+        // The agent starts nothing from outside its own folder, so its shell is in there too.
+        let shell = program.with_file_name("sh");
+        fs::copy("/bin/sh", &shell).expect("copied");
+        let script = |lines: &str| format!("#!{}\n{lines}\n", shell.display()).into_bytes();
+        let broken: [(Vec<u8>, u32, &str); 7] = [
+            (script("echo no such key >&2\nexit 1"), 0o755, "no such key"),
+            (script("exit 0"), 0o755, "does not know how to take over"),
+            // The C library would have a shell try it.
+            (b"\x7fELF and nothing else".to_vec(), 0o755, "Permission denied"),
+            (script("kill -STOP $$"), 0o755, "did not end within"),
+            (b"#!/nonexistent/interpreter\n".to_vec(), 0o755, "interpreter"),
+            (b"#!/bin/sh\nexit 0\n".to_vec(), 0o755, "Permission denied"),
+            (script("exit 0"), 0o644, "executable"),
         ];
         for (content, mode, words) in broken {
-            put_in_place(&program, content, mode);
+            put_in_place(&program, &content, mode);
             let output = replaced(&agent);
             assert_eq!(output.status.code(), Some(1), "{}", text(&output));
             assert!(text(&output).contains(words), "{words} is missing: {}", text(&output));

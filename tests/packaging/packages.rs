@@ -112,6 +112,7 @@ fn both_packages_hold_the_same_files() {
         "/etc/locum/locum.toml",
         "/usr/bin/locum",
         "/usr/lib/locum/check-http",
+        "/usr/lib/systemd/system/locum-runner.service",
         "/usr/lib/systemd/system/locum.service",
         "/usr/lib/sysusers.d/locum.conf",
         "/usr/share/bash-completion/completions/locum",

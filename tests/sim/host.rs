@@ -210,6 +210,7 @@ impl Host {
             rise: check.rise,
             fall: check.fall,
             weight: check.weight,
+            user: None,
         };
         Config {
             node: format!("h{}", self.id),

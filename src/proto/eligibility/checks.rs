@@ -144,6 +144,7 @@ mod tests {
             rise,
             fall,
             weight,
+            user: None,
         })
     }
 
