@@ -1,5 +1,7 @@
 //! Every table and key that a configuration file can have: the one place that names them.
 
+mod limits;
+
 use std::time::Duration;
 
 /// What a value must look like.
@@ -491,100 +493,6 @@ pub const INNER_TABLES: [Table; 3] = [ADDRESS_TABLE, VIRTUAL_ROUTER_AUTH, AUTH_K
 
 /// All tables of the top level.
 pub const TABLES: [Table; 3] = [NODE, VIRTUAL_ROUTER, CHECK];
-
-impl Key {
-    /// Least and greatest integer; all of them for a kind that is no integer.
-    pub(super) fn integers(&self) -> (i64, i64) {
-        match self.kind {
-            Kind::Integer { min, max } => (min, max),
-            Kind::Name
-            | Kind::User
-            | Kind::Interface
-            | Kind::Boolean
-            | Kind::Duration { .. }
-            | Kind::Choice(_)
-            | Kind::Addresses
-            | Kind::Address
-            | Kind::Host
-            | Kind::Hosts
-            | Kind::Checks
-            | Kind::Interfaces
-            | Kind::Command
-            | Kind::Table
-            | Kind::Keys
-            | Kind::Password
-            | Kind::File => (i64::MIN, i64::MAX),
-        }
-    }
-
-    /// Shortest and longest duration; all of them for a kind that is no duration.
-    pub(super) fn durations(&self) -> (Duration, Duration) {
-        match self.kind {
-            Kind::Duration { min, max } => (min, max),
-            Kind::Name
-            | Kind::User
-            | Kind::Interface
-            | Kind::Integer { .. }
-            | Kind::Boolean
-            | Kind::Choice(_)
-            | Kind::Addresses
-            | Kind::Address
-            | Kind::Host
-            | Kind::Hosts
-            | Kind::Checks
-            | Kind::Interfaces
-            | Kind::Command
-            | Kind::Table
-            | Kind::Keys
-            | Kind::Password
-            | Kind::File => (Duration::ZERO, Duration::MAX),
-        }
-    }
-
-    /// The strings to choose from; none for a kind that is no choice.
-    pub(super) fn choices(&self) -> &'static [&'static str] {
-        match self.kind {
-            Kind::Choice(choices) => choices,
-            Kind::Name
-            | Kind::User
-            | Kind::Interface
-            | Kind::Integer { .. }
-            | Kind::Boolean
-            | Kind::Duration { .. }
-            | Kind::Addresses
-            | Kind::Address
-            | Kind::Host
-            | Kind::Hosts
-            | Kind::Checks
-            | Kind::Interfaces
-            | Kind::Command
-            | Kind::Table
-            | Kind::Keys
-            | Kind::Password
-            | Kind::File => &[],
-        }
-    }
-
-    /// What its value is called in messages.
-    pub(super) fn noun(&self) -> &'static str {
-        match self.kind {
-            Kind::Name
-            | Kind::User
-            | Kind::Interface
-            | Kind::Choice(_)
-            | Kind::Address
-            | Kind::Host
-            | Kind::File
-            | Kind::Password => "a string",
-            Kind::Integer { .. } => "an integer",
-            Kind::Boolean => "true or false",
-            Kind::Duration { .. } => "a string with a unit",
-            Kind::Addresses | Kind::Hosts | Kind::Checks | Kind::Interfaces | Kind::Command => "an array of strings",
-            Kind::Table => "a table",
-            Kind::Keys => "an array of tables",
-        }
-    }
-}
 
 #[cfg(test)]
 mod tests {

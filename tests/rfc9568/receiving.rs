@@ -65,7 +65,7 @@ pub const RULES: &[Rule] = &[
     rule(
         27,
         "The owner does not throw adverts away but hears them (erratum 8298)",
-        &["lib::proto::election::tests::e8298_two_owners_are_decided_by_address"],
+        &["lib::proto::election::tests::e8298_two_owners_are_decided_by_address", "agent::mistakes::a_second_owner"],
         &["agent::election::the_owner_does_not_wait_and_preempts_even_if_told_not_to"],
     ),
     rule(
@@ -89,7 +89,10 @@ pub const RULES: &[Rule] = &[
     rule(
         31,
         "Version 3: another interval is learned and told, not refused (5.2.7)",
-        &["lib::proto::election::tests::s642_an_equal_or_higher_advert_restarts_the_timer_with_its_interval"],
+        &[
+            "lib::proto::election::tests::s642_an_equal_or_higher_advert_restarts_the_timer_with_its_interval",
+            "agent::mistakes::an_interval_that_differs",
+        ],
         &["agent::rfc9568::a_slower_active_router_is_given_its_own_time"],
     ),
     rule(
@@ -104,7 +107,10 @@ pub const RULES: &[Rule] = &[
     rule(
         33,
         "Another list is told, not refused",
-        &["agent::transport::a_peer_that_lists_other_addresses_is_shown"],
+        &[
+            "agent::transport::a_peer_that_lists_other_addresses_is_shown",
+            "agent::mistakes::a_list_that_differs_is_named_by_what_differs",
+        ],
         &["agent::rfc9568::an_advert_with_another_list_decides_all_the_same"],
     ),
     rule(

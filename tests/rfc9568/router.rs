@@ -212,6 +212,8 @@ pub const RULES: &[Rule] = &[
         66,
         "Several owners and equal priorities are told (8.3.2)",
         &[
+            "agent::mistakes::a_second_owner",
+            "agent::mistakes::the_same_priority",
             "lib::proto::election::tests::e8298_two_owners_are_decided_by_address",
             "agent::families::of_two_active_ipv6_routers_with_one_priority_the_higher_source_stays",
         ],
