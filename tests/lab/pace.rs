@@ -38,9 +38,11 @@ fn a_thousand_adverts_at_10_ms_take_9_99_s_to_a_millisecond() {
         let off: Vec<u64> = runs.iter().map(|adverts| off_pace(adverts)).collect();
         assert!(median(&off) <= MS, "from the first to the last advert they are off by {off:?} ns");
         let late = median(&runs.iter().flat_map(|adverts| lateness(&lab, adverts)).collect::<Vec<_>>());
+        // A wake-up of a build without optimisation takes that long by itself where others have used the caches.
+        let most = if cfg!(debug_assertions) { MS / 2 } else { MS / 5 };
         // Where more wants to run than there are processors, nobody is woken sooner than the scheduler likes.
         let sleeper = median(&naps);
-        assert!(late <= MS / 5 + sleeper, "median lateness is {late} ns, that of a mere sleeper {sleeper} ns");
+        assert!(late <= most + sleeper, "median lateness is {late} ns, that of a mere sleeper {sleeper} ns");
     });
 }
 
