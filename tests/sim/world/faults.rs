@@ -1,0 +1,110 @@
+//! What goes wrong, and right again: the begin and the end of each fault, starts, stops and checks.
+
+use std::time::Duration;
+
+use locum::proto::Input;
+use locum::types::CheckResult;
+
+use super::{Happening, World};
+use crate::check::Cause;
+use crate::host::check_name;
+use crate::scenario::{Fault, LINK_HOLD};
+
+impl World {
+    pub(super) fn run_check(&mut self, host: usize) {
+        let planned = &mut self.scene.hosts[host];
+        if planned.agent.is_none() || planned.stopping {
+            return;
+        }
+        let result = if planned.check.sick { CheckResult::Failed } else { CheckResult::Ok };
+        let before = planned.check.healthy;
+        planned.run_check(&self.scene.plan);
+        if before == Some(true) && self.scene.hosts[host].is_unhealthy(&self.scene.plan) {
+            self.judge.departs(&self.scene, host);
+        }
+        self.feed(host, Cause::Other, Input::Check { name: check_name(), result, output: String::new() });
+        // Runs go on only until the verdict is what the check says; more of the same change nothing.
+        let planned = &self.scene.hosts[host];
+        if planned.check.healthy != Some(!planned.check.sick) {
+            let (at, life) = (self.scene.now + Duration::from_millis(50), planned.life);
+            self.at(at, Happening::CheckRun { host, life });
+        }
+    }
+
+    fn boot(&mut self, host: usize) {
+        let now = self.scene.now;
+        self.scene.hosts[host].boot(&self.scene.plan, now);
+        self.judge.booted(&self.scene, host);
+        self.tell_facts(host);
+        // The first tick begins everything.
+        self.feed(host, Cause::Other, Input::Tick);
+        if self.scene.plan.checks[host].is_some() {
+            let life = self.scene.hosts[host].life;
+            let at = now + self.rng.span(Duration::from_millis(1), Duration::from_millis(500));
+            self.at(at, Happening::CheckRun { host, life });
+        }
+    }
+
+    pub(super) fn ended(&mut self, host: usize) {
+        let again = self.scene.hosts[host].boot_after_stop;
+        self.scene.hosts[host].end();
+        self.judge.ended(&self.scene, host);
+        self.trace.line(self.scene.now, Some(host), || "the agent has ended".to_owned());
+        if again {
+            self.boot(host);
+        }
+    }
+
+    pub(super) fn fault(&mut self, fault: Fault) {
+        let now = self.scene.now;
+        self.trace.line(now, None, || format!("{fault:?}"));
+        self.judge.disturbed(&self.scene);
+        match fault {
+            Fault::Crash(host) => {
+                self.scene.hosts[host].crash();
+                self.judge.ended(&self.scene, host);
+            }
+            Fault::Boot(host) => match (&self.scene.hosts[host].agent, self.scene.hosts[host].stopping) {
+                (Some(_), true) => self.scene.hosts[host].boot_after_stop = true,
+                (Some(_), false) => {}
+                (None, _) => self.boot(host),
+            },
+            Fault::Stop(host) => self.stop(host),
+            Fault::CheckFails(host) | Fault::CheckRecovers(host) => {
+                self.scene.hosts[host].check.sick = matches!(fault, Fault::CheckFails(_));
+                if self.scene.plan.checks[host].is_some() && self.scene.hosts[host].agent.is_some() {
+                    self.run_check(host);
+                }
+            }
+            Fault::LinkDown(host) | Fault::LinkUp(host) => {
+                let up = matches!(fault, Fault::LinkUp(_));
+                let planned = &mut self.scene.hosts[host];
+                if up && !planned.link && planned.agent.is_some() {
+                    planned.held_until = Some(now + LINK_HOLD);
+                }
+                planned.link = up;
+                self.judge.addresses_changed(&self.scene);
+                if self.scene.hosts[host].powered {
+                    self.tell_facts(host);
+                }
+            }
+            Fault::RefuseAddresses(host) => self.scene.hosts[host].refuses = true,
+            Fault::AcceptAddresses(host) => self.scene.hosts[host].refuses = false,
+            Fault::Partition(side) => self.scene.lan.part(side),
+            Fault::Heal => self.scene.lan.heal(now),
+            Fault::Dirty(loss, duplication) => self.scene.lan.dirty(loss, duplication),
+            Fault::Clean => self.scene.lan.clean(now),
+        }
+        self.judge.addresses_changed(&self.scene);
+    }
+
+    fn stop(&mut self, host: usize) {
+        let planned = &mut self.scene.hosts[host];
+        if planned.agent.is_some() && !planned.stopping {
+            planned.stopping = true;
+            self.judge.departs(&self.scene, host);
+            self.judge.stops(&self.scene, host);
+            self.feed(host, Cause::Other, Input::Stop);
+        }
+    }
+}
