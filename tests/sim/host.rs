@@ -150,7 +150,7 @@ impl Host {
         }
     }
 
-    fn config(&self, plan: &Scenario) -> Config {
+    pub fn config(&self, plan: &Scenario) -> Config {
         let router = |number: usize| {
             let seat = plan.seat(self.id, number);
             let address = |address: &Ipv4Addr| VirtualAddress {

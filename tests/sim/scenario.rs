@@ -7,6 +7,7 @@ use std::time::Duration;
 use locum::config::WhenUnhealthy;
 use locum::types::{Instant, Interval, Priority};
 
+use crate::lan::OneWay;
 use crate::rng::Rng;
 
 pub const START: Instant = Instant::from_nanos(1_000_000_000_000);
@@ -103,6 +104,23 @@ pub enum Fault {
     /// Loss and duplication, in percent.
     Dirty(u64, u64),
     Clean,
+    /// Loss between some in one direction.
+    Worsen(OneWay),
+    Mend,
+    /// The agent takes its configuration over again.
+    Reload(usize, Change),
+    /// The wall clock of a host is set to so many seconds since 1970.
+    SetClock(usize, u64),
+}
+
+/// What has changed in a configuration that is taken over again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    Nothing,
+    /// The priority of a virtual router.
+    Priority(usize, Priority),
+    /// Its Preempt_Mode.
+    Preempt(usize, bool),
 }
 
 impl Scenario {
@@ -165,13 +183,16 @@ impl Scenario {
         let mut dead_for_good = 0;
         for _ in 0..rng.between(2, 9) {
             let host = rng.below(self.hosts as u64) as usize;
-            let (begin, end) = match rng.below(8) {
+            let (begin, end) = match rng.below(12) {
                 0 | 1 => (Fault::Crash(host), Fault::Boot(host)),
                 2 => (Fault::Stop(host), Fault::Boot(host)),
                 3 => (Fault::CheckFails(host), Fault::CheckRecovers(host)),
                 4 => (Fault::LinkDown(host), Fault::LinkUp(host)),
                 5 if rng.chance(30) => (Fault::RefuseAddresses(host), Fault::AcceptAddresses(host)),
                 5 | 6 => (Fault::Partition(rng.between(1, (1 << self.hosts) - 2) as u8), Fault::Heal),
+                7 => (self.draw_one_way(rng), Fault::Mend),
+                8 => (self.draw_reload(rng, host), self.draw_reload(rng, host)),
+                9 => (self.draw_clock(rng, host), self.draw_clock(rng, host)),
                 _ => (Fault::Dirty(rng.between(1, 40), rng.between(0, 20)), Fault::Clean),
             };
             let longest_fault = (longest * 15).min(faulty / 2);
@@ -193,9 +214,29 @@ impl Scenario {
                 (false, false) => faults.push((self.calm_at, end)),
             }
         }
-        faults.extend([(self.calm_at, Fault::Heal), (self.calm_at, Fault::Clean)]);
+        faults.extend([Fault::Heal, Fault::Clean, Fault::Mend].map(|end| (self.calm_at, end)));
         faults.sort_by_key(|(at, _)| *at);
         faults
+    }
+
+    fn draw_one_way(&self, rng: &mut Rng) -> Fault {
+        let some = |rng: &mut Rng| rng.between(1, (1 << self.hosts) - 1) as u8;
+        Fault::Worsen(OneWay { from: some(rng), to: some(rng), percent: rng.pick(&[100, 100, 20, 50]) })
+    }
+
+    fn draw_reload(&self, rng: &mut Rng, host: usize) -> Fault {
+        let router = rng.below(self.routers.len() as u64) as usize;
+        let change = match rng.below(3) {
+            0 => Change::Nothing,
+            1 => Change::Preempt(router, rng.chance(50)),
+            _ if self.seat(host, router).priority.is_owner() => Change::Nothing,
+            _ => Change::Priority(router, Priority::new(rng.between(1, 254) as u8).unwrap_or(Priority::DEFAULT)),
+        };
+        Fault::Reload(host, change)
+    }
+
+    fn draw_clock(&self, rng: &mut Rng, host: usize) -> Fault {
+        Fault::SetClock(host, rng.pick(&[0, 1_000_000_000, 1_700_000_000, 1_700_000_060, 4_000_000_000]))
     }
 
     pub fn seat(&self, host: usize, router: usize) -> &SeatPlan {

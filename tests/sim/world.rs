@@ -9,15 +9,15 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use locum::proto::{Effect, Input};
-use locum::types::{AddressOutcome, CheckResult, Instant, IpNet};
+use locum::types::{AddressOutcome, Instant, IpNet};
 use locum::wire::announcement::{self, Announcement};
 use locum::wire::vrrp;
 
 use crate::check::{Cause, Heard, Judge};
-use crate::host::{Held, Host, INDEX, Job, check_name, interface};
-use crate::lan::{CLIENTS, Lan};
+use crate::host::{Held, Host, INDEX, Job, interface};
+use crate::lan::{CLIENTS, FRAMES, Lan};
 use crate::rng::Rng;
-use crate::scenario::{Fault, LINK_HOLD, START, Scenario};
+use crate::scenario::{Fault, START, Scenario};
 use crate::trace::Trace;
 
 /// Ticks at one moment after which a deadline that does not move is a busy loop.
@@ -329,13 +329,13 @@ impl World {
         for to in (0..self.scene.plan.hosts).filter(|to| *to != from) {
             if self.scene.lan.connects(from, to) {
                 let life = self.scene.hosts[to].life;
-                for at in self.scene.lan.arrivals(now, from, to + 100).into_iter().flatten() {
+                for at in self.scene.lan.arrivals(now, from, to + FRAMES).into_iter().flatten() {
                     self.at(at, Happening::Frame { to, life, bytes: bytes.clone() });
                 }
             }
         }
         for client in (0..CLIENTS).filter(|client| self.scene.lan.serves(from, *client)).collect::<Vec<_>>() {
-            for at in self.scene.lan.arrivals(now, from, client + 200).into_iter().flatten() {
+            for at in self.scene.lan.arrivals(now, from, client + 2 * FRAMES).into_iter().flatten() {
                 self.at(at, Happening::ClientFrame { client, from, bytes: bytes.clone() });
             }
         }

@@ -177,9 +177,8 @@ impl Watched {
             self.since = now;
         }
         for host in 0..hosts {
-            let answered = (0..hosts).any(|other| {
-                scene.hosts[other].answers(self.address) && (other == host || reaches(scene, host, other))
-            });
+            let answered = (0..hosts)
+                .any(|other| scene.hosts[other].answers(self.address) && (other == host || hears(scene, host, other)));
             self.bereft_since[host] = if answered { None } else { self.bereft_since[host].or(Some(now)) };
         }
         for one in 0..hosts {
@@ -262,7 +261,11 @@ impl Watched {
     }
 }
 
-/// Whether two hosts hear each other.
+/// Whether two hosts hear each other, and not just one the other.
 fn reaches(scene: &Scene, one: usize, other: usize) -> bool {
-    scene.lan.connects(one, other) && scene.hosts[one].link && scene.hosts[other].link
+    hears(scene, one, other) && hears(scene, other, one)
+}
+
+fn hears(scene: &Scene, one: usize, other: usize) -> bool {
+    scene.lan.connects(other, one) && scene.hosts[one].link && scene.hosts[other].link
 }

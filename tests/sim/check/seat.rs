@@ -118,7 +118,7 @@ impl Seat {
             Cause::Advert(heard, received) if heard.vrid == scene.plan.routers[router].vrid => {
                 self.hear(scene.now, *received, heard, &terms)
             }
-            Cause::Advert(..) | Cause::Other => Duty::Nothing,
+            Cause::Advert(..) | Cause::Idle | Cause::Other => Duty::Nothing,
         };
         let was_active = self.is_active();
         let mut sent = [false; 2];

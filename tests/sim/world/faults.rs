@@ -8,7 +8,7 @@ use locum::types::CheckResult;
 use super::{Happening, World};
 use crate::check::Cause;
 use crate::host::check_name;
-use crate::scenario::{Fault, LINK_HOLD};
+use crate::scenario::{Change, Fault, LINK_HOLD};
 
 impl World {
     pub(super) fn run_check(&mut self, host: usize) {
@@ -16,7 +16,9 @@ impl World {
         if planned.agent.is_none() || planned.stopping {
             return;
         }
-        let result = if planned.check.sick { CheckResult::Failed } else { CheckResult::Ok };
+        // All but ok count as failures, a check that hangs or cannot run too.
+        let bad = [CheckResult::Failed, CheckResult::TimedOut, CheckResult::CouldNotRun, CheckResult::Killed];
+        let result = if planned.check.sick { self.rng.pick(&bad) } else { CheckResult::Ok };
         let before = planned.check.healthy;
         planned.run_check(&self.scene.plan);
         if before == Some(true) && self.scene.hosts[host].is_unhealthy(&self.scene.plan) {
@@ -94,8 +96,32 @@ impl World {
             Fault::Heal => self.scene.lan.heal(now),
             Fault::Dirty(loss, duplication) => self.scene.lan.dirty(loss, duplication),
             Fault::Clean => self.scene.lan.clean(now),
+            Fault::Worsen(one_way) => self.scene.lan.worsen(one_way),
+            Fault::Mend => self.scene.lan.mend(now),
+            Fault::Reload(host, change) => self.reload(host, change),
+            Fault::SetClock(host, seconds) => {
+                let unix_nanos = seconds * 1_000_000_000;
+                self.feed(host, Cause::Idle, Input::WallClock { unix_nanos });
+            }
         }
         self.judge.addresses_changed(&self.scene);
+    }
+
+    /// An agent that is stopping takes nothing over any more.
+    fn reload(&mut self, host: usize, change: Change) {
+        if self.scene.hosts[host].stopping {
+            return;
+        }
+        match change {
+            Change::Nothing => {}
+            Change::Priority(router, priority) => {
+                self.scene.plan.routers[router].seats[host].priority = priority;
+            }
+            Change::Preempt(router, preempt) => self.scene.plan.routers[router].seats[host].preempt = preempt,
+        }
+        let config = self.scene.hosts[host].config(&self.scene.plan);
+        let cause = if change == Change::Nothing { Cause::Idle } else { Cause::Other };
+        self.feed(host, cause, Input::Reload(Box::new(config)));
     }
 
     fn stop(&mut self, host: usize) {
