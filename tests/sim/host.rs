@@ -43,6 +43,21 @@ pub struct Host {
     pub boot_after_stop: bool,
     pub wake_at: Option<Instant>,
     pub check: Check,
+    pub stall: Option<Stall>,
+    /// The last stall that is over, and when it was.
+    pub woke: Option<(Stall, Instant)>,
+}
+
+/// A time in which nothing runs on a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stall {
+    pub since: Instant,
+    /// The whole machine: its kernel hears nothing either.
+    pub deaf: bool,
+    /// Whether a packet came in meanwhile.
+    pub heard: bool,
+    /// When the stall before it ended.
+    pub before: Option<Instant>,
 }
 
 /// An address on the host.
@@ -63,9 +78,14 @@ pub struct Check {
 /// One thing for the kernel to do.
 #[derive(Debug)]
 pub enum Job {
-    Add { router: RouterName, addition: Addition, last: bool },
+    Add {
+        router: RouterName,
+        addition: Addition,
+        last: bool,
+    },
     Remove(Vec<IpNet>),
-    Announce(Vec<Vec<u8>>),
+    /// Until when.
+    Announce(Vec<Vec<u8>>, Instant),
 }
 
 impl Host {
@@ -90,6 +110,8 @@ impl Host {
             boot_after_stop: false,
             wake_at: None,
             check: Check::default(),
+            stall: None,
+            woke: None,
         }
     }
 
@@ -108,6 +130,7 @@ impl Host {
         self.outcomes.clear();
         self.refused_at.clear();
         self.held_until = None;
+        (self.stall, self.woke) = (None, None);
         self.stopping = false;
         self.boot_after_stop = false;
         self.wake_at = None;

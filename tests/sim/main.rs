@@ -1,7 +1,7 @@
 //! The simulator: whole agents on a simulated LAN, on virtual time, from one seed.
 //!
 //! A faulty phase, then a calm one that must converge; invariants are looked at in every step. A seed that fails
-//! prints itself, what it drew and what happened last. `LOCUM_SIM_SEED=N cargo test --test sim replay -- --nocapture`
+//! prints itself, as little of what it drew as still fails so, and what happened last. `LOCUM_SIM_SEED=N cargo test --test sim replay -- --nocapture`
 //! plays it again and prints everything. `LOCUM_SIM_SEEDS` says how many seeds `many_seeds` plays.
 
 mod check;
@@ -9,6 +9,7 @@ mod host;
 mod lan;
 mod rng;
 mod scenario;
+mod shrink;
 mod trace;
 mod world;
 
@@ -41,7 +42,15 @@ fn play(seed: u64, whole_trace: bool) -> Result<Played, String> {
     let mut world = World::new(plan, whole_trace);
     match world.run() {
         Ok(()) => Ok(Played { inputs: world.handled, virtual_seconds, trace: world.trace.text() }),
-        Err(wrong) => Err(format!("{drawn}\n{}\nseed {seed}: {wrong}\n", world.trace.text())),
+        Err(wrong) if whole_trace => Err(format!("{drawn}\n{}\nseed {seed}: {wrong}\n", world.trace.text())),
+        Err(wrong) => {
+            let least = shrink::shrink(Scenario::draw(seed), &wrong);
+            let drawn = least.to_string();
+            let mut world = World::new(least, false);
+            let least_wrong = world.run().err().unwrap_or_default();
+            let trace = world.trace.text();
+            Err(format!("as little of it as fails:\n{drawn}\n{trace}\n{least_wrong}\n\nseed {seed}: {wrong}\n"))
+        }
     }
 }
 

@@ -20,9 +20,12 @@ pub const LINK_HOLD: Duration = Duration::from_secs(10);
 /// Packets of one sender that one receiver misses in a row, at most: a third would be a loss of the sender.
 pub const LOST_IN_A_ROW: u32 = 2;
 
+#[derive(Clone, PartialEq)]
 pub struct Scenario {
     pub seed: u64,
     pub hosts: usize,
+    /// Hosts that are never switched on, as bits: none is drawn so.
+    pub absent: u8,
     pub routers: Vec<RouterPlan>,
     /// Whether each host has the check, and its weight.
     pub checks: Vec<Option<CheckPlan>>,
@@ -43,6 +46,7 @@ pub struct Scenario {
     pub foreign: Option<(usize, usize, usize)>,
 }
 
+#[derive(Clone, PartialEq)]
 pub struct RouterPlan {
     pub vrid: u8,
     pub addresses: Vec<Ipv4Addr>,
@@ -50,7 +54,7 @@ pub struct RouterPlan {
 }
 
 /// One host's part in one virtual router.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub struct SeatPlan {
     pub priority: Priority,
     pub interval: Interval,
@@ -59,14 +63,14 @@ pub struct SeatPlan {
     pub when_unhealthy: WhenUnhealthy,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CheckPlan {
     pub weight: Option<i16>,
     pub rise: u32,
     pub fall: u32,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LanPlan {
     pub delay_min: Duration,
     pub delay_max: Duration,
@@ -77,7 +81,7 @@ pub struct LanPlan {
     pub frames_within: Option<Duration>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct KernelPlan {
     pub add_min: Duration,
     pub add_max: Duration,
@@ -109,6 +113,9 @@ pub enum Fault {
     Mend,
     /// The agent takes its configuration over again.
     Reload(usize, Change),
+    /// Nothing runs on a host until it wakes; in the second kind its kernel hears nothing either.
+    Stall(usize, bool),
+    Wake(usize),
     /// The wall clock of a host is set to so many seconds since 1970.
     SetClock(usize, u64),
 }
@@ -150,6 +157,7 @@ impl Scenario {
         let mut scenario = Scenario {
             seed,
             hosts,
+            absent: 0,
             checks,
             promote_secondaries: rng.chance(50),
             facts_echo: rng.chance(50),
@@ -183,7 +191,7 @@ impl Scenario {
         let mut dead_for_good = 0;
         for _ in 0..rng.between(2, 9) {
             let host = rng.below(self.hosts as u64) as usize;
-            let (begin, end) = match rng.below(12) {
+            let (begin, end) = match rng.below(14) {
                 0 | 1 => (Fault::Crash(host), Fault::Boot(host)),
                 2 => (Fault::Stop(host), Fault::Boot(host)),
                 3 => (Fault::CheckFails(host), Fault::CheckRecovers(host)),
@@ -192,6 +200,7 @@ impl Scenario {
                 5 | 6 => (Fault::Partition(rng.between(1, (1 << self.hosts) - 2) as u8), Fault::Heal),
                 7 => (self.draw_one_way(rng), Fault::Mend),
                 8 => (self.draw_reload(rng, host), self.draw_reload(rng, host)),
+                10 | 11 => (Fault::Stall(host, rng.chance(50)), Fault::Wake(host)),
                 9 => (self.draw_clock(rng, host), self.draw_clock(rng, host)),
                 _ => (Fault::Dirty(rng.between(1, 40), rng.between(0, 20)), Fault::Clean),
             };
@@ -361,6 +370,9 @@ impl fmt::Display for Scenario {
         }
         if let Some((host, router, address)) = self.foreign {
             writeln!(f, "  set by somebody else: h{host} r{router} address {address}")?;
+        }
+        if self.absent > 0 {
+            writeln!(f, "  never switched on: {:b}", self.absent)?;
         }
         for (at, fault) in &self.faults {
             writeln!(f, "  {:10.6} {fault:?}", seconds(*at))?;

@@ -38,6 +38,8 @@ pub struct World {
     queue: BinaryHeap<Reverse<(Instant, u64, Box<Entry>)>>,
     order: u64,
     ticks_at: (Instant, u32),
+    /// For each host, what it finds when it wakes.
+    put_off: Vec<Vec<Happening>>,
     pub trace: Trace,
     pub handled: u64,
 }
@@ -103,14 +105,15 @@ impl World {
     pub fn new(plan: Scenario, whole_trace: bool) -> Self {
         let mut rng = Rng::new(plan.seed ^ 0x5eed);
         let lan = Lan::new(&plan.lan, START, rng.fork());
-        let hosts = (0..plan.hosts).map(|id| Host::new(id, START)).collect();
+        let hosts = plan.hosts;
         let mut world = World {
             judge: Judge::new(&plan),
-            scene: Scene { now: START, plan, hosts, lan },
+            scene: Scene { now: START, hosts: (0..hosts).map(|id| Host::new(id, START)).collect(), plan, lan },
             rng,
             queue: BinaryHeap::new(),
             order: 0,
             ticks_at: (START, 0),
+            put_off: (0..hosts).map(|_| Vec::new()).collect(),
             trace: Trace::new(whole_trace),
             handled: 0,
         };
@@ -133,7 +136,9 @@ impl World {
                 break;
             }
             self.scene.now = at;
-            self.happen(entry.0);
+            if let Some(what) = self.put_off(entry.0) {
+                self.happen(what);
+            }
             self.judge.watch(&self.scene);
             if let Some(wrong) = self.judge.verdict() {
                 self.trace.line(at, None, || format!("WRONG: {wrong}"));
@@ -289,7 +294,9 @@ impl World {
                 let span = self.rng.span(Duration::ZERO, self.scene.plan.kernel.remove_max);
                 self.queue_job(host, span, Job::Remove(removals));
             }
-            Effect::Announce { frames, .. } => self.queue_job(host, Duration::ZERO, Job::Announce(frames)),
+            Effect::Announce { frames, until, .. } => {
+                self.queue_job(host, Duration::ZERO, Job::Announce(frames, until));
+            }
             Effect::Record(_) | Effect::Forget { .. } => {}
             Effect::Tell(event) => self.trace.line(now, Some(host), || event.to_string()),
             Effect::Stopped => {
@@ -344,7 +351,8 @@ impl World {
     fn done(&mut self, host: usize, job: Job) {
         let now = self.scene.now;
         match job {
-            Job::Announce(frames) => frames.iter().for_each(|frame| self.broadcast_frame(host, frame)),
+            Job::Announce(_, until) if until < now => {}
+            Job::Announce(frames, _) => frames.iter().for_each(|frame| self.broadcast_frame(host, frame)),
             Job::Remove(nets) => {
                 self.trace.line(now, Some(host), || format!("kernel: removes {nets:?}"));
                 for net in nets {
@@ -356,6 +364,7 @@ impl World {
                 let IpNet::V4(net) = addition.address else { return };
                 let planned = &mut self.scene.hosts[host];
                 let outcome = if planned.refuses {
+                    planned.spared.insert(net.addr());
                     AddressOutcome::Failed("No buffer space available".to_owned())
                 } else if planned.addresses.contains_key(&net.addr()) {
                     planned.spared.insert(net.addr());

@@ -237,7 +237,10 @@ impl Working {
         for chunk in first.chunks(1).chain(others.chunks(CHUNK)) {
             let requests: Vec<Request> =
                 chunk.iter().map(|new| message::add_address(index, new.address.addr(), new.prefix)).collect();
-            let outcomes: Vec<AddressOutcome> = match self.netlink.request(&requests) {
+            let answer = self.netlink.request(&requests);
+            // One that was refused may be somebody else's too; one without an answer may be ours.
+            let answered = answer.is_ok();
+            let outcomes: Vec<AddressOutcome> = match answer {
                 Ok(results) => results.into_iter().map(outcome).collect(),
                 Err(error) => vec![AddressOutcome::Failed(error.to_string()); chunk.len()],
             };
@@ -245,6 +248,7 @@ impl Working {
                 let key = (index, new.net());
                 match outcome {
                     AddressOutcome::AlreadyThere => self.others.insert(key),
+                    AddressOutcome::Failed(_) if answered => self.others.insert(key),
                     AddressOutcome::Added | AddressOutcome::Failed(_) => self.others.remove(&key),
                 };
             }

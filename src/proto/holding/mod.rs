@@ -143,6 +143,11 @@ impl Holding {
         }
     }
 
+    /// Announces nothing until it is asked to: the addresses may be another's by now.
+    pub(crate) fn keep_quiet(&mut self) {
+        self.announcer.stop();
+    }
+
     /// Another router was Active too, and we asserted ourselves: every cache may be wrong now.
     pub(crate) fn announce_again(&mut self, now: Instant) {
         if let Stage::Held = self.stage {

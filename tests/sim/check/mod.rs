@@ -159,6 +159,11 @@ impl Judge {
         self.holders.departs(scene, host, &self.seats);
     }
 
+    /// A host has woken after so long.
+    pub fn woke(&mut self, host: usize, after: Duration) {
+        self.holders.woke(host, after);
+    }
+
     /// A host is about to be told to stop.
     pub fn stops(&mut self, scene: &Scene, host: usize) {
         self.holders.stops(scene, host);

@@ -7,7 +7,7 @@ use locum::types::CheckResult;
 
 use super::{Happening, World};
 use crate::check::Cause;
-use crate::host::check_name;
+use crate::host::{Stall, check_name};
 use crate::scenario::{Change, Fault, LINK_HOLD};
 
 impl World {
@@ -34,6 +34,9 @@ impl World {
     }
 
     fn boot(&mut self, host: usize) {
+        if (self.scene.plan.absent >> host) & 1 == 1 {
+            return;
+        }
         let now = self.scene.now;
         self.scene.hosts[host].boot(&self.scene.plan, now);
         self.judge.booted(&self.scene, host);
@@ -63,6 +66,7 @@ impl World {
         self.judge.disturbed(&self.scene);
         match fault {
             Fault::Crash(host) => {
+                self.put_off[host].clear();
                 self.scene.hosts[host].crash();
                 self.judge.ended(&self.scene, host);
             }
@@ -98,6 +102,8 @@ impl World {
             Fault::Clean => self.scene.lan.clean(now),
             Fault::Worsen(one_way) => self.scene.lan.worsen(one_way),
             Fault::Mend => self.scene.lan.mend(now),
+            Fault::Stall(host, deaf) => self.stall(host, deaf),
+            Fault::Wake(host) => self.awake(host),
             Fault::Reload(host, change) => self.reload(host, change),
             Fault::SetClock(host, seconds) => {
                 let unix_nanos = seconds * 1_000_000_000;
@@ -105,6 +111,67 @@ impl World {
             }
         }
         self.judge.addresses_changed(&self.scene);
+    }
+
+    fn stall(&mut self, host: usize, deaf: bool) {
+        let since = self.scene.now;
+        let planned = &mut self.scene.hosts[host];
+        if planned.agent.is_some() && planned.stall.is_none() {
+            planned.stall = Some(Stall { since, deaf, heard: false, before: planned.woke.map(|(_, at)| at) });
+        }
+    }
+
+    /// Everything is as it was, but late; what was to be done at a time comes after what was heard.
+    fn awake(&mut self, host: usize) {
+        let now = self.scene.now;
+        let Some(stall) = self.scene.hosts[host].stall.take() else { return };
+        self.scene.hosts[host].woke = Some((stall, now));
+        self.judge.woke(host, now.since(stall.since));
+        for what in std::mem::take(&mut self.put_off[host]) {
+            if let Happening::Wake(_) = what {
+                let at = now + Duration::from_nanos(1);
+                self.scene.hosts[host].wake_at = Some(at);
+                self.at(at, what);
+            } else {
+                self.at(now, what);
+            }
+        }
+        if stall.deaf {
+            self.feed(host, Cause::Other, Input::Suspended(now.since(stall.since)));
+        }
+    }
+
+    /// What happens now, unless it happens to a host that stalls.
+    pub(super) fn put_off(&mut self, what: Happening) -> Option<Happening> {
+        let (to, heard) = match &what {
+            Happening::Advert { to, .. } => (*to, true),
+            Happening::Frame { to, .. } => (*to, true),
+            Happening::Wake(host)
+            | Happening::Done { host, .. }
+            | Happening::Report { host, .. }
+            | Happening::Facts { host, .. }
+            | Happening::FramesPass { host, .. }
+            | Happening::Mute { host, .. }
+            | Happening::CheckRun { host, .. }
+            | Happening::Ended { host, .. }
+            | Happening::Fault(
+                Fault::Boot(host)
+                | Fault::Stop(host)
+                | Fault::CheckFails(host)
+                | Fault::CheckRecovers(host)
+                | Fault::LinkDown(host)
+                | Fault::LinkUp(host)
+                | Fault::Reload(host, _)
+                | Fault::SetClock(host, _),
+            ) => (*host, false),
+            Happening::ClientFrame { .. } | Happening::Look | Happening::Fault(_) => return Some(what),
+        };
+        let Some(stall) = &mut self.scene.hosts[to].stall else { return Some(what) };
+        if !(stall.deaf && heard) {
+            stall.heard |= heard;
+            self.put_off[to].push(what);
+        }
+        None
     }
 
     /// An agent that is stopping takes nothing over any more.
