@@ -172,7 +172,9 @@ impl Judge {
 
 /// DESIGN.md, P5.
 fn nothing_moves(host: usize, effects: &[Effect]) -> Result<(), String> {
-    match effects.iter().find(|effect| !matches!(effect, Effect::Tell(Event::Reloaded { .. }))) {
+    // Why it stands where it does may be told anew.
+    let told = |effect: &&Effect| matches!(effect, Effect::Tell(Event::Reloaded { .. } | Event::ReasonChanged { .. }));
+    match effects.iter().find(|effect| !told(effect)) {
         Some(effect) => Err(format!("h{host}: nothing has changed, and it wants {effect:?}")),
         None => Ok(()),
     }

@@ -416,7 +416,8 @@ fn put_off(window: (Instant, Instant), from: Instant, interval: Duration, terms:
     let hides = first && !stall.heard && hidden > interval * 3 / 2 + Duration::from_millis(1);
     let (earliest, latest) = window;
     let earliest = if hides { earliest.max(woke) + interval } else { earliest };
-    (earliest, latest.max(woke) + interval + skew_time(terms.priority, interval))
+    // Skew_Time, at most, of whatever priority it had then.
+    (earliest, latest.max(woke) + interval * 2)
 }
 
 fn terms(scene: &Scene, host: usize, router: usize) -> Terms {
