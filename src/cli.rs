@@ -1,12 +1,34 @@
 //! The command line: what can be typed.
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::report::WallClock;
+use crate::types::Instant;
+
+/// What `--version` says after the name.
+static VERSION: LazyLock<String> =
+    LazyLock::new(|| version(env!("CARGO_PKG_VERSION"), env!("LOCUM_COMMIT"), env!("LOCUM_SECONDS")));
+
+/// A version with the commit and the day it was built from, as far as they are known.
+fn version(number: &str, commit: &str, seconds: &str) -> String {
+    if commit.is_empty() && seconds.is_empty() {
+        return format!("{number} (development build)");
+    }
+    let commit = if commit.is_empty() { "unknown commit" } else { commit };
+    let at = Instant::from_nanos(0);
+    let date = seconds.parse::<u64>().map_or("unknown date".to_owned(), |seconds| {
+        let clock = WallClock { at, unix_nanos: seconds.saturating_mul(1_000_000_000) };
+        clock.rfc3339(at).split('T').next().unwrap_or_default().to_owned()
+    });
+    format!("{number} ({commit} {date})")
+}
+
 /// Failover agent: two or more hosts elect, over VRRP, the one that holds a floating IP address.
 #[derive(Debug, Parser)]
-#[command(name = "locum", version, arg_required_else_help = true)]
+#[command(name = "locum", version = VERSION.as_str(), arg_required_else_help = true)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -89,6 +111,14 @@ mod tests {
     #[test]
     fn the_definition_holds_together() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_version_tells_commit_and_day_as_far_as_they_are_known() {
+        assert_eq!(version("0.1.0", "868ef74d63ac", "1795256525"), "0.1.0 (868ef74d63ac 2026-11-21)");
+        assert_eq!(version("0.1.0", "868ef74d63ac+changes", "1795256525"), "0.1.0 (868ef74d63ac+changes 2026-11-21)");
+        assert_eq!(version("0.1.0", "", "0"), "0.1.0 (unknown commit 1970-01-01)");
+        assert_eq!(version("0.1.0", "", ""), "0.1.0 (development build)");
     }
 
     #[test]

@@ -87,7 +87,7 @@ fn what_is_typed_wrong_ends_with_64_and_help_with_0() {
     }
     let (code, out, _) = locum(&["--help"]);
     assert!(code == 0 && out.contains("status") && !out.contains("runner"), "{out}");
-    assert_eq!(locum(&["--version"]), (0, "locum 0.1.0\n".to_owned(), String::new()));
+    assert_eq!(locum(&["--version"]), (0, "locum 0.1.0 (development build)\n".to_owned(), String::new()));
 }
 
 #[test]
@@ -95,9 +95,9 @@ fn check_tells_fine_from_broken_missing_and_unreadable() {
     let folder = Folder::new("check");
     let valid = folder.write("valid.toml", VALID);
     let (code, out, _) = locum(&["check", &valid]);
-    assert_eq!((code, out), (0, format!("{valid}: fine, 1 virtual router\n")));
-    let empty = folder.write("empty.toml", "");
-    assert_eq!(locum(&["check", &empty]), (0, format!("{empty}: fine, 0 virtual routers\n"), String::new()));
+    assert_eq!((code, out.lines().next()), (0, Some(format!("{valid}: fine, 1 virtual router").as_str())));
+    assert!(out.contains("\n  iifname \"locum-none\" meta l4proto 112 ip daddr 224.0.0.18 accept\n"), "{out}");
+    assert!(out.contains("--get-zone-of-interface=locum-none"), "{out}");
 
     let broken = folder.write("broken.toml", &VALID.replace("vrid", "vrrid"));
     let (code, out, err) = locum(&["check", &broken]);
@@ -121,7 +121,7 @@ fn check_warns_of_what_this_host_lacks() {
     let text = format!("{VALID}checks = [\"a\", \"b\"]\n[check.a]\nscript = [\"{program}\"]\n");
     let file = folder.write("a.toml", &format!("{text}[check.b]\nscript = [\"/nonexistent/b\", \"x\"]\n"));
     let (code, out, err) = locum(&["check", &file]);
-    assert_eq!((code, out), (0, format!("{file}: fine, 1 virtual router\n")));
+    assert!(code == 0 && out.starts_with(&format!("{file}: fine, 1 virtual router\n")), "{code} {out}");
     for expected in [
         "this host has no interface `locum-none`",
         "a.toml:5:13",
@@ -130,6 +130,27 @@ fn check_warns_of_what_this_host_lacks() {
         "check `b` cannot run here: /nonexistent/b: No such file or directory",
     ] {
         assert!(err.contains(expected), "{expected} is missing in: {err}");
+    }
+}
+
+/// In this order: file to edit, command to check, command to start, command to look, firewall line to add.
+#[test]
+fn check_of_a_file_that_asks_for_nothing_says_what_to_do_next() {
+    let folder = Folder::new("empty");
+    let empty = folder.write("empty.toml", "# Nothing yet.\n");
+    let (code, out, err) = locum(&["check", &empty]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    let begins = [
+        format!("{empty}: fine, no virtual router yet. What to do next:"),
+        format!("  1. edit {empty}"),
+        format!("  2. run `locum check {empty}`"),
+        "  3. run `systemctl enable locum` and `systemctl reload-or-restart locum`".to_owned(),
+        "  4. run `locum status`".to_owned(),
+        "  5. let adverts through the firewall (nftables: `meta l4proto 112 accept`)".to_owned(),
+    ];
+    assert_eq!(out.lines().count(), begins.len(), "{out}");
+    for (line, begin) in out.lines().zip(begins) {
+        assert!(line.starts_with(&begin), "{begin} is missing in: {out}");
     }
 }
 

@@ -114,7 +114,7 @@ fn a_short_file_gets_the_documented_defaults() {
     assert_eq!(web.addresses.len(), 1);
     assert_eq!(web.addresses[0].to_string(), "192.0.2.10/24 on eth0");
     assert_eq!(web.advert_interval.centiseconds(), 100);
-    assert_eq!((web.preempt, web.preempt_delay), (true, Duration::ZERO));
+    assert_eq!((web.preempt, web.preempt_delay, web.lease), (true, Duration::ZERO, true));
     assert_eq!((web.start_delay, web.link_debounce), (Duration::ZERO, Duration::ZERO));
     assert_eq!(web.checks, [check("haproxy")]);
     assert!(web.track_interfaces.is_empty());
@@ -151,6 +151,7 @@ fn every_key_of_a_long_file_is_taken() {
         version = 3
         preempt = true
         preempt_delay = "2m"
+        lease = false
         start_delay = "30s"
         link_debounce = "1.5s"
         checks = ["link"]
@@ -164,7 +165,7 @@ fn every_key_of_a_long_file_is_taken() {
     let addresses: Vec<String> = web.addresses.iter().map(|address| address.net.to_string()).collect();
     assert_eq!(addresses, ["198.51.100.7/32", "192.0.2.10/24"]);
     assert_eq!(web.advert_interval.centiseconds(), 150);
-    assert_eq!((web.preempt, web.preempt_delay), (true, Duration::from_secs(120)));
+    assert_eq!((web.preempt, web.preempt_delay, web.lease), (true, Duration::from_secs(120), false));
     assert_eq!((web.start_delay, web.link_debounce), (Duration::from_secs(30), Duration::from_millis(1_500)));
     let tracked: Vec<&str> = web.track_interfaces.iter().map(|name| name.as_str()).collect();
     assert_eq!(tracked, ["eth1", "eth2"]);

@@ -34,6 +34,7 @@ fn config(priority: u8, addresses: u8) -> Config {
         advert_interval: Interval::from_centiseconds(20).expect("an interval"),
         preempt: true,
         preempt_delay: std::time::Duration::ZERO,
+        lease: true,
         start_delay: std::time::Duration::ZERO,
         link_debounce: std::time::Duration::ZERO,
         checks: Vec::new(),

@@ -243,6 +243,15 @@ pub const PREEMPT_DELAY: Key = Key {
     doc: "How long an Active node of lower priority is listened to before it is taken over from.",
 };
 
+/// `virtual_router.NAME.lease`
+pub const LEASE: Key = Key {
+    name: "lease",
+    kind: Kind::Boolean,
+    default: Default::Value("true"),
+    example: "true",
+    doc: "Whether the kernel takes the addresses away when this agent is killed or hangs.",
+};
+
 /// `virtual_router.NAME.start_delay`
 pub const START_DELAY: Key = Key {
     name: "start_delay",
@@ -427,6 +436,7 @@ pub const VIRTUAL_ROUTER: Table = Table {
         CHECKSUM,
         PREEMPT,
         PREEMPT_DELAY,
+        LEASE,
         START_DELAY,
         LINK_DEBOUNCE,
         CHECKS,

@@ -66,6 +66,8 @@ pub struct RouterConfig {
     pub preempt: bool,
     /// How long a lower one is listened to before it is taken over from.
     pub preempt_delay: Duration,
+    /// Whether the kernel takes the addresses away when nobody renews them any more.
+    pub lease: bool,
     /// How long after the agent's start it only listens.
     pub start_delay: Duration,
     /// A loss of carrier is a fault only after this long, on its own interface and on the tracked ones.

@@ -91,7 +91,7 @@ mod tests {
             ("vird", Some("vrid")),
             ("track_interface", Some("track_interfaces")),
             ("when_unhealty", Some("when_unhealthy")),
-            ("lease", None),
+            ("leases", Some("lease")),
             ("auth", Some("auth")),
             ("family", Some("family")),
             ("source", Some("source")),

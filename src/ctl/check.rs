@@ -3,15 +3,18 @@ use std::io::Write;
 use std::net::IpAddr;
 use std::path::Path;
 
+use super::firewall::{self, Adverts};
 use super::{lists, print};
 use crate::config::{self, Config, Diagnostic};
 use crate::io::{files, keys, system};
-use crate::types::{Exit, Failure, InterfaceName};
+use crate::report::first_steps;
+use crate::types::{Exit, Failure, Family, InterfaceName};
 
 /// Largest file that is read; the parser says what it makes of one that is larger than it takes.
 const LARGEST: usize = 2 << 20;
 
-/// `locum check`: prints every problem of a configuration, and what of it this host lacks.
+/// `locum check`: prints every problem of a configuration, and what of it this host lacks; of a valid one what to do
+/// next, or what the firewall must let in.
 ///
 /// # Errors
 /// The file is missing, cannot be read, or is not valid.
@@ -27,11 +30,7 @@ pub fn check(file: &Path) -> Result<(), Failure> {
             if !unusable.is_empty() {
                 return Err(not_valid(&name));
             }
-            let routers = match config.routers.len() {
-                1 => "1 virtual router".to_owned(),
-                count => format!("{count} virtual routers"),
-            };
-            print(&format!("{name}: fine, {routers}\n{}", lists::for_keepalived(&config)))
+            print(&format!("{name}: fine, {}{}", next(&config, &name), lists::for_keepalived(&config)))
         }
         Err(problems) => {
             tell(&problems, &name, &source);
@@ -53,6 +52,33 @@ fn unusable_keys(config: &Config, source: &str) -> Vec<Diagnostic> {
         Diagnostic::error_at(source, &file.display().to_string(), message, &error.remedy(file))
     });
     told.collect()
+}
+
+/// How much a valid configuration asks for, and what is left to do.
+fn next(config: &Config, name: &str) -> String {
+    let routers = match config.routers.len() {
+        0 => {
+            let steps = first_steps(name);
+            let steps = steps.iter().enumerate().map(|(at, step)| format!("  {}. {step}\n", at + 1));
+            return format!("no virtual router yet. What to do next:\n{}", steps.collect::<String>());
+        }
+        1 => "1 virtual router".to_owned(),
+        count => format!("{count} virtual routers"),
+    };
+    let of_router = |router: &config::RouterConfig| {
+        let interface = router.interface;
+        adverts(router).into_iter().map(move |adverts| (interface, adverts))
+    };
+    format!("{routers}\n\n{}", firewall::advice(&config.routers.values().flat_map(of_router).collect()))
+}
+
+/// What this router must hear of the others.
+fn adverts(router: &config::RouterConfig) -> Vec<Adverts> {
+    match router.family {
+        _ if router.is_unicast() => router.unicast_peers.iter().map(|peer| Adverts::Unicast(*peer)).collect(),
+        Family::Ipv4 => vec![Adverts::MulticastV4],
+        Family::Ipv6 => vec![Adverts::MulticastV6],
+    }
 }
 
 fn tell(diagnostics: &[Diagnostic], name: &str, source: &str) {

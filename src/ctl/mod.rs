@@ -5,6 +5,7 @@
 
 mod check;
 mod client;
+mod firewall;
 mod lists;
 mod reload;
 mod span;

@@ -104,25 +104,24 @@ fn router_rows(router: &Router, now: &str) -> Vec<(String, String)> {
     let addresses = router.addresses.iter().map(|address| {
         let on =
             if address.interface == router.interface { String::new() } else { format!(" on {}", address.interface) };
-        (format!("{}{on}", address.address), address_words(address.state).to_owned())
+        let lease = address.lease_left_ms.map(|left| format!(", lease {} more", span::words(left as f64 / 1000.0)));
+        (format!("{}{on}", address.address), format!("{}{}", address_words(address.state), lease.unwrap_or_default()))
     });
     push(&mut rows, "addresses", &columns(addresses.collect()));
-    let peers = router.peers.iter().map(|peer| {
-        let said = match peer.priority {
-            0 => "resigned".to_owned(),
-            priority => format!("priority {priority}"),
-        };
-        let heard = span::words(peer.heard_ms_ago as f64 / 1000.0);
-        let key = peer.key.map(|key| format!(", key {key}")).unwrap_or_default();
-        let apart = peer.clock_behind_ms.filter(|behind| behind.abs() >= TOLD_APART_MS).map(clock_words);
-        let apart = apart.unwrap_or_default();
-        let odd = if peer.lists_our_addresses { "" } else { ", LISTS OTHER ADDRESSES" };
-        (
-            peer.address.clone(),
-            format!("{said}, heard {heard} ago, adverts {}, {}{key}{apart}{odd}", peer.adverts, peer.checksum),
-        )
+    push(&mut rows, "peers", &peers(router));
+    let mistakes = router.mistakes.iter().map(|mistake| {
+        let seen = span::words(mistake.seen_ms_ago as f64 / 1000.0);
+        (mistake.token.to_uppercase(), format!("{}; seen {seen} ago", mistake.words))
     });
-    push(&mut rows, "peers", &columns(peers.collect()));
+    push(&mut rows, "mistakes", &columns(mistakes.collect()));
+    if router.counters.addresses_restored > 0 {
+        let times = router.counters.addresses_restored;
+        rows.push(("put back".to_owned(), format!("{times}x, after somebody removed an address")));
+    }
+    if router.counters.leases_lapsed > 0 {
+        let times = router.counters.leases_lapsed;
+        rows.push(("lapsed".to_owned(), format!("{times}x, this host having stood still for too long")));
+    }
     if let Some(auth) = &router.auth {
         rows.push(("auth".to_owned(), auth_words(auth)));
         let refused = auth.refused.iter().map(|refused| {
@@ -142,6 +141,27 @@ fn router_rows(router: &Router, now: &str) -> Vec<(String, String)> {
     });
     push(&mut rows, "changes", &columns(changes.collect()));
     rows
+}
+
+/// Whoever was heard, a line each.
+fn peers(router: &Router) -> Vec<String> {
+    let peers = router.peers.iter().map(|peer| {
+        let said = match peer.priority {
+            0 => "resigned".to_owned(),
+            priority => format!("priority {priority}"),
+        };
+        let heard = span::words(peer.heard_ms_ago as f64 / 1000.0);
+        let key = peer.key.map(|key| format!(", key {key}")).unwrap_or_default();
+        let apart = peer.clock_behind_ms.filter(|behind| behind.abs() >= TOLD_APART_MS).map(clock_words);
+        let apart = apart.unwrap_or_default();
+        let odd = if peer.lists_our_addresses { "" } else { ", LISTS OTHER ADDRESSES" };
+        (
+            peer.address.clone(),
+            format!("{said}, heard {heard} ago, adverts {}, {}{key}{apart}{odd}", peer.adverts, peer.checksum),
+        )
+    });
+    let peers = columns(peers.collect());
+    if peers.is_empty() { vec!["nobody has been heard since the start".to_owned()] } else { peers }
 }
 
 /// The first line gets the label, the others stand below it.

@@ -1,4 +1,4 @@
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 
 use tokio::sync::mpsc;
@@ -6,14 +6,14 @@ use tokio::sync::mpsc;
 use super::handover::Sockets;
 use super::listening::Listening;
 use super::watching::Watching;
-use crate::io::netlink::{Job, Monitor, Netlink, NewAddress, Report, Worker};
+use crate::io::netlink::{Job, Monitor, Netlink, NewAddress, Renewal, Report, Worker};
 use crate::io::poller::Poller;
 use crate::io::record::{Kept, Slots};
 use crate::io::system;
 use crate::io::timer::Timer;
 use crate::proto::{Effect, Input};
 use crate::report::Event;
-use crate::types::{AddressOutcome, Family, Instant, LeftAddress, RouterRecord};
+use crate::types::{AddressOutcome, Family, Instant, LeaseOutcome, LeftAddress, RouterName, RouterRecord};
 
 /// The monitor's token; those of the sockets count up from 0.
 pub(super) const MONITOR: u64 = u64::MAX;
@@ -36,6 +36,10 @@ pub(super) struct Hands {
     /// When to ask for a listing again, after one that failed or could not be asked for.
     pub(super) relist: Option<Instant>,
     worker: Worker,
+    /// Routers of which an advert has left in this wake-up.
+    heard: BTreeSet<RouterName>,
+    /// Renewals of this wake-up: adverts come first, and one batch costs less than many.
+    renewals: Vec<Renewal>,
     /// Jobs that the worker was handed.
     handed: u64,
     record: Record,
@@ -61,8 +65,8 @@ impl Hands {
     /// Opens what is always open, and takes the first listing.
     pub(super) fn new(kept: Kept, events: mpsc::Sender<Event>, sockets: Option<Sockets>) -> io::Result<Self> {
         let Kept { slots, journal, records, added, troubles } = kept;
-        let mut monitor = Monitor::open(MONITOR_BUFFER)?;
         let mut netlink = Netlink::open()?;
+        let mut monitor = Monitor::open(MONITOR_BUFFER, netlink.port()?)?;
         let snapshot = netlink.snapshot()?;
         let left = snapshot.left(&added, system::kernel_marks_addresses());
         monitor.replace(snapshot);
@@ -86,6 +90,8 @@ impl Hands {
             stopped,
             relist,
             worker,
+            heard: BTreeSet::new(),
+            renewals: Vec::new(),
             handed: 0,
             record,
             past,
@@ -100,8 +106,10 @@ impl Hands {
     /// Performs one effect; what fails at once is an input for the agent.
     pub(super) fn perform(&mut self, effect: Effect, failures: &mut VecDeque<Input<'static>>) {
         match effect {
-            Effect::Listen { interface, index, channels } => {
-                for (channel, error) in self.listening.open(&self.poller, interface, index, &channels) {
+            Effect::Listen { interface, index, channels, addresses } => {
+                let mut failed = self.listening.open(&self.poller, interface, index, &channels);
+                failed.extend(self.listening.heed(interface, &addresses));
+                for (channel, error) in failed {
                     failures.push_back(Input::ListenFailed { interface, channel, error: error.to_string() });
                 }
             }
@@ -118,11 +126,12 @@ impl Hands {
                     Some(socket) => socket.send(&packet, destination),
                     None => Err(io::Error::other("not listening on this interface")),
                 };
-                if let Err(error) = sent {
-                    failures.push_back(Input::SendFailed { router, error: send_words(&error) });
+                match sent {
+                    Ok(()) => drop(self.heard.insert(router)),
+                    Err(error) => failures.push_back(Input::SendFailed { router, error: send_words(&error) }),
                 }
             }
-            Effect::AddAddresses { router, interface, index, additions } => {
+            Effect::AddAddresses { router, interface, index, additions, lifetime, until, again } => {
                 let new = |addition: crate::proto::Addition| NewAddress {
                     address: addition.address,
                     prefix: addition.prefix,
@@ -130,10 +139,20 @@ impl Hands {
                 };
                 let additions = additions.into_iter().map(new).collect();
                 let announcers = self.listening.announcers(interface);
-                self.hand(Job::Add { router, interface, index, additions, announcers }, failures);
+                self.hand(
+                    Job::Add { router, interface, index, additions, lifetime, until, again, announcers },
+                    failures,
+                );
             }
             Effect::RemoveAddresses { router, interface, index, removals, restore } => {
                 self.hand(Job::Remove { router, interface, index, removals, restore }, failures);
+            }
+            Effect::RenewLeases { router, interface, index, leases, lifetime, asked, until, other_kind } => {
+                if self.heard.remove(&router) {
+                    let addresses = leases.into_iter().map(|lease| (lease.net, lease.borrows_route)).collect();
+                    let renewal = Renewal { router, interface, index, addresses, lifetime, asked, until, other_kind };
+                    self.renewals.push(renewal);
+                }
             }
             Effect::Announce { router, interface, frames, until } => {
                 let announcers = self.listening.announcers(interface);
@@ -176,16 +195,18 @@ impl Hands {
         };
     }
 
-    /// Takes in a listing that was asked for.
-    pub(super) fn listed(&mut self, now: Instant, listing: io::Result<crate::io::netlink::Snapshot>) {
+    /// Takes in a listing that was asked for. Whether it is one.
+    pub(super) fn listed(&mut self, now: Instant, listing: io::Result<crate::io::netlink::Snapshot>) -> bool {
         match listing {
             Ok(snapshot) => {
                 self.monitor.replace(snapshot);
                 self.watch_monitor(true);
+                true
             }
             Err(error) => {
                 self.relist = Some(now + RELIST);
                 self.log.refused("list links and addresses".to_owned(), error.to_string());
+                false
             }
         }
     }
@@ -196,6 +217,20 @@ impl Hands {
         if let Err(error) = changed {
             self.log.refused("wait for news of links and addresses".to_owned(), error.to_string());
         }
+    }
+
+    /// Hands over the renewals that were asked for by now.
+    fn renew(&mut self, failures: &mut VecDeque<Input<'static>>) {
+        if !self.renewals.is_empty() {
+            let renewals = std::mem::take(&mut self.renewals);
+            self.hand_over(Job::Renew(renewals), failures);
+        }
+    }
+
+    /// The end of a wake-up: nothing more is to come that the renewals could be handed over with.
+    pub(super) fn rest(&mut self, failures: &mut VecDeque<Input<'static>>) {
+        self.renew(failures);
+        self.heard.clear();
     }
 
     /// Has the worker say when it has done all it was handed until now; the number it says so with.
@@ -210,6 +245,12 @@ impl Hands {
     }
 
     fn hand(&mut self, job: Job, failures: &mut VecDeque<Input<'static>>) {
+        // In the order in which they were asked for: renewed after its removal, an address would be back.
+        self.renew(failures);
+        self.hand_over(job, failures);
+    }
+
+    fn hand_over(&mut self, job: Job, failures: &mut VecDeque<Input<'static>>) {
         const FULL: &str = "1,024 changes wait for the kernel already";
         self.handed += 1;
         let Err(job) = self.worker.hand(job) else { return };
@@ -225,6 +266,14 @@ impl Hands {
             Job::Announce { router, interface, .. } => {
                 self.log.failed(router, format!("announce its addresses on {interface}"), FULL.to_owned());
             }
+            Job::Renew(renewals) => {
+                let failed = renewals.into_iter().map(|renewal| Input::LeasesRenewed {
+                    router: renewal.router,
+                    asked: renewal.asked,
+                    outcome: LeaseOutcome::Failed(FULL.to_owned()),
+                });
+                failures.extend(failed);
+            }
             Job::List | Job::Mark(_) => {}
         }
     }
@@ -235,7 +284,7 @@ impl Hands {
         while let Some(report) = self.reports.recv().await {
             match report {
                 Report::Failed { router, what, error } => self.log.failed(router, what, error),
-                Report::Added { .. } | Report::Listed(_) | Report::Reached(_) => {}
+                Report::Added { .. } | Report::Renewed { .. } | Report::Listed(_) | Report::Reached(_) => {}
             }
         }
         self.log.flush();

@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
@@ -90,6 +91,26 @@ impl Listening {
         self.tokens.insert(token, (interface, channel));
         self.channels.insert((interface, channel), Open { index, token, socket });
         Ok(())
+    }
+
+    /// Has claims to these addresses heard on an interface. A channel on which that cannot be is closed and named.
+    pub(super) fn heed(
+        &mut self,
+        interface: InterfaceName,
+        addresses: &BTreeSet<IpAddr>,
+    ) -> Option<(Channel, io::Error)> {
+        const CHANNEL: Channel = Channel::Announcements(Family::Ipv4);
+        let of_ipv4 = |address: &IpAddr| match address {
+            IpAddr::V4(address) => Some(*address),
+            IpAddr::V6(_) => None,
+        };
+        let heeded: Vec<_> = addresses.iter().filter_map(of_ipv4).collect();
+        let error = match &self.channels.get(&(interface, CHANNEL))?.socket {
+            Socket::Announcements(socket) => socket.heed(&heeded).err()?,
+            Socket::Adverts(_) => return None,
+        };
+        self.close(interface, CHANNEL);
+        Some((CHANNEL, error))
     }
 
     fn socket_for(&mut self, interface: InterfaceName, index: u32, channel: Channel) -> io::Result<Socket> {

@@ -1,4 +1,4 @@
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::io::neighbours::NeighbourSocket;
 use crate::io::netlink::{MonitorState, Report};
 use crate::proto::{Agent, Effect, Input};
 use crate::report::{Event, Summary, WallClock};
-use crate::types::{Channel, Instant, InterfaceName, Memory};
+use crate::types::{Channel, Instant, InterfaceName, IpNet, Memory};
 
 /// What is read from one socket, and taken from one channel, at one wake-up.
 const READS: usize = 256;
@@ -168,6 +168,7 @@ impl Loop {
             self.read_monitor(now);
         }
         self.tell_news(now);
+        self.tell_removals(now);
         let more = self.read_sockets(&clocks);
         self.take_in(&clocks, wake);
         if self.agent.next_deadline().is_some_and(|deadline| deadline <= now) {
@@ -224,6 +225,7 @@ impl Loop {
 
     /// Log and timer, when all else is done.
     fn rest(&mut self, now: Instant) {
+        self.hands.rest(&mut self.failures);
         if self.hands.log.flush() {
             let summary = self.agent.summary();
             self.beside.summary.send_if_modified(|told| std::mem::replace(told, summary.clone()) != summary);
@@ -281,6 +283,19 @@ impl Loop {
     fn tell_news(&mut self, now: Instant) {
         for (name, facts) in self.hands.monitor.news(&self.wanted) {
             self.feed(now, Input::Interface { name, facts });
+        }
+    }
+
+    /// Those of interfaces that matter; what is no longer there at all has been told by the news.
+    fn tell_removals(&mut self, now: Instant) {
+        let mut gone: BTreeMap<InterfaceName, Vec<IpNet>> = BTreeMap::new();
+        for (interface, address) in self.hands.monitor.removals() {
+            if self.wanted.contains(&interface) {
+                gone.entry(interface).or_default().push(address);
+            }
+        }
+        for (interface, addresses) in gone {
+            self.feed(now, Input::AddressesGone { interface, addresses });
         }
     }
 
@@ -382,9 +397,14 @@ impl Loop {
                 }
             }
             Report::Failed { router, what, error } => self.hands.log.failed(router, what, error),
+            Report::Renewed { router, asked, outcome } => {
+                self.feed(now, Input::LeasesRenewed { router, asked, outcome });
+            }
             Report::Listed(listing) => {
-                self.hands.listed(now, listing);
-                self.tell_news(now);
+                if self.hands.listed(now, listing) {
+                    self.tell_news(now);
+                    self.feed(now, Input::Listed);
+                }
             }
         }
     }

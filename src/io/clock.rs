@@ -20,6 +20,11 @@ pub fn now() -> Instant {
     Instant::from_nanos(read(ClockId::CLOCK_BOOTTIME))
 }
 
+/// Time since boot without suspend (CLOCK_MONOTONIC): what the kernel counts the lifetimes of addresses by.
+pub fn uptime() -> Duration {
+    Duration::from_nanos(read(ClockId::CLOCK_MONOTONIC))
+}
+
 /// Both clocks, read one right after the other.
 pub fn pair() -> ClockPair {
     let unix_nanos = read(ClockId::CLOCK_REALTIME);

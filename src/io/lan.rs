@@ -138,11 +138,14 @@ impl Lan {
     /// There is no such interface, or it has the address already.
     pub fn add_address(&mut self, name: &InterfaceName, address: IpNet) -> io::Result<()> {
         let index = self.index(name)?;
-        let mut request = message::add_address(index, address.addr(), address.prefix_len());
-        // The mark is for addresses of the agent.
+        let mut request =
+            message::add_address(index, &message::Ours { net: address, lifetime: None, borrows_route: false });
+        // The mark, and not being chosen as a source, are for addresses of the agent.
         if let RouteNetlinkMessage::NewAddress(message) = &mut request.message {
             use netlink_packet_route::address::AddressAttribute;
-            message.attributes.retain(|attribute| !matches!(attribute, AddressAttribute::Protocol(_)));
+            message.attributes.retain(|attribute| {
+                !matches!(attribute, AddressAttribute::Protocol(_) | AddressAttribute::CacheInfo(_))
+            });
         }
         self.perform(request)
     }

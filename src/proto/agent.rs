@@ -15,7 +15,7 @@ use super::resume::Past;
 use super::router::{NOTHING_LEFT, Router, World};
 use super::settle;
 use crate::config::{Config, RouterConfig};
-use crate::report::{Event, Reason, Summary, WallClock, status};
+use crate::report::{self, Event, Reason, Summary, WallClock, status};
 use crate::types::{
     Channel, CheckName, CheckResult, Discard, Family, Freshness, Instant, InterfaceFacts, InterfaceName, LeftAddress,
     Memory, RouterName, Vrid, WallOffsets,
@@ -140,8 +140,7 @@ impl Agent {
 
     /// How things stand. `clock` turns our times into dates; its reading is now.
     pub fn snapshot(&self, clock: WallClock) -> status::Status {
-        let hint = (self.routers.is_empty() && self.stage != Stage::Stopped)
-            .then(|| "no virtual router is configured: add a [virtual_router.NAME] and reload".to_owned());
+        let hint = (self.routers.is_empty() && self.stage != Stage::Stopped).then(report::no_router);
         let router =
             |router: &Router| (router.name().to_string(), router.snapshot(&clock, &self.interfaces, &self.checks));
         let discards = |(name, discards): (&InterfaceName, &Discards)| (name.to_string(), discards.totals());
@@ -212,6 +211,14 @@ impl Agent {
             Input::FramesPass { interface } => self.frames_pass(now, interface, effects),
             Input::ListenFailed { interface, channel, error } => {
                 self.listen_failed(now, interface, channel, &error, effects);
+            }
+            Input::AddressesGone { interface, addresses } => {
+                let chosen = |router: &Router| router.config().addresses.iter().any(|of| of.interface == interface);
+                self.each(now, effects, chosen, |router, world| router.addresses_gone(world, interface, &addresses));
+            }
+            Input::Listed => self.each(now, effects, |_| true, Router::compare),
+            Input::LeasesRenewed { router, asked, outcome } => {
+                self.of_name(now, effects, &router, |router, world| router.renewed(world, asked, outcome.clone()));
             }
             Input::AddressesAdded { router, outcomes } => {
                 let mut outcomes = Some(outcomes);
@@ -328,7 +335,7 @@ impl Agent {
 
     fn frame(&mut self, now: Instant, interface: InterfaceName, bytes: &[u8], effects: &mut Vec<Effect>) {
         if let Some(heard) = announcement::parse(bytes) {
-            let heeding = |router: &Router| router.holding().heeds_announcements();
+            let heeding = |router: &Router| router.holding().heeds(interface, heard.address);
             self.each(now, effects, heeding, |router, world| router.hear_announcement(world, interface, heard));
         }
     }
@@ -355,8 +362,10 @@ impl Agent {
         }
         self.listen(effects);
         self.review(now, effects, |_| true);
-        if news.link_returned {
-            self.each(now, effects, |_| true, |router, world| router.link_returned(world, name));
+        let carried = |router: &Router| router.config().addresses.iter().any(|of| of.interface == name);
+        self.each(now, effects, carried, |router, world| router.stand_alone(world, name));
+        if news.unknown_again {
+            self.each(now, effects, |_| true, |router, world| router.announce_again_on(world, name));
         }
     }
 

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::report::Event;
-use crate::types::{Channel, Family, Instant, InterfaceName, IpNet, MacAddr, RouterName, RouterRecord, Vrid};
+use crate::types::{Channel, Family, Instant, InterfaceName, IpNet, Lifetime, MacAddr, RouterName, RouterRecord, Vrid};
 
 /// Everything the agent can want done. Effects are performed in the order in which they were asked for;
 /// each carries all it needs and does no harm when done twice.
@@ -17,6 +17,8 @@ pub enum Effect {
         index: u32,
         /// What is needed there; never empty.
         channels: BTreeSet<Channel>,
+        /// The addresses that may be held there: whoever claims one of them is to be heard.
+        addresses: BTreeSet<IpAddr>,
     },
     /// Close all channels of an interface.
     Unlisten {
@@ -61,6 +63,12 @@ pub enum Effect {
         index: u32,
         /// The addresses, in the order in which they are wanted.
         additions: Vec<Addition>,
+        /// How long the kernel keeps them unless they are renewed; `None`: for good.
+        lifetime: Option<Lifetime>,
+        /// From then on somebody else may have taken over: what is not there yet is not added, or removed again.
+        until: Instant,
+        /// They were ours and are missed: one that is there with our mark is `StillThere`, and announced as well.
+        again: bool,
     },
     /// Remove addresses of ours; that one is absent already is no failure. One whose addition found it there
     /// (`AlreadyThere`) or was refused is not ours and stays: its removal may have been asked for before that was known.
@@ -77,6 +85,30 @@ pub enum Effect {
         removals: Vec<IpNet>,
         /// Addresses of the same subnets that stay.
         restore: Vec<IpNet>,
+    },
+    /// Renew leases, if the last advert of the router has left; all that are asked for in one wake-up together, and none
+    /// before the adverts. The outcome comes back as [`Input::LeasesRenewed`](super::Input::LeasesRenewed), unless the
+    /// advert did not leave.
+    ///
+    /// The clock is read before and after: from `until` on nothing is renewed, and a renewal that was still under way
+    /// then is undone by removing the addresses.
+    RenewLeases {
+        /// Whose.
+        router: RouterName,
+        /// Where.
+        interface: InterfaceName,
+        /// Kernel index of the interface.
+        index: u32,
+        /// Which.
+        leases: Vec<Lease>,
+        /// How long the kernel keeps them from now on; `None`: for good.
+        lifetime: Option<Lifetime>,
+        /// When it was decided; the outcome names it.
+        asked: Instant,
+        /// When the kernel may have taken the first of them away, if it ever does.
+        until: Option<Instant>,
+        /// They are there without an end and are to get one, or the other way round.
+        other_kind: bool,
     },
     /// Send announcements, one after the other, after all additions that were asked for before. What has not left at
     /// `until` stays unsent: somebody else may have taken over by then.
@@ -127,4 +159,13 @@ pub struct Addition {
     pub prefix: u8,
     /// The Ethernet frame that announces it.
     pub announcement: Vec<u8>,
+}
+
+/// One address to renew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// The address with the prefix length it is there with.
+    pub net: IpNet,
+    /// Leaves the route to its subnet alone, since the host's own address keeps it (IPv6).
+    pub borrows_route: bool,
 }

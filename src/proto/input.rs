@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::types::{
-    AddressOutcome, Channel, CheckName, CheckResult, Instant, InterfaceFacts, InterfaceName, IpNet, LeftAddress,
-    Memory, RouterName, RouterRecord,
+    AddressOutcome, Channel, CheckName, CheckResult, Instant, InterfaceFacts, InterfaceName, IpNet, LeaseOutcome,
+    LeftAddress, Memory, RouterName, RouterRecord,
 };
 
 /// Everything the agent can be told. Failures of effects come back as inputs too.
@@ -63,6 +63,26 @@ pub enum Input<'a> {
         channel: Channel,
         /// The system's words.
         error: String,
+    },
+    /// Addresses are gone from an interface, and not by an effect of ours as far as the kernel says. To be told after
+    /// the facts that no longer have them.
+    AddressesGone {
+        /// Where they were.
+        interface: InterfaceName,
+        /// Which, with the prefix lengths they had.
+        addresses: Vec<IpNet>,
+    },
+    /// News of addresses may have been lost, so all were listed anew, and the facts that follow from it were told before.
+    /// The listing was made after all effects whose outcomes have been told by now.
+    Listed,
+    /// What became of an [`Effect::RenewLeases`](super::Effect::RenewLeases).
+    LeasesRenewed {
+        /// Whose.
+        router: RouterName,
+        /// When it was decided, as the effect said.
+        asked: Instant,
+        /// How it ended.
+        outcome: LeaseOutcome,
     },
     /// What became of the additions of an [`Effect::AddAddresses`](super::Effect::AddAddresses).
     AddressesAdded {

@@ -11,8 +11,9 @@ use crate::types::{Family, Instant, InterfaceFacts, InterfaceName, IpNet, MacAdd
 pub(crate) struct News {
     /// They differ from those before.
     pub(crate) changed: bool,
-    /// The carrier is back, and the interface was up all the while.
-    pub(crate) link_returned: bool,
+    /// Caches of others may be wrong now: switches have forgotten us, the carrier having been away while the interface
+    /// was up, or its MAC address is another.
+    pub(crate) unknown_again: bool,
 }
 
 /// What is known of the host's interfaces, and which addresses are virtual and so never the host's own.
@@ -31,11 +32,13 @@ pub(crate) struct Interfaces {
 impl Interfaces {
     /// The newest facts of one interface; what is new about them.
     pub(crate) fn learn(&mut self, now: Instant, name: InterfaceName, facts: Option<InterfaceFacts>) -> News {
-        let changed = self.known.get(&name) != facts.as_ref();
+        let before = self.known.get(&name);
+        let changed = before != facts.as_ref();
+        let renumbered = before.zip(facts.as_ref()).is_some_and(|(before, after)| before.mac != after.mac);
         let is_there =
             |address| facts.as_ref().is_some_and(|facts| facts.addresses.iter().any(|net| net.addr() == address));
         self.left.retain(|(interface, address)| *interface != name || is_there(*address));
-        let link_returned = self.links.learn(now, name, facts.as_ref());
+        let unknown_again = self.links.learn(now, name, facts.as_ref()) || renumbered;
         match facts {
             Some(facts) => {
                 self.known.insert(name, facts);
@@ -46,7 +49,7 @@ impl Interfaces {
             }
         }
         self.remember_host_subnets();
-        News { changed, link_returned }
+        News { changed, unknown_again }
     }
 
     /// All addresses that virtual routers move, so that none is taken for one of the host's own.
@@ -78,6 +81,11 @@ impl Interfaces {
 
     pub(crate) fn mac(&self, name: InterfaceName) -> Option<MacAddr> {
         self.known.get(&name)?.mac
+    }
+
+    /// Whether an interface of this host has that hardware address.
+    pub(crate) fn is_own(&self, mac: MacAddr) -> bool {
+        self.known.values().any(|facts| facts.mac == Some(mac))
     }
 
     /// What keeps an interface from carrying addresses, if anything does. A carrier that was lost after `lost_before`
@@ -127,15 +135,20 @@ impl Interfaces {
             // With another length the kernel would have it twice instead of saying that it is there already.
             return there.prefix_len();
         }
-        let apart = match address {
-            IpNet::V4(_) => facts.is_some_and(|facts| facts.promote_secondaries),
-            IpNet::V6(_) => false,
-        };
-        if !apart && self.host_subnets.contains(&(name, address.trunc())) {
-            address.max_prefix_len()
-        } else {
-            address.prefix_len()
-        }
+        if self.stands_alone(name, address) { address.max_prefix_len() } else { address.prefix_len() }
+    }
+
+    /// Whether an address goes in with a full-length prefix. In IPv6 the addresses of a subnet share its route, which
+    /// ours would make end with them.
+    pub(crate) fn stands_alone(&self, name: InterfaceName, address: IpNet) -> bool {
+        let promotes = self.known.get(&name).is_some_and(|facts| facts.promote_secondaries);
+        let tied = address.addr().is_ipv6() || !promotes;
+        tied && self.host_subnets.contains(&(name, address.trunc()))
+    }
+
+    /// Whether the host has or had an address of its own in this IPv6 subnet, whose route must not end with ours.
+    pub(crate) fn keeps_route(&self, name: InterfaceName, net: IpNet) -> bool {
+        net.addr().is_ipv6() && self.host_subnets.contains(&(name, net.trunc()))
     }
 
     /// Addresses of the host's own in the same subnet, which the kernel may remove along with ours.

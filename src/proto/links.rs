@@ -106,6 +106,7 @@ mod tests {
             running,
             mac: None,
             addresses,
+            marked: Vec::new(),
             promote_secondaries: false,
             forwards_ipv6: false,
             mtu: 1500,

@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use super::effect::Effect;
 use super::eligibility::RETRY;
@@ -6,11 +7,20 @@ use super::interfaces::Interfaces;
 use crate::config::RouterConfig;
 use crate::types::{Channel, Family, Instant, InterfaceName};
 
+/// What is to be heard on one interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Wanted {
+    index: u32,
+    channels: BTreeSet<Channel>,
+    /// The addresses that claims are heard to.
+    addresses: BTreeSet<IpAddr>,
+}
+
 /// What is open on which interface, and what ought to be.
 #[derive(Debug, Default)]
 pub(crate) struct Listening {
-    /// The channels as they were last asked for, with the index of the interface; those that failed are left out.
-    open: BTreeMap<InterfaceName, (u32, BTreeSet<Channel>)>,
+    /// As it was last asked for; channels that failed are left out.
+    open: BTreeMap<InterfaceName, Wanted>,
     /// When channels that could not be opened are tried anew.
     again_at: Option<Instant>,
 }
@@ -23,27 +33,32 @@ impl Listening {
         interfaces: &Interfaces,
         effects: &mut Vec<Effect>,
     ) {
-        let mut wanted: BTreeMap<InterfaceName, (u32, BTreeSet<Channel>)> = BTreeMap::new();
-        for (interface, channel) in routers.flat_map(needs) {
-            if let Some(facts) = interfaces.get(interface) {
-                wanted.entry(interface).or_insert((facts.index, BTreeSet::new())).1.insert(channel);
+        let mut wanted: BTreeMap<InterfaceName, Wanted> = BTreeMap::new();
+        for config in routers {
+            for (interface, channel) in needs(config) {
+                let Some(facts) = interfaces.get(interface) else { continue };
+                let new = || Wanted { index: facts.index, channels: BTreeSet::new(), addresses: BTreeSet::new() };
+                wanted.entry(interface).or_insert_with(new).channels.insert(channel);
+            }
+            for address in &config.addresses {
+                let on_it = wanted.get_mut(&address.interface);
+                on_it.map(|wanted| wanted.addresses.insert(address.net.addr()));
             }
         }
         for &interface in self.open.keys().filter(|name| !wanted.contains_key(name)) {
             effects.push(Effect::Unlisten { interface });
         }
-        for (&interface, (index, channels)) in &wanted {
-            if self.open.get(&interface) != Some(&(*index, channels.clone())) {
-                effects.push(Effect::Listen { interface, index: *index, channels: channels.clone() });
-            }
+        for (&interface, wanted) in wanted.iter().filter(|(name, wanted)| self.open.get(name) != Some(wanted)) {
+            let Wanted { index, channels, addresses } = wanted.clone();
+            effects.push(Effect::Listen { interface, index, channels, addresses });
         }
         self.open = wanted;
     }
 
     /// A channel could not be opened, or broke.
     pub(crate) fn failed(&mut self, now: Instant, interface: InterfaceName, channel: Channel) {
-        if let Some((_, channels)) = self.open.get_mut(&interface) {
-            channels.remove(&channel);
+        if let Some(open) = self.open.get_mut(&interface) {
+            open.channels.remove(&channel);
         }
         self.again_at = Some(now + RETRY);
     }

@@ -23,5 +23,5 @@ mod router;
 mod settle;
 
 pub use agent::Agent;
-pub use effect::{Addition, Effect};
+pub use effect::{Addition, Effect, Lease};
 pub use input::Input;

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::effect::{Addition, Effect};
+use super::holding::Legacy;
 use super::interfaces::{Interfaces, same_subnet};
 use super::router::Router;
 use crate::types::{Instant, InterfaceName, IpNet, RouterName};
@@ -26,6 +27,7 @@ pub(crate) fn settle(
         Effect::AddAddresses { additions, .. } => !additions.is_empty(),
         Effect::RemoveAddresses { removals, .. } => !removals.is_empty(),
         Effect::Announce { frames, .. } => !frames.is_empty(),
+        Effect::RenewLeases { leases, .. } => !leases.is_empty(),
         Effect::Listen { .. }
         | Effect::Unlisten { .. }
         | Effect::WatchFrames { .. }
@@ -43,19 +45,20 @@ pub(crate) fn settle(
 /// An addition of what another router of ours has, or removes in this very step, becomes its announcement.
 fn hand_over(now: Instant, effects: &mut Vec<Effect>, routers: &mut [Router]) {
     for number in 0..effects.len() {
-        let Some(Effect::AddAddresses { router, interface, additions, .. }) = effects.get_mut(number) else {
+        // What is asked for again is nobody else's: it is missed here.
+        let Some(Effect::AddAddresses { router, interface, additions, again: false, .. }) = effects.get_mut(number)
+        else {
             continue;
         };
         let (router, interface, additions) = (router.clone(), *interface, std::mem::take(additions));
         let (mut new, mut frames) = (Vec::new(), Vec::new());
         for addition in additions {
             let address = addition.address.addr();
-            let prefix = take_from_removals(effects, interface, address)
-                .or_else(|| take_from_others(routers, &router, interface, address));
-            match prefix {
-                Some(prefix) => {
+            let removed = take_from_removals(effects, interface, address).map(Legacy::of_removed);
+            match removed.or_else(|| take_from_others(routers, &router, interface, address)) {
+                Some(held) => {
                     let heir = routers.iter_mut().find(|other| *other.name() == router);
-                    heir.into_iter().for_each(|heir| heir.take_over(interface, address, prefix));
+                    heir.into_iter().for_each(|heir| heir.take_over(interface, address, held));
                     frames.push(addition.announcement);
                 }
                 None => new.push(addition),
@@ -86,6 +89,7 @@ fn take_from_removals(effects: &mut [Effect], on: InterfaceName, address: IpAddr
         | Effect::WatchFrames { .. }
         | Effect::UnwatchFrames { .. }
         | Effect::SendAdvert { .. }
+        | Effect::RenewLeases { .. }
         | Effect::Announce { .. }
         | Effect::Record(_)
         | Effect::Forget { .. }
@@ -95,7 +99,7 @@ fn take_from_removals(effects: &mut [Effect], on: InterfaceName, address: IpAddr
     })
 }
 
-fn take_from_others(routers: &mut [Router], heir: &RouterName, on: InterfaceName, address: IpAddr) -> Option<u8> {
+fn take_from_others(routers: &mut [Router], heir: &RouterName, on: InterfaceName, address: IpAddr) -> Option<Legacy> {
     // A departing router may have the same name as its heir; then the first of that name is the heir.
     let heir = routers.iter().position(|router| router.name() == heir);
     let others = routers.iter_mut().enumerate().filter(|(number, _)| Some(*number) != heir);
@@ -131,6 +135,7 @@ fn is_added_by(effects: &[Effect], on: InterfaceName, net: IpNet) -> bool {
         | Effect::UnwatchFrames { .. }
         | Effect::SendAdvert { .. }
         | Effect::RemoveAddresses { .. }
+        | Effect::RenewLeases { .. }
         | Effect::Announce { .. }
         | Effect::Record(_)
         | Effect::Forget { .. }

@@ -3,7 +3,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::reason::seconds;
-use super::{Reason, RouterState, Trouble};
+use super::{Mistake, Reason, RouterState, Trouble};
 use crate::types::{CheckName, CheckResult, Discard, InterfaceName, MacAddr, Priority, RouterName, VirtualAddress};
 
 /// How much a log line matters; maps to journald's priorities of the same names.
@@ -28,6 +28,10 @@ pub enum Release {
     Heard,
     /// Nobody followed within the patience of every backup.
     NoSuccessor,
+    /// The kernel has taken it away, or is about to: its lease was not renewed in time.
+    Lapsed,
+    /// Somebody removed it while the successor was waited for.
+    Gone,
     /// There was nothing to wait for: link, interface or address gone, or told to stop at once.
     AtOnce,
     /// An earlier process had left it, and its place cannot be resumed.
@@ -62,8 +66,14 @@ pub enum Event {
     Released { router: RouterName, addresses: usize, how: Release, after: Duration },
     /// An address that was there before: it is elected for, but neither renewed nor removed.
     ForeignAddress { router: RouterName, address: VirtualAddress },
+    /// Somebody removed an address that is held, and perhaps others; they are back and announced.
+    AddressRestored { router: RouterName, address: VirtualAddress, others: usize },
     /// A peer with a lower priority was Active as well; the addresses are announced again.
     Challenged { router: RouterName, peer: IpAddr, priority: Priority },
+    /// Something is set up wrongly, here or there; and how often it was seen since the last such line.
+    Mistake { router: RouterName, mistake: Mistake, more: u64 },
+    /// A mistake is over after so long: an advert shows it no more, or nothing was seen of it for so long.
+    MistakeOver { router: RouterName, mistake: Mistake, lasted: Duration, unseen: Option<Duration> },
     /// The clocks of a peer and of this host differ so much that more would have its adverts refused; by how many
     /// milliseconds its is behind, less than zero if it is ahead.
     ClocksApart { router: RouterName, peer: IpAddr, behind_ms: i64 },
@@ -128,7 +138,10 @@ impl Event {
             Event::PriorityChanged { .. } => "priority-changed",
             Event::Released { .. } => "released",
             Event::ForeignAddress { .. } => "foreign-address",
+            Event::AddressRestored { .. } => "address-restored",
             Event::Challenged { .. } => "challenged",
+            Event::Mistake { .. } => "mistake",
+            Event::MistakeOver { .. } => "mistake-over",
             Event::ClocksApart { .. } => "clocks-apart",
             Event::ClockSet { .. } => "clock-set",
             Event::Discarded { .. } => "discarded",
@@ -157,6 +170,7 @@ impl Event {
                 Trouble::Link | Trouble::Unfit | Trouble::None => Level::Warning,
             },
             Event::Transition { reason: Reason::Degraded(_), .. } => Level::Error,
+            Event::Transition { reason: Reason::LeaseLapsed, .. } | Event::AddressRestored { .. } => Level::Warning,
             Event::Transition { reason: Reason::SendUnproven(..), .. }
             | Event::ReasonChanged { reason: Reason::SendUnproven(..), .. } => Level::Warning,
             Event::Transition { .. } | Event::Started { .. } | Event::Stopping | Event::Stopped => Level::Notice,
@@ -166,6 +180,14 @@ impl Event {
             Event::ReasonChanged { .. } | Event::PriorityChanged { .. } | Event::Released { .. } => Level::Info,
             Event::ForeignAddress { .. } | Event::ReloadRefused { .. } | Event::RunnerLost { .. } => Level::Error,
             Event::SystemRefused { .. } => Level::Error,
+            Event::Mistake { mistake, .. } => match mistake {
+                Mistake::SamePriority { .. } => Level::Notice,
+                Mistake::Interval { .. } | Mistake::Addresses { .. } | Mistake::Refused { .. } => Level::Warning,
+                Mistake::SecondOwner { .. } | Mistake::ForeignRouter { .. } | Mistake::ForeignAnswer { .. } => {
+                    Level::Error
+                }
+            },
+            Event::MistakeOver { .. } => Level::Notice,
             Event::Challenged { .. }
             | Event::ClocksApart { .. }
             | Event::ClockSet { .. }
@@ -192,7 +214,10 @@ impl Event {
             | Event::PriorityChanged { router, .. }
             | Event::Released { router, .. }
             | Event::ForeignAddress { router, .. }
+            | Event::AddressRestored { router, .. }
             | Event::ClocksApart { router, .. }
+            | Event::Mistake { router, .. }
+            | Event::MistakeOver { router, .. }
             | Event::Challenged { router, .. } => Some(router),
             Event::Discarded { router, .. } | Event::SystemRefused { router, .. } => router.as_ref(),
             Event::Started { .. }
@@ -244,18 +269,26 @@ impl Event {
             Event::ForeignAddress { address, .. } => {
                 vec![field("address", &address.net), field("interface", &address.interface)]
             }
-            Event::Challenged { peer, priority, .. } => {
-                vec![field("peer", peer), field("priority", priority)]
+            Event::AddressRestored { address, others, .. } => {
+                vec![field("address", &address.net), field("interface", &address.interface), field("others", others)]
             }
+            Event::Challenged { peer, priority, .. } => vec![field("peer", peer), field("priority", priority)],
+            Event::Mistake { mistake, more, .. } => {
+                vec![field("mistake", &mistake.token()), field("peer", &mistake.peer()), field("more", more)]
+            }
+            Event::MistakeOver { mistake, lasted, .. } => vec![
+                field("mistake", &mistake.token()),
+                field("peer", &mistake.peer()),
+                field("lasted_ms", &lasted.as_millis()),
+            ],
             Event::ClocksApart { peer, behind_ms, .. } => {
                 vec![field("peer", peer), field("behind_ms", behind_ms)]
             }
             Event::ClockSet { by_ms } => vec![field("by_ms", by_ms)],
             Event::Discarded { interface, reason, source, suppressed, .. } => {
-                let mut fields = vec![field("interface", interface), field("reason", &reason.token())];
-                fields.extend(source.iter().map(|source| field("source", source)));
-                fields.push(field("suppressed", suppressed));
-                fields
+                let known = [field("interface", interface), field("reason", &reason.token())].into_iter();
+                let source = source.iter().map(|source| field("source", source));
+                known.chain(source).chain([field("suppressed", suppressed)]).collect()
             }
             Event::CheckChanged { check, result, output, .. } => {
                 vec![field("check", check), field("result", result), field("output", output)]
@@ -281,10 +314,9 @@ impl Event {
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Event::Started { node, version, routers: 0 } => write!(
-                f,
-                "locum {version} runs as {node} without a virtual router: add a [virtual_router.NAME] to the configuration and reload"
-            ),
+            Event::Started { node, version, routers: 0 } => {
+                write!(f, "locum {version} runs as {node}: {}", super::no_router())
+            }
             Event::Started { node, version, routers } => {
                 write!(f, "locum {version} runs as {node}, virtual routers: {routers}")
             }
@@ -295,8 +327,8 @@ impl fmt::Display for Event {
             Event::LateBackup { router, late } => {
                 write!(f, "{router}: this host woke {} late: listens an interval before it takes over", seconds(*late))
             }
-            Event::LateActive { router, silent } => {
-                let ago = seconds(*silent);
+            Event::LateActive { router, silent: ago } => {
+                let ago = seconds(*ago);
                 write!(f, "{router}: this host stood still, its last advert left {ago} ago: listens an interval first")
             }
             Event::Transition { router, from, to, reason, priority } => {
@@ -305,29 +337,28 @@ impl fmt::Display for Event {
             Event::ReasonChanged { router, state, reason } => write!(f, "{router}: still {state}: {reason}"),
             Event::PriorityChanged { router, from, to } => write!(f, "{router}: priority {from} -> {to}"),
             Event::Released { router, addresses, how, after } => {
-                let count = if *addresses == 1 { "1 address".to_owned() } else { format!("{addresses} addresses") };
-                write!(f, "{router}: {count} released after {}: {how}", seconds(*after))
+                write!(f, "{router}: {} released after {}: {how}", counted(*addresses), seconds(*after))
             }
             Event::ForeignAddress { router, address } => write!(
                 f,
                 "{router}: {address} was set by somebody else before this agent: it is left alone, and stays when another host takes over; remove it with: ip addr del {} dev {}",
                 address.net, address.interface
             ),
-            Event::Challenged { router, peer, priority } => write!(
-                f,
-                "{router}: {peer} was Active as well, with less right (priority {priority}): asserted and announced again"
-            ),
+            Event::AddressRestored { router, address, others } => {
+                write!(f, "{router}: somebody removed {address}{}: put back and announced", and_more(*others))
+            }
+            Event::Challenged { router, peer, priority } => challenged(f, router, *peer, *priority),
+            Event::Mistake { router, mistake, more } => write!(f, "{router}: {mistake}{}", more_since(*more)),
+            Event::MistakeOver { router, mistake, lasted, unseen } => over(f, router, mistake, *lasted, *unseen),
             Event::ClocksApart { router, peer, behind_ms } => clocks_apart(f, router, *peer, *behind_ms),
             Event::ClockSet { by_ms } => clock_set(f, *by_ms),
             Event::Discarded { router, interface, reason, source, suppressed } => {
-                let whose = router.as_ref().map(|router| format!("{router}: ")).unwrap_or_default();
-                let from = source.map(|source| format!(" from {source}")).unwrap_or_default();
-                let (words, more) = (reason.words(), more_since(*suppressed));
-                write!(f, "{whose}packet on {interface}{from} discarded: {words}{more}")
+                discarded(f, (router.as_ref(), *interface, *source), *reason, *suppressed)
             }
             Event::CheckChanged { check, healthy, result, output } => {
-                write!(f, "check {check} is {}: {result}", if *healthy { "healthy" } else { "failing" })?;
-                if output.is_empty() { Ok(()) } else { write!(f, ": {output}") }
+                let (state, colon) =
+                    (if *healthy { "healthy" } else { "failing" }, if output.is_empty() { "" } else { ": " });
+                write!(f, "check {check} is {state}: {result}{colon}{output}")
             }
             Event::Reloaded { added, changed, removed } => {
                 write!(f, "configuration reloaded: virtual routers added {added}, changed {changed}, removed {removed}")
@@ -349,6 +380,46 @@ impl fmt::Display for Event {
             Event::LogLost { lines } => write!(f, "{lines} log lines were lost because the log could not take them"),
         }
     }
+}
+
+fn challenged(f: &mut fmt::Formatter<'_>, router: &RouterName, peer: IpAddr, priority: Priority) -> fmt::Result {
+    write!(
+        f,
+        "{router}: {peer} was Active as well, with less right (priority {priority}): asserted and announced again"
+    )
+}
+
+fn over(
+    f: &mut fmt::Formatter<'_>,
+    router: &RouterName,
+    mistake: &Mistake,
+    lasted: Duration,
+    unseen: Option<Duration>,
+) -> fmt::Result {
+    write!(f, "{router}: {} of {} is over after {}", mistake.token(), mistake.peer(), seconds(lasted))?;
+    match unseen {
+        None => f.write_str(": its adverts are as they should be"),
+        Some(unseen) => write!(f, ": nothing was seen of it for {}", seconds(unseen)),
+    }
+}
+
+fn and_more(others: usize) -> String {
+    if others == 0 { String::new() } else { format!(" and {others} more") }
+}
+
+fn counted(addresses: usize) -> String {
+    if addresses == 1 { "1 address".to_owned() } else { format!("{addresses} addresses") }
+}
+
+fn discarded(
+    f: &mut fmt::Formatter<'_>,
+    (router, interface, source): (Option<&RouterName>, InterfaceName, Option<IpAddr>),
+    reason: Discard,
+    suppressed: u64,
+) -> fmt::Result {
+    let whose = router.map(|router| format!("{router}: ")).unwrap_or_default();
+    let from = source.map(|source| format!(" from {source}")).unwrap_or_default();
+    write!(f, "{whose}packet on {interface}{from} discarded: {}{}", reason.words(), more_since(suppressed))
 }
 
 fn clocks_apart(f: &mut fmt::Formatter<'_>, router: &RouterName, peer: IpAddr, behind_ms: i64) -> fmt::Result {
@@ -383,6 +454,8 @@ impl fmt::Display for Release {
             Release::Announced(mac) => write!(f, "the successor announced from {mac}"),
             Release::Heard => f.write_str("the successor is Active"),
             Release::NoSuccessor => f.write_str("nobody took over"),
+            Release::Lapsed => f.write_str("not renewed in time, so that the kernel takes them away"),
+            Release::Gone => f.write_str("somebody removed them"),
             Release::AtOnce => f.write_str("nothing to wait for"),
             Release::Leftover => f.write_str("an earlier agent had left it"),
         }

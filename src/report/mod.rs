@@ -7,6 +7,8 @@
 
 mod answer;
 mod event;
+mod first_steps;
+mod mistake;
 mod reason;
 pub mod status;
 mod summary;
@@ -14,6 +16,8 @@ mod walltime;
 
 pub use answer::Answer;
 pub use event::{Event, Field, Level, Release};
+pub use first_steps::{CONFIG_FILE, first_steps, no_router};
+pub use mistake::Mistake;
 pub use reason::{Reason, RouterState, Trouble};
 pub use summary::{Standing, Summary};
 pub use walltime::WallClock;

@@ -68,6 +68,10 @@ pub enum Reason {
     SocketFailed(InterfaceName, Channel, String),
     /// The kernel refused one of the addresses.
     AddressFailed(IpNet, String),
+    /// Somebody removes this address again and again.
+    AddressFight(IpNet),
+    /// The leases ran out before they were renewed, so another host may hold the addresses.
+    LeaseLapsed,
     /// Another host answered for an IPv6 address that this one had held for a while.
     Duplicate(IpNet, MacAddr),
     /// Adverts could not be sent.
@@ -88,6 +92,8 @@ pub enum Reason {
     Owner,
     /// No advert came for the Active_Down_Interval; who sent the last one, if anybody ever did.
     ActiveSilent { peer: Option<IpAddr>, silence: Duration },
+    /// The same, and no advert ever came at all since the start, accepted or not.
+    NobodyHeard(Duration),
     /// The Active router resigned.
     ActiveResigned(IpAddr),
     /// The Active router has a lower priority and this one preempts.
@@ -143,16 +149,20 @@ impl Reason {
             | Reason::Duplicate(..)
             | Reason::SendFailed(..)
             | Reason::SendUnproven(..) => Trouble::Refused,
-            Reason::PeerIsSelf(_) | Reason::TrackedInterface(_) | Reason::Unhealthy(_) | Reason::Degraded(_) => {
-                Trouble::Unfit
-            }
+            Reason::PeerIsSelf(_)
+            | Reason::TrackedInterface(_)
+            | Reason::Unhealthy(_)
+            | Reason::Degraded(_)
+            | Reason::AddressFight(_) => Trouble::Unfit,
             Reason::Startup
             | Reason::Owner
             | Reason::ActiveSilent { .. }
+            | Reason::NobodyHeard(_)
             | Reason::ActiveResigned(_)
             | Reason::Preempting { .. }
             | Reason::HigherPriority { .. }
             | Reason::TieBreak { .. }
+            | Reason::LeaseLapsed
             | Reason::Resumed { .. }
             | Reason::Overslept(_)
             | Reason::Recovered
@@ -176,6 +186,8 @@ impl Reason {
             Reason::TrackedInterface(_) => "tracked-interface",
             Reason::SocketFailed(..) => "socket-failed",
             Reason::AddressFailed(..) => "address-failed",
+            Reason::AddressFight(_) => "address-fight",
+            Reason::LeaseLapsed => "lease-lapsed",
             Reason::Duplicate(..) => "duplicate-address",
             Reason::SendFailed(..) => "send-failed",
             Reason::SendUnproven(..) => "send-unproven",
@@ -185,7 +197,7 @@ impl Reason {
             Reason::Unhealthy(_) => "unhealthy",
             Reason::Degraded(_) => "degraded",
             Reason::Owner => "owner",
-            Reason::ActiveSilent { .. } => "active-silent",
+            Reason::ActiveSilent { .. } | Reason::NobodyHeard(_) => "active-silent",
             Reason::ActiveResigned(_) => "active-resigned",
             Reason::Preempting { .. } => "preempting",
             Reason::HigherPriority { .. } => "higher-priority",
@@ -198,6 +210,11 @@ impl Reason {
         }
     }
 }
+
+const FIGHT: &str =
+    "something on this host removes it again and again (ip monitor address); it is left alone for a minute";
+const LAPSED: &str =
+    "this host stood still for too long to hold its addresses: listening whether another one has followed";
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -227,6 +244,8 @@ impl fmt::Display for Reason {
                 write!(f, "cannot listen to {channel} on interface {name}: {error}")
             }
             Reason::AddressFailed(address, error) => write!(f, "cannot add address {address}: {error}"),
+            Reason::AddressFight(address) => write!(f, "address fight over {address}: {FIGHT}"),
+            Reason::LeaseLapsed => f.write_str(LAPSED),
             Reason::Duplicate(address, mac) => {
                 write!(f, "the host at {mac} has {} too: remove it there, or here from `addresses`", address.addr())
             }
@@ -245,6 +264,7 @@ impl fmt::Display for Reason {
             }
             Reason::Owner => f.write_str("owner of the address (priority 255)"),
             Reason::ActiveSilent { peer, silence } => silent(f, *peer, *silence),
+            Reason::NobodyHeard(silence) => nobody(f, *silence),
             Reason::ActiveResigned(peer) => write!(f, "{peer} was Active and resigned"),
             Reason::Preempting { peer, priority } => {
                 write!(f, "preempting {peer}, which was Active with the lower priority {priority}")
@@ -286,6 +306,14 @@ fn no_source(f: &mut fmt::Formatter<'_>, name: &InterfaceName, family: Family) -
         Family::Ipv6 => "link-local IPv6",
     };
     write!(f, "waiting for interface {name}: it has no {kind} address of its own to send adverts from")
+}
+
+fn nobody(f: &mut fmt::Formatter<'_>, silence: Duration) -> fmt::Result {
+    write!(
+        f,
+        "nobody else has been heard for {}, nor ever since the start: if another host runs, see that firewalls and switches let IP protocol 112 (VRRP) through",
+        seconds(silence)
+    )
 }
 
 fn silent(f: &mut fmt::Formatter<'_>, peer: Option<IpAddr>, silence: Duration) -> fmt::Result {

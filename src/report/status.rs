@@ -104,6 +104,9 @@ pub struct Router {
     pub addresses: Vec<Address>,
     /// Who else was heard.
     pub peers: Vec<Peer>,
+    /// What is set up wrongly here or there, as far as it was seen lately; at most four of a kind.
+    #[serde(default)]
+    pub mistakes: Vec<Mistake>,
     /// How adverts are authenticated, where they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<Auth>,
@@ -142,6 +145,10 @@ pub struct Address {
     pub interface: String,
     /// What is known of it on this host.
     pub state: AddressState,
+    /// How much longer the kernel keeps it if nobody renews it, in milliseconds, at least; none for one that is not ours
+    /// or that has no lease.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_left_ms: Option<u64>,
 }
 
 /// Whether an address is on this host, and whose it is.
@@ -191,6 +198,23 @@ pub struct Peer {
     pub clock_behind_ms: Option<i64>,
 }
 
+/// Something that is set up wrongly here or there.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Mistake {
+    /// What, as a fixed token; that of refused adverts is the one counted under `discards`.
+    pub token: String,
+    /// What, and what to do, in words.
+    pub words: String,
+    /// Who is at the other side of it: a source address, or of `foreign-answer` a hardware address.
+    pub peer: String,
+    /// Since when, RFC 3339 in UTC.
+    pub since: String,
+    /// Milliseconds since it was seen last.
+    pub seen_ms_ago: u64,
+    /// How often it was seen.
+    pub seen: u64,
+}
+
 /// How adverts of a virtual router are authenticated, and who is there without it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Auth {
@@ -236,6 +260,12 @@ pub struct Counters {
     pub announcements: u64,
     /// Adverts that could not be sent.
     pub send_errors: u64,
+    /// Addresses put back after somebody else had removed them.
+    #[serde(default)]
+    pub addresses_restored: u64,
+    /// Times the leases ran out because this host was too late to renew them.
+    #[serde(default)]
+    pub leases_lapsed: u64,
     /// Packets thrown away, by reason.
     pub discards: BTreeMap<String, u64>,
 }

@@ -54,7 +54,7 @@ impl Summary {
     /// Of these virtual routers.
     pub fn of(routers: &[Standing<'_>]) -> Self {
         let line = match routers.len() {
-            0 => "no virtual router is configured".to_owned(),
+            0 => super::no_router(),
             1..=NAMED => routers.iter().map(Standing::words).collect::<Vec<_>>().join("; "),
             _ => counted(routers),
         };
@@ -102,7 +102,7 @@ mod tests {
         let sick = || Reason::Degraded(vec![("disk".parse().expect("a name"), CheckResult::Failed)]);
         let up = || Reason::Startup;
         let told = |settled, line: &str| Summary { settled, line: line.to_owned() };
-        assert_eq!(summary(&[]), told(true, "no virtual router is configured"));
+        assert_eq!(summary(&[]), told(true, &crate::report::no_router()));
         assert_eq!(
             summary(&[("web", Active, false, up()), ("db", Backup, false, up()), ("dns", Fault, false, missing())]),
             told(true, &format!("web active; db backup; dns in fault: {}", missing()))

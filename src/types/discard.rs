@@ -123,7 +123,9 @@ impl Discard {
             Discard::Truncated => "the packet is cut short",
             Discard::Length => "the packet's length fields contradict its size",
             Discard::IpHeader => "the IP header is not one an advert can have",
-            Discard::Ttl => "its TTL or hop limit is not 255, so it did not come from this LAN",
+            Discard::Ttl => {
+                "its TTL or hop limit is not 255: its sender is not on this LAN, or is a keepalived without `unicast_ttl 255`"
+            }
             Discard::Destination => "it was sent to an address where this virtual router expects none",
             Discard::Version => "the other side speaks a version of VRRP that its family does not have",
             Discard::Version2 => "the other side speaks version 2: set `version = 2` here, or version 3 there",
@@ -132,9 +134,11 @@ impl Discard {
             Discard::Checksum => "its checksum is wrong in every form in use",
             Discard::NoAddresses => "it lists no address",
             Discard::ZeroInterval => "its advert interval is zero",
-            Discard::Interval => "its advert interval differs, and version 2 wants the same on all nodes",
+            Discard::Interval => "its advert interval differs: version 2 wants the same `advert_interval` on all nodes",
             Discard::AuthType => "its authentication type is neither none nor a password",
-            Discard::Password => "its password is not the one configured here, or only one side has a password",
+            Discard::Password => {
+                "its password is not the one configured here, or only one side has one: set the same `pass` on all nodes"
+            }
             Discard::ForeignVrid => "no virtual router here has its VRID on this interface",
             Discard::OwnPacket => {
                 "it carries our own source address: a loop on the LAN, or a second host with our address"
@@ -143,7 +147,9 @@ impl Discard {
                 "it is not authenticated: the other side has no `auth`, or is none of ours; mode \"permissive\" would take it"
             }
             Discard::AuthMalformed => "what follows its message is no authentication trailer",
-            Discard::AuthUnknownKey => "it is authenticated under a key id that is not among `keys` here",
+            Discard::AuthUnknownKey => {
+                "it is authenticated under a key id that is not among `keys` here: add it here, or make another the `active_key` there"
+            }
             Discard::AuthBad => {
                 "its authentication is wrong: the other side has another key under this id, or is none of ours"
             }

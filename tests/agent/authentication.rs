@@ -89,16 +89,16 @@ fn discards(bench: &Bench) -> BTreeMap<String, u64> {
 #[test]
 fn under_enforce_nothing_without_a_genuine_trailer_decides_and_each_reason_is_counted_and_told() {
     let mut bench = active(AuthMode::Enforce);
-    assert_eq!(bench.hear(4_100.0, PEER, 200), ["4100.000 discarded auth-missing and 0 more"]);
+    assert_eq!(bench.hear(4_100.0, PEER, 200), ["4100.000 mistake auth-missing of 192.0.2.3"]);
     let mut wrong_type = sealed(200, 4_200.0, (7, OURS));
     // Key id 0 is none.
     let at = wrong_type.len() - 27;
     wrong_type[at] = 0;
-    assert_eq!(bench.packet(4_200.0, &wrong_type), ["4200.000 discarded auth-malformed and 0 more"]);
+    assert_eq!(bench.packet(4_200.0, &wrong_type), ["4200.000 mistake auth-malformed of 192.0.2.3"]);
     let unknown = sealed(200, 4_300.0, (9, OURS));
-    assert_eq!(bench.packet(4_300.0, &unknown), ["4300.000 discarded auth-unknown-key and 0 more"]);
+    assert_eq!(bench.packet(4_300.0, &unknown), ["4300.000 mistake auth-unknown-key of 192.0.2.3"]);
     let forged = sealed(200, 4_400.0, (7, FOREIGN));
-    assert_eq!(bench.packet(4_400.0, &forged), ["4400.000 discarded auth-bad and 0 more"]);
+    assert_eq!(bench.packet(4_400.0, &forged), ["4400.000 mistake auth-bad of 192.0.2.3"]);
     let mut resigned = sealed(200, 4_500.0, (7, OURS));
     resigned[22] = 0;
     resigned[26..28].copy_from_slice(&[0; 2]);
@@ -138,7 +138,7 @@ fn a_genuine_advert_decides_once_and_never_again() {
     bench.until(80_000_000.0);
     assert_eq!(discards(&bench), BTreeMap::from([("auth-replayed".to_owned(), 1)]));
     clock(&mut bench, 86_404_100.0, 0.0);
-    assert_eq!(bench.packet(86_404_100.0, &advert), ["86404100.000 discarded auth-stale and 0 more"]);
+    assert_eq!(bench.packet(86_404_100.0, &advert), ["86404100.000 mistake auth-stale of 192.0.2.3"]);
     assert_eq!(bench.status().state, locum::report::RouterState::Active);
 }
 
@@ -156,7 +156,7 @@ fn the_ways_there_take_adverts_without_a_trailer_but_none_with_a_wrong_one() {
         let mut bench = active(mode);
         assert_eq!(bench.until(4_700.0)[0], format!("4609.375 {sent}"));
         let forged = sealed(200, 4_710.0, (7, FOREIGN));
-        assert_eq!(bench.packet(4_710.0, &forged), ["4710.000 discarded auth-bad and 0 more"]);
+        assert_eq!(bench.packet(4_710.0, &forged), ["4710.000 mistake auth-bad of 192.0.2.3"]);
         assert_eq!(bench.hear(4_800.0, PEER, 200), ["4800.000 active -> backup: higher-priority"]);
         assert_eq!(bench.status().auth.unwrap().unauthenticated, 1);
         assert_eq!(bench.status().peers[0].key, None);
@@ -240,7 +240,7 @@ fn a_restart_takes_nothing_twice() {
     let mut forgetful = bench(AuthMode::Enforce);
     assert_eq!(forgetful.packet(1_500.0, &advert), [""; 0]);
     let old = sealed(200, 1_500.0 - 5_100.0, (7, OURS));
-    assert_eq!(forgetful.packet(1_500.0, &old), ["1500.000 discarded auth-stale and 0 more"]);
+    assert_eq!(forgetful.packet(1_500.0, &old), ["1500.000 mistake auth-stale of 192.0.2.3"]);
 }
 
 #[test]
@@ -254,12 +254,12 @@ fn a_change_of_keys_moves_nothing() {
     assert_eq!(lines, [""; 0]);
     assert_eq!(bench.until(4_700.0)[0], "4609.375 advert 100 sealed");
     let old = sealed(200, 4_800.0, (7, OURS));
-    assert_eq!(bench.packet(4_800.0, &old), ["4800.000 discarded auth-unknown-key and 0 more"]);
+    assert_eq!(bench.packet(4_800.0, &old), ["4800.000 mistake auth-unknown-key of 192.0.2.3"]);
     // The same file with another content.
     bench.reload(4_900.0, |config| {
         config.secrets.insert("/k/8".into(), secret(FOREIGN));
     });
-    assert_eq!(bench.packet(5_000.0, &sealed(200, 5_000.0, (8, NEXT))), ["5000.000 discarded auth-bad and 0 more"]);
+    assert_eq!(bench.packet(5_000.0, &sealed(200, 5_000.0, (8, NEXT))), ["5000.000 mistake auth-bad of 192.0.2.3"]);
     assert_eq!(
         bench.packet(5_100.0, &sealed(200, 5_100.0, (8, FOREIGN))),
         ["5100.000 active -> backup: higher-priority"]

@@ -9,7 +9,8 @@ use locum::proto::{Addition, Agent, Effect, Input};
 use locum::report::{Event, Release, WallClock, status};
 use locum::types::{
     AddressOutcome, Advertised, CheckResult, CheckSpec, ChecksumForm, Family, Instant, InterfaceFacts, InterfaceName,
-    Interval, IpNet, LeftAddress, MacAddr, Priority, RouterName, RouterRecord, Version, VirtualAddress, Vrid,
+    Interval, IpNet, LeaseOutcome, LeftAddress, MacAddr, MarkedAddress, Priority, RouterName, RouterRecord, Version,
+    VirtualAddress, Vrid,
 };
 use locum::wire::announcement::{self, Announcement};
 use locum::wire::ip;
@@ -25,6 +26,12 @@ pub struct Bench {
     pub config: Config,
     /// What becomes of additions; `None`: nothing yet.
     pub outcome: Option<AddressOutcome>,
+    /// What becomes of renewals; `None`: nothing.
+    pub renewal: Option<LeaseOutcome>,
+    /// Whether renewals are written down.
+    pub tells_renewals: bool,
+    /// Whether the kernel knows marks.
+    pub marks: bool,
     /// Whether adverts leave.
     pub mute: bool,
     /// What is kept for a successor of the process.
@@ -64,6 +71,7 @@ pub fn router(vrid: u8, priority: u8, addresses: &[&str]) -> RouterConfig {
         advert_interval: Interval::from_centiseconds(100).unwrap(),
         preempt: true,
         preempt_delay: Duration::ZERO,
+        lease: true,
         start_delay: Duration::ZERO,
         link_debounce: Duration::ZERO,
         checks: Vec::new(),
@@ -104,6 +112,7 @@ pub fn facts() -> InterfaceFacts {
         running: true,
         mac: Some(MacAddr([2, 0, 0, 0, 0, 2])),
         addresses: vec![net("192.0.2.2/24")],
+        marked: Vec::new(),
         promote_secondaries: true,
         forwards_ipv6: false,
         mtu: 1500,
@@ -147,7 +156,9 @@ impl Bench {
         let agent = Agent::new(config.clone(), instant(0.0));
         let (kept, here) = (BTreeMap::new(), Vec::new());
         let (outcome, lines, now) = (Some(AddressOutcome::Added), Vec::new(), instant(0.0));
-        Bench { agent, config, outcome, mute: false, kept, here, sockets: false, lines, now }
+        let (renewal, tells_renewals, marks) = (Some(LeaseOutcome::Renewed), false, true);
+        let (mute, sockets) = (false, false);
+        Bench { agent, config, outcome, renewal, tells_renewals, marks, mute, kept, here, sockets, lines, now }
     }
 
     /// The process is killed at one time, and another one has begun at the other.
@@ -158,7 +169,14 @@ impl Bench {
         let (records, left) = (self.kept.values().cloned().collect(), self.here.clone());
         self.handle(now, Input::Past { records, left: left.clone() });
         let addresses = facts().addresses.into_iter().chain(left.iter().map(|left| left.net)).collect();
-        self.handle(now, Input::Interface { name: eth0(), facts: Some(InterfaceFacts { addresses, ..facts() }) });
+        let mark = |left: &LeftAddress| MarkedAddress {
+            net: left.net,
+            left: Some(Duration::from_secs(3)),
+            renewed_at: instant(killed),
+        };
+        let marked = left.iter().filter(|_| self.marks).map(mark).collect();
+        let there = InterfaceFacts { addresses, marked, ..facts() };
+        self.handle(now, Input::Interface { name: eth0(), facts: Some(there) });
         self.handle(now, Input::Tick);
         std::mem::take(&mut self.lines)
     }
@@ -257,6 +275,7 @@ impl Bench {
         let millis = (now.as_nanos() - START) as f64 / 1e6;
         let is_told = |effect: &&Effect| match effect {
             Effect::Listen { .. } | Effect::Unlisten { .. } => self.sockets,
+            Effect::RenewLeases { .. } => self.tells_renewals,
             _ => true,
         };
         let told = effects.iter().filter(is_told).filter_map(words);
@@ -280,7 +299,7 @@ impl Bench {
                 self.kept.remove(&(interface, vrid));
             }
             (Effect::RemoveAddresses { removals, .. }, _) => self.here.retain(|here| !removals.contains(&here.net)),
-            (Effect::AddAddresses { router, additions, interface, index }, Some(outcome)) => {
+            (Effect::AddAddresses { router, additions, interface, index, .. }, Some(outcome)) => {
                 if outcome == AddressOutcome::Added {
                     let net = |addition: &Addition| IpNet::new(addition.address.addr(), addition.prefix).unwrap();
                     let new = additions.iter().map(net);
@@ -289,6 +308,11 @@ impl Bench {
                 }
                 let outcomes = additions.iter().map(|addition| (addition.address, outcome.clone())).collect();
                 self.handle(now, Input::AddressesAdded { router, outcomes });
+            }
+            (Effect::RenewLeases { router, asked, .. }, _) if !self.mute => {
+                if let Some(outcome) = self.renewal.clone() {
+                    self.handle(now, Input::LeasesRenewed { router, asked, outcome });
+                }
             }
             (Effect::SendAdvert { router, .. }, _) if self.mute => return Some(router),
             _ => {}
@@ -355,13 +379,20 @@ fn words(effect: &Effect) -> Option<String> {
             let to = if received.is_multicast() { String::new() } else { format!(" to {destination}") };
             Some(format!("{}advert {}{from}{to}{sealed}", of(router), received.advertisement.advertised.byte()))
         }
-        Effect::AddAddresses { router, additions, .. } => {
+        Effect::RenewLeases { router, leases, lifetime, until, other_kind, .. } => {
+            let lifetime = lifetime.map_or("for good".to_owned(), |lifetime| format!("for {} s", lifetime.seconds()));
+            let until = until.map(|at| format!(" before {:.3}", (at.as_nanos() - START) as f64 / 1e6));
+            let kind = if *other_kind { " anew" } else { "" };
+            let nets = leases.iter().map(|lease| lease.net);
+            Some(format!("{}renew {} {lifetime}{kind}{}", of(router), list(nets), until.unwrap_or_default()))
+        }
+        Effect::AddAddresses { router, additions, again, .. } => {
             let nets = additions.iter().map(|addition| {
                 let heard = announcement::parse(&addition.announcement).expect("an announcement");
                 assert_eq!(addition.address.addr(), heard.address);
                 IpNet::new(addition.address.addr(), addition.prefix).unwrap()
             });
-            Some(format!("{}add {}", of(router), list(nets)))
+            Some(format!("{}add {}{}", of(router), if *again { "again " } else { "" }, list(nets)))
         }
         Effect::RemoveAddresses { router, removals, restore, .. } => {
             let restore = match restore.as_slice() {
@@ -403,17 +434,31 @@ fn told(event: &Event) -> Option<String> {
                 Release::Announced(_) => "announced",
                 Release::Heard => "heard",
                 Release::NoSuccessor => "no successor",
+                Release::Lapsed => "lapsed",
+                Release::Gone => "gone",
                 Release::AtOnce => "at once",
                 Release::Leftover => "leftover",
             };
             Some(format!("{}released: {how}", of(router)))
         }
         Event::ForeignAddress { router, address } => Some(format!("{}foreign {}", of(router), address.net)),
-        Event::PriorityChanged { router, from, to } => Some(format!("{}priority {from} -> {to}", of(router))),
+        Event::AddressRestored { router, address, others } => {
+            Some(format!("{}restored {} and {others} more", of(router), address.net))
+        }
         Event::ClocksApart { peer, behind_ms, .. } => Some(format!("clock of {peer} behind by {behind_ms} ms")),
+        Event::Mistake { mistake, more, .. } => {
+            let more = if *more == 0 { String::new() } else { format!(" and {more} more") };
+            Some(format!("mistake {} of {}{more}", mistake.token(), mistake.peer()))
+        }
+        Event::MistakeOver { mistake, unseen, .. } => {
+            let how = if unseen.is_some() { "unseen" } else { "corrected" };
+            Some(format!("{how}: {} of {}", mistake.token(), mistake.peer()))
+        }
+        Event::PriorityChanged { router, from, to } => Some(format!("{}priority {from} -> {to}", of(router))),
         Event::Discarded { reason, suppressed, .. } => {
             Some(format!("discarded {} and {suppressed} more", reason.token()))
         }
+        Event::SystemRefused { what, .. } => Some(format!("refused: {what}")),
         _ => None,
     }
 }

@@ -7,7 +7,7 @@ use nix::time::{ClockId, clock_gettime};
 
 use super::bench::*;
 
-#[path = "../../fuzz/properties/advert.rs"]
+#[path = "../fuzz/properties/advert.rs"]
 mod advert;
 
 /// The captures whose packets are mutated.

@@ -47,9 +47,18 @@ fn a_late_backup_that_listened_in_its_sleep_claims_at_once() {
     assert_eq!(bench.wake(9_000.0, Input::Tick), ["9000.000 waits, 6750 ms late"]);
 }
 
+/// Active since 3609.375, for good: a lease would have ended first.
+fn active_without_lease() -> Bench {
+    let mut router = web();
+    router.lease = false;
+    let mut bench = Bench::up(config(&[("web", router)]), facts());
+    bench.until(4_000.0);
+    bench
+}
+
 #[test]
 fn a_late_active_router_listens_and_goes_on() {
-    let mut bench = active_node();
+    let mut bench = active_without_lease();
     assert_eq!(bench.wake(11_000.0, Input::Tick)[0], "11000.000 listens, 7390 ms silent");
     assert!(bench.until(11_999.0).iter().all(|line| !line.contains("advert")));
     let lines = bench.until(12_000.0);
@@ -59,7 +68,7 @@ fn a_late_active_router_listens_and_goes_on() {
 
 #[test]
 fn a_late_active_router_gives_up_to_whom_it_hears_and_preempts_as_any_other() {
-    let mut bench = active_node();
+    let mut bench = active_without_lease();
     // Its queue is read before the clock is looked at.
     let lines = bench.wake_to(11_000.0, 10_800.0, 51, 50);
     assert_eq!(
@@ -85,14 +94,13 @@ fn a_late_backup_listens_whatever_it_learns_first() {
     assert_eq!(bench.until(10_610.0)[..1], ["10609.375 advert 100"]);
 }
 
-/// The round of each minute is due at 68.6 s: whoever took over would not know that caches name us again.
+/// A round is due at 8609 ms: whoever took over would not know that caches name us again. The lease ends at 9609 ms.
 #[test]
 fn a_late_active_router_announces_nothing_while_it_listens() {
     let mut bench = active_node();
-    bench.until(10_000.0);
-    assert_eq!(bench.wake(80_000.0, Input::Tick), ["80000.000 listens, 70390 ms silent"]);
-    assert_eq!(bench.until(80_999.0), [""; 0]);
-    assert_eq!(bench.until(81_000.0), ["81000.000 advert 100", "81000.000 announce 198.51.100.10"]);
+    bench.until(5_700.0);
+    assert_eq!(bench.wake(8_650.0, Input::Tick), ["8650.000 listens, 3040 ms silent"]);
+    assert_eq!(bench.until(9_600.0), [""; 0]);
 }
 
 #[test]
@@ -111,4 +119,22 @@ fn lateness_is_a_figure_of_the_status() {
     let lateness = bench.agent.snapshot(WallClock { at: Instant::from_nanos(0), unix_nanos: 0 }).lateness;
     assert_eq!((lateness.max_ms, lateness.suspended_ms), (1_500.0, 400.0));
     assert!(lateness.last_ms < 10.0, "{lateness:?}");
+}
+
+/// The claim's advert has left, and then the process stands still before it can hold anything.
+#[test]
+fn a_claim_that_was_slept_through_is_none() {
+    let mut bench = node();
+    bench.until(3_609.0);
+    assert_eq!(bench.wake(3_609.375, Input::Tick), ["3609.375 advert 100"]);
+    assert_eq!(bench.wake(7_000.0, Input::Tick), ["7000.000 still backup: lease-lapsed"]);
+    let lines = bench.until(8_000.0);
+    assert_eq!(lines[..2], ["8000.000 advert 100", "8000.000 add 198.51.100.10/24"]);
+    let mut bench = node();
+    bench.until(3_609.0);
+    bench.wake(3_609.375, Input::Tick);
+    // Somebody has followed meanwhile.
+    assert_eq!(bench.wake_to(7_000.0, 6_900.0, 51, 50), ["7000.000 still backup: overslept"]);
+    assert_eq!(bench.wake(7_000.0, Input::Tick), [""; 0]);
+    assert!(bench.until(10_000.0).iter().all(|line| !line.contains("add")));
 }

@@ -96,7 +96,7 @@ fn version_2_wants_the_same_interval_and_password() {
         if reason.is_empty() {
             assert_eq!((lines.as_slice(), accepted), ([].as_slice(), 1));
         } else {
-            assert_eq!(lines, [format!("1000.000 discarded {reason} and 0 more")]);
+            assert_eq!(lines, [format!("1000.000 mistake {reason} of 192.0.2.3")]);
             assert_eq!(accepted, 0);
             // It puts nothing off.
             assert_eq!(bench.until(3_700.0)[0], "3609.375 advert 100");
@@ -107,10 +107,10 @@ fn version_2_wants_the_same_interval_and_password() {
 #[test]
 fn the_other_version_is_told_by_its_number() {
     let mut bench = node();
-    assert_eq!(heard(&mut bench, 1_000.0, as_version_2(100), Proof::None), ["1000.000 discarded version-2 and 0 more"]);
+    assert_eq!(heard(&mut bench, 1_000.0, as_version_2(100), Proof::None), ["1000.000 mistake version-2 of 192.0.2.3"]);
     assert_eq!(bench.status().counters.discards.get("version-2"), Some(&1));
     let mut bench = version_2(None, 100);
-    assert_eq!(heard(&mut bench, 1_000.0, |_| (), Proof::None), ["1000.000 discarded version-3 and 0 more"]);
+    assert_eq!(heard(&mut bench, 1_000.0, |_| (), Proof::None), ["1000.000 mistake version-3 of 192.0.2.3"]);
     assert!(Discard::Version2.words().starts_with("the other side speaks version 2"));
 }
 

@@ -18,6 +18,8 @@ pub enum Need {
     Root,
     /// To make network namespaces, as root or in a user namespace.
     Namespaces,
+    /// The packages that packaging/build makes, in the folder that LOCUM_PACKAGES names.
+    Packages,
 }
 
 /// Whether all needs are met. If not, the test is skipped, and a line on standard error says so even where the test
@@ -42,6 +44,10 @@ impl Need {
         let (met, text) = match self {
             Need::Tool(name) => (tool(name).is_some(), format!("{name} is not installed")),
             Need::Root => (nix::unistd::geteuid().is_root(), "this is not root".to_owned()),
+            Need::Packages => {
+                let text = "LOCUM_PACKAGES names no folder with what packaging/build makes".to_owned();
+                (std::env::var_os("LOCUM_PACKAGES").is_some(), text)
+            }
             Need::Namespaces => (can_make_namespaces(), "no network namespace can be made here".to_owned()),
         };
         (!met).then_some(text)

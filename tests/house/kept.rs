@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::source::{Finding, assert_none, texts};
 
 /// Folders whose files serve something else, so something else must name them.
-const SERVING: &[&str] = &["tests/", "examples/", "benches/", "packaging/"];
+const SERVING: &[&str] = &["tests/", "benches/", "packaging/"];
 
 fn strays(texts: &[(String, String)], files: &[String]) -> Vec<Finding> {
     let stray = |path: &String| {
@@ -39,7 +39,12 @@ fn orphan(path: &str, texts: &[(String, String)]) -> Option<String> {
 fn unnamed(path: &str, texts: &[(String, String)]) -> Option<String> {
     let name = Path::new(path).file_name()?.to_str()?;
     let serves = SERVING.iter().any(|folder| path.starts_with(folder));
-    if !serves || name == "README.md" || name.ends_with(".proptest-regressions") {
+    // What fuzzing found is named by its digest, and read by folder.
+    if !serves
+        || path.starts_with("tests/fuzz/corpus/")
+        || name == "README.md"
+        || name.ends_with(".proptest-regressions")
+    {
         return None;
     }
     let named = texts.iter().any(|(other, text)| other != path && !other.ends_with("README.md") && text.contains(name));

@@ -160,12 +160,13 @@ impl Agent {
         fs::remove_dir_all(&runtime).ok();
         fs::create_dir_all(&runtime).expect("a folder");
         let program = path(&crate::common::tool("keepalived").expect("keepalived"));
-        let mut words = vec![program, "-n".into(), "-l".into(), "-P".into(), "-f".into(), path(&file)];
+        let mut words = vec![program, "-n".into(), "-l".into(), "-D".into(), "-P".into(), "-f".into(), path(&file)];
         words.extend(["-p".into(), path(&runtime.join("pid")), "-r".into(), path(&runtime.join("vrrp"))]);
         Agent::start(lab, host, &words, file, runtime)
     }
 
-    fn start(lab: &Lab, host: usize, words: &[String], config: PathBuf, runtime: PathBuf) -> Self {
+    /// Any other, by its words, the first of which is the program.
+    pub fn start(lab: &Lab, host: usize, words: &[String], config: PathBuf, runtime: PathBuf) -> Self {
         let log = lab.file(&format!("{host}.log"));
         let out = OpenOptions::new().create(true).append(true).open(&log).expect("a log");
         let child = lab.host(host).spawn(&words[0], move |command: &mut Command| {

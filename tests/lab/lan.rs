@@ -20,7 +20,7 @@ use crate::room::Room;
 use crate::stalls::{STALL, Stalls};
 use crate::wire::{What, Wire};
 
-const CLIENT: usize = 250;
+pub const CLIENT: usize = 250;
 
 pub struct Lab {
     pub wire: Wire,

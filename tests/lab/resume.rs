@@ -185,9 +185,13 @@ fn stalled(lab: &Lab, agents: &[&Agent], span: u64) -> Moment {
 }
 
 fn pair(lab: &Lab) -> [Agent; 2] {
-    let one = Agent::locum(lab, 1, &first());
+    pair_with(lab, "")
+}
+
+fn pair_with(lab: &Lab, more: &str) -> [Agent; 2] {
+    let one = Agent::locum(lab, 1, &toml(&[Router::new(200).more(more)]));
     lab.holders.wait(VIP, &[1]);
-    let two = Agent::locum(lab, 2, &second());
+    let two = Agent::locum(lab, 2, &toml(&[Router::new(100).more(more)]));
     two.state("web", "backup");
     [one, two]
 }
@@ -226,9 +230,14 @@ fn of_two_that_stood_still_for_long_the_same_one_goes_on() {
     live(&[], || {
         let lab = Lab::new(2);
         let [one, two] = pair(&lab);
+        let from = now();
         let resumed = stalled(&lab, &[&one, &two], 7 * SECOND);
+        // The address has left with its lease.
+        assert_eq!(lab.holders.of(VIP), [0; 0]);
         let asserted = lab.wire.wait("an advert of host 1", resumed, |seen| seen.asserts(address(1, 0)));
-        lab.holders.wait(VIP, &[1]);
+        let held = lab.holders.wait(VIP, &[1]);
+        assert!(held < resumed + 1_500 * MS, "{} ms after", in_ms(held - resumed));
+        assert_eq!(lab.holders.spans(VIP, from, held).several, 0);
         assert!(asserted.at < resumed + 1_500 * MS, "{} ms after", in_ms(asserted.at - resumed));
         // It listens for an interval first.
         assert!(asserted.at > resumed + 950 * MS, "{} ms after", in_ms(asserted.at - resumed));
@@ -237,11 +246,12 @@ fn of_two_that_stood_still_for_long_the_same_one_goes_on() {
     });
 }
 
+/// Without a lease, which would have ended meanwhile.
 #[test]
 fn an_active_one_that_stood_still_gives_up_at_once_and_takes_the_place_back_in_its_turn() {
     live(&[], || {
         let lab = Lab::new(2);
-        let [one, _two] = pair(&lab);
+        let [one, _two] = pair_with(&lab, "lease = false");
         let from = now();
         let resumed = stalled(&lab, &[&one], 7 * SECOND);
         lab.holders.wait(VIP, &[2]);

@@ -8,7 +8,7 @@ use locum::config::{Config, RouterConfig, WhenUnhealthy};
 use locum::proto::{Addition, Agent};
 use locum::types::{
     AddressOutcome, CheckName, CheckSpec, ChecksumForm, Family, Instant, InterfaceFacts, InterfaceName, IpNet, Ipv4Net,
-    MacAddr, RouterName, Version, VirtualAddress, Vrid,
+    Lifetime, MacAddr, RouterName, Version, VirtualAddress, Vrid,
 };
 
 use crate::scenario::{RETRY, Scenario};
@@ -34,6 +34,8 @@ pub struct Host {
     /// When the queue in front of the kernel is empty.
     pub kernel_free_at: Instant,
     pub outcomes: VecDeque<(RouterName, IpNet, AddressOutcome)>,
+    /// Routers whose last advert did not leave.
+    pub mute: BTreeSet<usize>,
     /// What the worker in front of the kernel has found there when it was to add it.
     pub spared: BTreeSet<Ipv4Addr>,
     pub refuses: bool,
@@ -65,6 +67,8 @@ pub struct Stall {
 pub struct Held {
     pub prefix: u8,
     pub ours: bool,
+    /// When its lease ends, if it has one.
+    pub until: Option<Instant>,
 }
 
 /// What the check would say, and the verdict that its results add up to.
@@ -82,6 +86,14 @@ pub enum Job {
         router: RouterName,
         addition: Addition,
         last: bool,
+        lifetime: Option<Lifetime>,
+    },
+    Renew {
+        router: usize,
+        leases: Vec<Ipv4Net>,
+        lifetime: Option<Lifetime>,
+        asked: Instant,
+        until: Option<Instant>,
     },
     Remove(Vec<IpNet>),
     /// Until when.
@@ -103,6 +115,7 @@ impl Host {
             addresses: BTreeMap::new(),
             kernel_free_at: now,
             outcomes: VecDeque::new(),
+            mute: BTreeSet::new(),
             spared: BTreeSet::new(),
             refuses: false,
             refused_at: BTreeMap::new(),
@@ -123,9 +136,21 @@ impl Host {
         self.end();
     }
 
+    /// The agent is killed: its addresses stay for as long as their leases last.
+    pub fn kill(&mut self) {
+        self.life += 1;
+        self.end();
+    }
+
+    /// When the last lease ends that is left here.
+    pub fn leased_until(&self) -> Option<Instant> {
+        self.addresses.values().filter_map(|held| held.until).max()
+    }
+
     /// The agent has ended.
     pub fn end(&mut self) {
         self.agent = None;
+        self.mute.clear();
         self.spared.clear();
         self.outcomes.clear();
         self.refused_at.clear();
@@ -151,7 +176,8 @@ impl Host {
             self.powered = true;
             if let Some((host, router, address)) = plan.foreign.filter(|(host, _, _)| *host == self.id) {
                 debug_assert_eq!(host, self.id);
-                self.addresses.insert(plan.routers[router].addresses[address], Held { prefix: 24, ours: false });
+                self.addresses
+                    .insert(plan.routers[router].addresses[address], Held { prefix: 24, ours: false, until: None });
             }
         }
         self.agent = Some(Agent::new(self.config(plan), now));
@@ -167,6 +193,7 @@ impl Host {
             running: self.link,
             mac: Some(self.mac),
             addresses,
+            marked: Vec::new(),
             promote_secondaries: plan.promote_secondaries,
             forwards_ipv6: false,
             mtu: 1500,
@@ -195,6 +222,7 @@ impl Host {
                 advert_interval: seat.interval,
                 preempt: seat.preempt,
                 preempt_delay: seat.preempt_delay,
+                lease: true,
                 start_delay: Duration::ZERO,
                 link_debounce: Duration::ZERO,
                 checks: plan.checks[self.id].iter().map(|_| check_name()).collect(),

@@ -94,6 +94,8 @@ pub enum Fault {
     Crash(usize),
     /// Power is back; also ends a planned stop.
     Boot(usize),
+    /// The agent is killed, for good or until its addresses are gone; the host lives on.
+    Kill(usize),
     Stop(usize),
     CheckFails(usize),
     CheckRecovers(usize),
@@ -145,7 +147,7 @@ impl Scenario {
         let checks = (0..hosts).map(|_| check(rng)).collect();
         // Room for everything that is still under way when calm comes: an agent that waits to try again, one
         // that stays degraded until it resigns anew, a preempt_delay after each, and the elections themselves.
-        let settle = RESIGN_AGAIN + RETRY + delay * 2 + longest * 16 + Duration::from_secs(2);
+        let settle = RESIGN_AGAIN + RETRY + longest * 5 + delay * 2 + longest * 16 + Duration::from_secs(2);
         let watch = longest * 8 + Duration::from_secs(7);
         let faulty = (shortest * 300).clamp(Duration::from_secs(18), Duration::from_secs(300));
         let faulty = rng.span(faulty * 2 / 3, faulty);
@@ -181,17 +183,24 @@ impl Scenario {
             foreign: rng.chance(10).then(|| (rng.below(hosts as u64) as usize, 0, 0)),
             routers,
         };
-        scenario.faults = scenario.draw_faults(rng, faulty, longest);
+        scenario.faults = scenario.draw_faults(rng, faulty, [shortest, longest]);
         scenario
     }
 
     /// Each fault begins and ends somewhere in the faulty phase; a few last.
-    fn draw_faults(&self, rng: &mut Rng, faulty: Duration, longest: Duration) -> Vec<(Instant, Fault)> {
+    fn draw_faults(
+        &self,
+        rng: &mut Rng,
+        faulty: Duration,
+        [shortest, longest]: [Duration; 2],
+    ) -> Vec<(Instant, Fault)> {
         let mut faults: Vec<(Instant, Fault)> = Vec::new();
         let mut dead_for_good = 0;
+        let longest_lease = longest * 4 + Duration::from_millis(2_100);
         for _ in 0..rng.between(2, 9) {
             let host = rng.below(self.hosts as u64) as usize;
-            let (begin, end) = match rng.below(14) {
+            let (begin, end) = match rng.below(15) {
+                14 => (Fault::Kill(host), Fault::Boot(host)),
                 0 | 1 => (Fault::Crash(host), Fault::Boot(host)),
                 2 => (Fault::Stop(host), Fault::Boot(host)),
                 3 => (Fault::CheckFails(host), Fault::CheckRecovers(host)),
@@ -206,10 +215,18 @@ impl Scenario {
             };
             let longest_fault = (longest * 15).min(faulty / 2);
             let at = START + rng.span(Duration::from_micros(1), faulty);
-            let until = at + rng.span(longest / 8, longest_fault);
+            let mut until = at + rng.span(longest / 8, longest_fault);
+            if let Fault::Kill(_) = begin {
+                until = until.max(at + longest_lease);
+            }
+            if let Fault::Stall(..) = begin {
+                // So short that no lease ends: what follows that is not replayed beside the agents yet.
+                let most = shortest * 19 / 10;
+                until = until.min(at + most);
+            }
             faults.push((at, begin));
             let lasts = match begin {
-                Fault::Crash(_) | Fault::Stop(_) => {
+                Fault::Crash(_) | Fault::Stop(_) | Fault::Kill(_) => {
                     let lasts = rng.chance(15) && dead_for_good + 1 < self.hosts;
                     dead_for_good += usize::from(lasts);
                     lasts
@@ -219,6 +236,7 @@ impl Scenario {
             };
             match (lasts, until < self.calm_at) {
                 (true, _) => {}
+                (false, false) if matches!(begin, Fault::Kill(_)) => faults.push((until, end)),
                 (false, true) => faults.push((until, end)),
                 (false, false) => faults.push((self.calm_at, end)),
             }

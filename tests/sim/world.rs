@@ -1,6 +1,7 @@
 //! Virtual time: a queue of what happens, hosts and LAN that it happens to, and the judge that watches.
 
 mod faults;
+mod kernel;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -9,12 +10,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use locum::proto::{Effect, Input};
-use locum::types::{AddressOutcome, Instant, IpNet};
+use locum::types::{Instant, IpNet, Ipv4Net, LeaseOutcome};
 use locum::wire::announcement::{self, Announcement};
 use locum::wire::vrrp;
 
 use crate::check::{Cause, Heard, Judge};
-use crate::host::{Held, Host, INDEX, Job, interface};
+use crate::host::{Host, INDEX, Job, interface};
 use crate::lan::{CLIENTS, FRAMES, Lan};
 use crate::rng::Rng;
 use crate::scenario::{Fault, START, Scenario};
@@ -83,6 +84,22 @@ enum Happening {
         host: usize,
         life: u32,
         held_until: Option<Instant>,
+    },
+    Renewed {
+        host: usize,
+        life: u32,
+        router: usize,
+        asked: Instant,
+        outcome: LeaseOutcome,
+    },
+    Expires {
+        host: usize,
+        net: Ipv4Net,
+    },
+    Gone {
+        host: usize,
+        life: u32,
+        net: Ipv4Net,
     },
     Mute {
         host: usize,
@@ -202,7 +219,14 @@ impl World {
                 let next = self.scene.now + Duration::from_millis(100);
                 self.at(next, Happening::Look);
             }
+            Happening::Renewed { host, life, router, asked, outcome } if self.lives(host, life) => {
+                self.renewed(host, router, asked, outcome);
+            }
+            Happening::Expires { host, net } => self.expire(host, net),
+            Happening::Gone { host, life, net } if self.lives(host, life) => self.gone(host, net),
             Happening::Done { .. }
+            | Happening::Renewed { .. }
+            | Happening::Gone { .. }
             | Happening::Report { .. }
             | Happening::Facts { .. }
             | Happening::FramesPass { .. }
@@ -269,10 +293,12 @@ impl World {
                 }
             }
             Effect::SendAdvert { packet, router, .. } => {
+                let router = crate::host::router_number(&router);
                 if !self.scene.hosts[host].link {
-                    let router = crate::host::router_number(&router);
+                    self.scene.hosts[host].mute.insert(router);
                     self.at(now, Happening::Mute { host, life, router });
                 } else if let Some(heard) = Heard::read(packet) {
+                    self.scene.hosts[host].mute.remove(&router);
                     if self.trace.is_whole() {
                         self.trace.line(now, Some(host), || format!("sends {heard:?}"));
                     }
@@ -281,13 +307,22 @@ impl World {
                     self.judge.fail(format!("h{host} sends an advert that is not valid"));
                 }
             }
-            Effect::AddAddresses { router, additions, .. } => {
+            Effect::RenewLeases { router, leases, lifetime, asked, until, .. } => {
+                let router = crate::host::router_number(&router);
+                if !self.scene.hosts[host].mute.contains(&router) {
+                    let ipv4 = |net: IpNet| if let IpNet::V4(net) = net { Some(net) } else { None };
+                    let leases = leases.into_iter().filter_map(|lease| ipv4(lease.net)).collect();
+                    let span = self.rng.span(Duration::ZERO, self.scene.plan.kernel.remove_max);
+                    self.queue_job(host, span, Job::Renew { router, leases, lifetime, asked, until });
+                }
+            }
+            Effect::AddAddresses { router, additions, lifetime, .. } => {
                 let count = additions.len();
                 for (number, addition) in additions.into_iter().enumerate() {
                     let plan = &self.scene.plan.kernel;
                     let span = self.rng.span(plan.add_min, plan.add_max);
                     let last = number + 1 == count;
-                    self.queue_job(host, span, Job::Add { router: router.clone(), addition, last });
+                    self.queue_job(host, span, Job::Add { router: router.clone(), addition, last, lifetime });
                 }
             }
             Effect::RemoveAddresses { removals, .. } => {
@@ -345,86 +380,6 @@ impl World {
             for at in self.scene.lan.arrivals(now, from, client + 2 * FRAMES).into_iter().flatten() {
                 self.at(at, Happening::ClientFrame { client, from, bytes: bytes.clone() });
             }
-        }
-    }
-
-    fn done(&mut self, host: usize, job: Job) {
-        let now = self.scene.now;
-        match job {
-            Job::Announce(_, until) if until < now => {}
-            Job::Announce(frames, _) => frames.iter().for_each(|frame| self.broadcast_frame(host, frame)),
-            Job::Remove(nets) => {
-                self.trace.line(now, Some(host), || format!("kernel: removes {nets:?}"));
-                for net in nets {
-                    self.remove(host, net);
-                }
-                self.changed(host);
-            }
-            Job::Add { router, addition, last } => {
-                let IpNet::V4(net) = addition.address else { return };
-                let planned = &mut self.scene.hosts[host];
-                let outcome = if planned.refuses {
-                    planned.spared.insert(net.addr());
-                    AddressOutcome::Failed("No buffer space available".to_owned())
-                } else if planned.addresses.contains_key(&net.addr()) {
-                    planned.spared.insert(net.addr());
-                    AddressOutcome::AlreadyThere
-                } else {
-                    planned.spared.remove(&net.addr());
-                    planned.addresses.insert(net.addr(), Held { prefix: addition.prefix, ours: true });
-                    AddressOutcome::Added
-                };
-                self.trace.line(now, Some(host), || format!("kernel: {} {outcome:?}", addition.address));
-                if outcome == AddressOutcome::Added {
-                    self.broadcast_frame(host, &addition.announcement);
-                }
-                self.scene.hosts[host].outcomes.push_back((router, addition.address, outcome));
-                if last {
-                    let (at, life) = (now + Duration::from_micros(50), self.scene.hosts[host].life);
-                    self.at(at, Happening::Report { host, life });
-                }
-                self.changed(host);
-            }
-        }
-    }
-
-    fn remove(&mut self, host: usize, net: IpNet) {
-        let IpNet::V4(net) = net else { return };
-        match self.scene.hosts[host].addresses.get(&net.addr()) {
-            // What the worker has found to be somebody else's it spares: the agent may not have been told yet.
-            Some(held) if !held.ours && self.scene.hosts[host].spared.contains(&net.addr()) => {}
-            Some(held) if !held.ours && held.prefix == net.prefix_len() => {
-                self.judge.fail(format!("h{host}: removes {net}, which somebody else has set"));
-            }
-            Some(held) if held.prefix == net.prefix_len() => {
-                self.scene.hosts[host].addresses.remove(&net.addr());
-            }
-            // As the kernel: no such address, and that is no failure.
-            Some(_) | None => {}
-        }
-    }
-
-    fn changed(&mut self, host: usize) {
-        self.judge.addresses_changed(&self.scene);
-        if self.scene.plan.facts_echo {
-            let (at, life) = (self.scene.now + Duration::from_micros(80), self.scene.hosts[host].life);
-            self.at(at, Happening::Facts { host, life });
-        }
-    }
-
-    fn report(&mut self, host: usize) {
-        let mut outcomes: Vec<_> = self.scene.hosts[host].outcomes.drain(..).collect();
-        while let Some((router, _, _)) = outcomes.first().cloned() {
-            let (these, others): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(|(of, _, _)| *of == router);
-            outcomes = others;
-            let number = crate::host::router_number(&router);
-            for (_, net, _) in these.iter().filter(|(_, _, outcome)| matches!(outcome, AddressOutcome::Failed(_))) {
-                if self.judge.refused(host, *net) {
-                    self.scene.hosts[host].refused_at.insert(number, self.scene.now);
-                }
-            }
-            let outcomes = these.into_iter().map(|(_, net, outcome)| (net, outcome)).collect();
-            self.feed(host, Cause::Other, Input::AddressesAdded { router, outcomes });
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use locum::types::{Advertised, ChecksumForm, Family, Interval, Password, Priority, Version, Vrid};
+use locum::types::{Advertised, ChecksumForm, Discard, Family, Interval, Password, Priority, Version, Vrid};
 use locum::wire::ip;
 use locum::wire::vrrp::{self, Advertisement, Proof, Tail, Unsendable};
 
@@ -66,14 +66,37 @@ fn both_zeros_of_ones_complement_are_right() {
 }
 
 #[test]
-fn reserved_bits_are_ignored_and_written_as_zero() {
+fn reserved_bits_are_ignored() {
     let mut packet = with_checksum(v3_ipv4(), [0x20, 0x0f]);
     packet[24] = 0xf0;
-    let received = vrrp::parse(&packet).unwrap();
-    assert_eq!(received.advertisement, advertisement());
+    assert_eq!(vrrp::parse(&packet).unwrap().advertisement, advertisement());
+}
+
+#[test]
+fn reserved_bits_are_written_as_zero() {
+    let interval = Interval::from_centiseconds(4_095).unwrap();
+    let longest = Advertisement { interval, ..advertisement() };
     let group = ip::group(Family::Ipv4);
-    let written = vrrp::emit(&received.advertisement, SOURCE, group, received.checksum, Proof::None).unwrap();
-    assert_eq!(written[20..], v3_ipv4()[20..]);
+    let written = vrrp::emit(&longest, SOURCE, group, ChecksumForm::PseudoHeader, Proof::None).unwrap();
+    assert_eq!(written[24..26], [0x0f, 0xff]);
+}
+
+#[test]
+fn the_shortest_and_the_longest_interval_are_read() {
+    // fb02 is the sum over the message alone at 0064; each interval takes its own difference from it.
+    for (interval, checksum, centiseconds) in [([0x00, 0x01], [0xfb, 0x65], 1), ([0x0f, 0xff], [0xeb, 0x67], 4_095)] {
+        let mut packet = with_checksum(v3_ipv4(), checksum);
+        packet[24..26].copy_from_slice(&interval);
+        assert_eq!(vrrp::parse(&packet).unwrap().advertisement.interval.centiseconds(), centiseconds);
+    }
+}
+
+#[test]
+fn a_checksum_that_is_off_by_one_is_none() {
+    // Both ways from 1010 with the pseudo-header, and from fb02 without.
+    for checksum in [[0x10, 0x0f], [0x10, 0x11], [0xfb, 0x01], [0xfb, 0x03]] {
+        assert_eq!(vrrp::parse(&with_checksum(v3_ipv4(), checksum)), Err(Discard::Checksum));
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use super::table;
 use crate::report::RouterState;
+use crate::report::status::Mistake;
 use crate::report::status::{
     Address, AddressState, Auth, Check, Contribution, Counters, Lateness, Peer, Priority, Realtime, Refused, Router,
     Status, Transition,
@@ -56,6 +57,7 @@ fn backup() -> Router {
             key: None,
             clock_behind_ms: None,
         }],
+        mistakes: Vec::new(),
         auth: None,
         counters: Counters::default(),
         last_transitions: Vec::new(),
@@ -63,7 +65,7 @@ fn backup() -> Router {
 }
 
 fn address(address: &str, interface: &str, state: AddressState) -> Address {
-    Address { address: address.to_owned(), interface: interface.to_owned(), state }
+    Address { address: address.to_owned(), interface: interface.to_owned(), state, lease_left_ms: None }
 }
 
 fn change(at: &str, from: RouterState, to: RouterState, words: &str) -> Transition {
@@ -123,7 +125,7 @@ fn busy() -> Router {
         },
         active: Some("192.0.2.2".to_owned()),
         addresses: vec![
-            address("192.0.2.10/24", "eth0", AddressState::Held),
+            Address { lease_left_ms: Some(3_559), ..address("192.0.2.10/24", "eth0", AddressState::Held) },
             address("192.0.2.11/24", "eth0", AddressState::Lingering),
             address("198.51.100.100/32", "eth1.4094", AddressState::Foreign),
             address("192.0.2.12/24", "eth0", AddressState::Adding),
@@ -131,6 +133,8 @@ fn busy() -> Router {
         peers: vec![Peer { priority: 0, heard_ms_ago: 61_000, lists_our_addresses: false, ..backup().peers.remove(0) }],
         counters: Counters {
             discards: BTreeMap::from([("checksum".to_owned(), 2), ("length".to_owned(), 0), ("ttl".to_owned(), 3)]),
+            addresses_restored: 2,
+            leases_lapsed: 1,
             ..Counters::default()
         },
         last_transitions: (0..4)
@@ -173,11 +177,13 @@ a-name-of-sixty-four-bytes-as-long-as-one-may-be-in-the-configur  ACTIVE, DEGRAD
   interface  eth0, VRID 51, VRRPv3 by IPv4 multicast, adverts every 40.95s
   priority   90 (base 150, -60 haproxy)
   active     192.0.2.2 (this host)
-  addresses  192.0.2.10/24                   held
+  addresses  192.0.2.10/24                   held, lease 3.6s more
              192.0.2.11/24                   held until the successor has it
              198.51.100.100/32 on eth1.4094  here, but set by somebody else: left alone
              192.0.2.12/24                   being added
   peers      192.0.2.3  resigned, heard 1m 1s ago, adverts 192, pseudo-header, LISTS OTHER ADDRESSES
+  put back   2x, after somebody removed an address
+  lapsed     1x, this host having stood still for too long
   discarded  checksum 2, ttl 3
   changes    2026-11-19 00:00:00  backup -> active  old
              2026-11-19 00:00:00  backup -> active  old
@@ -219,6 +225,26 @@ fn authentication_shows_its_keys_and_who_is_refused() {
 }
 
 #[test]
+fn mistakes_stand_there_with_their_remedy() {
+    let mistake = Mistake {
+        token: "same-priority".to_owned(),
+        words: "192.0.2.3 has the same priority 100 as this host".to_owned(),
+        peer: "192.0.2.3".to_owned(),
+        since: "2026-11-21T10:18:53.000Z".to_owned(),
+        seen_ms_ago: 420,
+        seen: 12,
+    };
+    let other =
+        Mistake { token: "version-2".to_owned(), words: "another".to_owned(), seen_ms_ago: 9_000, ..mistake.clone() };
+    let text = table(&status(vec![("web", Router { mistakes: vec![mistake, other], ..backup() })]));
+    let expected = "
+  mistakes   SAME-PRIORITY  192.0.2.3 has the same priority 100 as this host; seen 0.4s ago
+             VERSION-2      another; seen 9.0s ago
+";
+    assert!(text.contains(expected), "{text}");
+}
+
+#[test]
 fn a_fault_says_what_it_waits_for() {
     let router = Router {
         state: RouterState::Fault,
@@ -236,6 +262,7 @@ web  FAULT for 3m 12s: waiting for interface eth0: it does not exist
   priority   100
   active     nobody that is known
   addresses  192.0.2.10/24  not here
+  peers      nobody has been heard since the start
 ";
     assert_eq!(table(&status(vec![("web", router)])), expected);
 }

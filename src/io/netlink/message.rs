@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
-    NlasIterator, Parseable,
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage,
+    NetlinkPayload, NlasIterator, Parseable,
 };
 use netlink_packet_route::address::{
     AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol, CacheInfo,
@@ -13,7 +13,7 @@ use netlink_packet_route::address::{
 use netlink_packet_route::link::LinkMessage;
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
-use crate::types::{InterfaceName, MacAddr};
+use crate::types::{InterfaceName, Lifetime, MacAddr};
 
 /// Our mark on the addresses we add (IFA_PROTO): the IP protocol number of VRRP. keepalived's is 18.
 pub const MARK: u8 = 112;
@@ -43,19 +43,46 @@ pub struct Request {
     pub flags: u16,
 }
 
+/// An address of ours as the kernel is to have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ours {
+    /// The address with the prefix length it is to have.
+    pub net: IpNet,
+    /// When the kernel takes it away; `None`: never.
+    pub lifetime: Option<Lifetime>,
+    /// Leaves the route to its subnet alone, since another address keeps it.
+    pub borrows_route: bool,
+}
+
 /// Adds an address of ours; refused with EEXIST where it is there already, whoever set it.
-pub fn add_address(index: u32, address: IpAddr, prefix: u8) -> Request {
-    let mut message = bare_address(index, address, prefix);
+pub fn add_address(index: u32, ours: &Ours) -> Request {
+    Request { message: RouteNetlinkMessage::NewAddress(our_address(index, ours)), flags: NLM_F_CREATE | NLM_F_EXCL }
+}
+
+/// Has the kernel count the lifetime of an address of ours anew. It says all that is to stand, for what is left out is
+/// cleared. The kernel adds the address where it is gone, whatever the flags say.
+pub fn renew_address(index: u32, ours: &Ours) -> Request {
+    Request { message: RouteNetlinkMessage::NewAddress(our_address(index, ours)), flags: NLM_F_REPLACE }
+}
+
+/// Marked, and in IPv6 without the kernel's search for duplicates, which would keep it from being used for a second,
+/// and never chosen as a source.
+fn our_address(index: u32, ours: &Ours) -> AddressMessage {
+    let address = ours.net.addr();
+    let mut message = bare_address(index, address, ours.net.prefix_len());
     message.attributes.push(AddressAttribute::Protocol(AddressProtocol::Other(MARK)));
-    if address.is_ipv6() {
-        // Duplicates are looked for by our own probe, after the address serves. Never preferred: the host does not
-        // choose an address as its source that another host may have next.
-        message.header.flags |= AddressHeaderFlags::Nodad;
-        let mut lifetimes = CacheInfo::default();
-        (lifetimes.ifa_preferred, lifetimes.ifa_valid) = (0, u32::MAX);
-        message.attributes.push(AddressAttribute::CacheInfo(lifetimes));
+    let valid = ours.lifetime.map_or(u32::MAX, Lifetime::seconds);
+    let preferred = if address.is_ipv6() { 0 } else { valid };
+    if address.is_ipv6() || ours.lifetime.is_some() {
+        let mut times = CacheInfo::default();
+        (times.ifa_preferred, times.ifa_valid) = (preferred, valid);
+        message.attributes.push(AddressAttribute::CacheInfo(times));
     }
-    Request { message: RouteNetlinkMessage::NewAddress(message), flags: NLM_F_CREATE | NLM_F_EXCL }
+    if address.is_ipv6() {
+        let route = if ours.borrows_route { AddressFlags::Noprefixroute } else { AddressFlags::empty() };
+        message.attributes.push(AddressAttribute::Flags(AddressFlags::Nodad | route));
+    }
+    message
 }
 
 /// Removes an address.
@@ -82,10 +109,10 @@ pub fn dump_links() -> Request {
     Request { message: RouteNetlinkMessage::GetLink(LinkMessage::default()), flags: NLM_F_DUMP }
 }
 
-/// Asks for all addresses of both families, or the IPv4 addresses of one interface.
-pub fn dump_addresses(index: Option<u32>) -> Request {
+/// Asks for the addresses of one family, all or those of one interface.
+pub fn dump_addresses(family: AddressFamily, index: Option<u32>) -> Request {
     let mut message = AddressMessage::default();
-    message.header.family = index.map_or(AddressFamily::Unspec, |_| AddressFamily::Inet);
+    message.header.family = family;
     message.header.index = index.unwrap_or(0);
     Request { message: RouteNetlinkMessage::GetAddress(message), flags: NLM_F_DUMP }
 }
@@ -137,8 +164,10 @@ pub enum Answer<'a> {
     Message {
         /// RTM_*.
         kind: u16,
-        /// The request's that it answers; 0 for news.
+        /// The request's that it answers, or that brought it about; 0 for what the kernel did by itself.
         sequence: u32,
+        /// The socket whose request brought it about; 0 for the kernel's own doing, and for all of IPv6's.
+        port: u32,
         /// Something changed while the kernel listed: the listing may have holes.
         interrupted: bool,
         /// What follows the header, untrusted.
@@ -158,6 +187,7 @@ impl<'a> Iterator for Answers<'a> {
         let kind = u16_at(self.0, 4)?;
         let flags = u16_at(self.0, 6)?;
         let sequence = u32_at(self.0, 8)?;
+        let port = u32_at(self.0, 12)?;
         let payload = self.0.get(HEADER..length)?;
         self.0 = self.0.get(length.next_multiple_of(4)..).unwrap_or_default();
         Some(match kind {
@@ -172,7 +202,7 @@ impl<'a> Iterator for Answers<'a> {
                 Some(_) | None => Answer::Done { sequence },
             },
             TYPE_OVERRUN => Answer::Overrun,
-            kind => Answer::Message { kind, sequence, interrupted: flags & FLAG_DUMP_INTERRUPTED != 0, payload },
+            kind => Answer::Message { kind, sequence, port, interrupted: flags & FLAG_DUMP_INTERRUPTED != 0, payload },
         })
     }
 }
@@ -280,6 +310,20 @@ pub fn address_of(message: &AddressMessage) -> Option<IpNet> {
         }
     }
     IpNet::new(found?, message.header.prefix_len).ok()
+}
+
+/// Whether it bears our mark.
+pub fn is_marked(message: &AddressMessage) -> bool {
+    message.attributes.contains(&AddressAttribute::Protocol(AddressProtocol::Other(MARK)))
+}
+
+/// What is left of its lifetime in seconds (`u32::MAX`: it does not end), and when that was last set, in hundredths of a
+/// second since boot without suspend.
+pub fn times_of(message: &AddressMessage) -> Option<(u32, u32)> {
+    message.attributes.iter().find_map(|attribute| match attribute {
+        AddressAttribute::CacheInfo(times) => Some((times.ifa_valid, times.tstamp)),
+        _ => None,
+    })
 }
 
 /// Whether the kernel ties the address to a primary of its subnet.
@@ -429,10 +473,19 @@ mod tests {
         assert_eq!(batch, expected);
     }
 
+    fn encoded(request: &Request) -> Vec<u8> {
+        let mut batch = Vec::new();
+        encode(request, 1, false, &mut batch);
+        batch
+    }
+
+    fn ours(net: &str, seconds: Option<u64>) -> Ours {
+        let lifetime = seconds.map(|seconds| Lifetime::covering(std::time::Duration::from_secs(seconds)));
+        Ours { net: net.parse().expect("an address"), lifetime, borrows_route: false }
+    }
+
     #[test]
     fn an_address_of_ours_carries_the_mark_and_no_broadcast() {
-        let mut batch = Vec::new();
-        encode(&add_address(3, IpAddr::from([192, 0, 2, 10]), 24), 1, false, &mut batch);
         let expected = bytes(concat!(
             "30000000140001060100000000000000",
             "0218000003000000",
@@ -440,6 +493,58 @@ mod tests {
             "08000100c000020a",
             "05000b0070000000",
         ));
-        assert_eq!(batch, expected);
+        assert_eq!(encoded(&add_address(3, &ours("192.0.2.10/24", None))), expected);
+    }
+
+    #[test]
+    fn a_lease_says_how_long_and_is_renewed_with_all_that_it_was_added_with() {
+        let added = concat!(
+            "44000000140001060100000000000000",
+            "0218000003000000",
+            "08000200c000020a",
+            "08000100c000020a",
+            "05000b0070000000",
+            // IFA_CACHEINFO: preferred and valid for 4 s.
+            "1400060004000000040000000000000000000000",
+        );
+        assert_eq!(encoded(&add_address(3, &ours("192.0.2.10/24", Some(4)))), bytes(added));
+        // NLM_F_REQUEST | NLM_F_REPLACE.
+        let renewed = added.replacen("14000106", "14000101", 1);
+        assert_eq!(encoded(&renew_address(3, &ours("192.0.2.10/24", Some(4)))), bytes(&renewed));
+    }
+
+    #[test]
+    fn an_ipv6_address_is_never_a_source_and_never_tentative() {
+        let expected = |valid: &str, flags: &str| {
+            let head = concat!(
+                "64000000140001060100000000000000",
+                "0a40000003000000",
+                "1400020020010db8000000000000000000000010",
+                "1400010020010db8000000000000000000000010",
+                "05000b0070000000",
+            );
+            bytes(&format!("{head}1400060000000000{valid}000000000000000008000800{flags}"))
+        };
+        let mut leased = ours("2001:db8::10/64", Some(4));
+        assert_eq!(encoded(&add_address(3, &leased)), expected("04000000", "02000000"));
+        leased.borrows_route = true;
+        assert_eq!(encoded(&add_address(3, &leased)), expected("04000000", "02020000"));
+        let permanent = ours("2001:db8::10/64", None);
+        assert_eq!(encoded(&add_address(3, &permanent)), expected("ffffffff", "02000000"));
+    }
+
+    #[test]
+    fn lifetimes_are_read() {
+        let times = |hex| match change_of(hex) {
+            Some(Change::Address(message)) => (is_marked(&message), times_of(&message)),
+            other => panic!("{other:?}"),
+        };
+        // 0x465a4 and 0x4659e hundredths of a second.
+        assert_eq!(times(literals::SECONDARY), (false, Some((100, 288_164))));
+        assert_eq!(times(literals::PRIMARY), (false, Some((u32::MAX, 288_158))));
+        let marked = bytes(literals::SECONDARY.replacen("50000000", "58000000", 1).as_str());
+        let marked = [marked, bytes("05000b0070000000")].concat();
+        let Some(Change::Address(message)) = change(libc::RTM_NEWADDR, &marked[16..]) else { panic!("an address") };
+        assert!(is_marked(&message));
     }
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::AsRawFd;
 
+use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::AddressMessage;
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use nix::errno::Errno;
@@ -11,6 +12,7 @@ use nix::sys::time::{TimeVal, TimeValLike};
 
 use super::message::{self, Answer, Answers, Change, Request};
 use super::table::Snapshot;
+use crate::io::clock;
 
 /// Room for the largest datagram the kernel sends in answer to a dump.
 const BUFFER: usize = 64 * 1024;
@@ -105,8 +107,8 @@ impl Netlink {
     /// The socket's, the kernel's refusal, or that things never kept still for as long as a dump takes.
     pub fn snapshot(&mut self) -> io::Result<Snapshot> {
         let links = self.dump(&message::dump_links())?;
-        let addresses = self.dump(&message::dump_addresses(None))?;
-        let mut snapshot = Snapshot::default();
+        let addresses = self.dump(&message::dump_addresses(AddressFamily::Unspec, None))?;
+        let mut snapshot = Snapshot { taken: clock::now(), uptime: clock::uptime(), ..Snapshot::default() };
         for change in links.into_iter().chain(addresses) {
             match change {
                 Change::Link(link) => snapshot.links.push(link),
@@ -117,12 +119,23 @@ impl Netlink {
         Ok(snapshot)
     }
 
-    /// The IPv4 addresses of one interface, in the kernel's order, with all their attributes.
+    /// The port that names this socket in the kernel's news of what it was asked to change.
+    ///
+    /// # Errors
+    /// The socket's own; none is expected.
+    pub fn port(&self) -> io::Result<u32> {
+        let mut address = SocketAddr::new(0, 0);
+        self.socket.get_address(&mut address)?;
+        Ok(address.port_number())
+    }
+
+    /// The addresses of one interface, those of IPv4 first and in the kernel's order, with all their attributes.
     ///
     /// # Errors
     /// As [`Netlink::snapshot`].
     pub fn addresses(&mut self, index: u32) -> io::Result<Vec<AddressMessage>> {
-        let changes = self.dump(&message::dump_addresses(Some(index)))?;
+        let mut changes = self.dump(&message::dump_addresses(AddressFamily::Inet, Some(index)))?;
+        changes.extend(self.dump(&message::dump_addresses(AddressFamily::Inet6, Some(index)))?);
         let of_interface = |change| match change {
             Change::Address(address) => Some(address).filter(|address| address.header.index == index),
             Change::Link(_) | Change::LinkGone(_) | Change::AddressGone(_) | Change::Switched(_) => None,
@@ -150,7 +163,7 @@ impl Netlink {
             let length = receive(&self.socket, &mut self.buffer, MsgFlags::empty())?;
             for answer in Answers(self.buffer.get(..length).unwrap_or_default()) {
                 match answer {
-                    Answer::Message { kind, sequence, interrupted, payload } if sequence == self.sequence => {
+                    Answer::Message { kind, sequence, interrupted, payload, .. } if sequence == self.sequence => {
                         whole &= !interrupted;
                         changes.extend(message::change(kind, payload));
                     }

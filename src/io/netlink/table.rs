@@ -1,17 +1,22 @@
 //! What is known of links and their addresses, kept current message by message. No socket.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use ipnet::IpNet;
 use netlink_packet_route::address::AddressMessage;
 
 use super::message::{self, Change, Link};
 use crate::io::record::Added;
-use crate::types::{InterfaceFacts, InterfaceName, LeftAddress};
+use crate::types::{Instant, InterfaceFacts, InterfaceName, LeftAddress, MarkedAddress};
 
 /// Everything at one moment, as the kernel listed it.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
+    /// When it was taken.
+    pub taken: Instant,
+    /// The same on the clock that the kernel counts lifetimes by, which stands still during suspend.
+    pub uptime: Duration,
     /// All links.
     pub links: Vec<Link>,
     /// All addresses, those of one interface in the kernel's order.
@@ -65,6 +70,8 @@ pub struct Table {
 struct Interface {
     link: Option<Link>,
     addresses: Vec<Address>,
+    /// As they were listed, without those that are gone since.
+    marked: Vec<MarkedAddress>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,7 +94,10 @@ impl Table {
         for message in snapshot.addresses {
             // Listed in the kernel's order: nothing to work out.
             if let Some(address) = Address::of(&message) {
-                self.interfaces.entry(message.header.index).or_default().addresses.push(address);
+                let marked = marked(&message, address.net, snapshot.taken, snapshot.uptime);
+                let interface = self.interfaces.entry(message.header.index).or_default();
+                interface.marked.extend(marked);
+                interface.addresses.push(address);
             }
         }
     }
@@ -103,6 +113,9 @@ impl Table {
             Change::Address(message) => {
                 let Some(address) = Address::of(&message) else { return };
                 let interface = self.interfaces.entry(message.header.index).or_default();
+                if !message::is_marked(&message) {
+                    interface.marked.retain(|marked| marked.net != address.net);
+                }
                 interface.insert(address);
                 self.touched.extend(interface.name());
             }
@@ -116,6 +129,7 @@ impl Table {
                     return;
                 };
                 interface.addresses.retain(|address| address.net != net);
+                interface.marked.retain(|marked| marked.net != net);
                 self.touched.extend(interface.name());
             }
         }
@@ -132,6 +146,11 @@ impl Table {
             self.touched.insert(name);
         }
         self.interfaces.entry(index).or_default().link = Some(link);
+    }
+
+    /// The name of the interface of an index.
+    pub fn name_of(&self, index: u32) -> Option<InterfaceName> {
+        self.interfaces.get(&index).and_then(Interface::name)
     }
 
     /// The interface of this index no longer goes by its name; another one may already.
@@ -178,6 +197,7 @@ impl Table {
             running: link.running,
             mac: link.mac,
             addresses: interface.addresses.iter().filter(|known| known.usable).map(|known| known.net).collect(),
+            marked: interface.marked.clone(),
             promote_secondaries,
             forwards_ipv6,
             mtu: link.mtu,
@@ -211,6 +231,21 @@ impl Interface {
         };
         self.addresses.insert(place, address);
     }
+}
+
+/// What a listing says of an address with our mark.
+fn marked(message: &AddressMessage, net: IpNet, taken: Instant, uptime: Duration) -> Option<MarkedAddress> {
+    if !message::is_marked(message) {
+        return None;
+    }
+    let (valid, stamp) = message::times_of(message)?;
+    let left = (valid != u32::MAX).then(|| Duration::from_secs(valid.into()));
+    // The kernel's stamp wraps after 497 days. It counts ticks, which can be a little ahead of the clock.
+    let now = u32::try_from(uptime.as_millis() / 10 % (1 << 32)).unwrap_or_default();
+    let age = now.wrapping_sub(stamp);
+    let age = if age > u32::MAX / 2 { 0 } else { age };
+    let age = Duration::from_millis(u64::from(age) * 10);
+    Some(MarkedAddress { net, left, renewed_at: taken - age })
 }
 
 impl Address {
@@ -288,6 +323,7 @@ mod tests {
             running: true,
             mac: Some(crate::types::MacAddr([2, 0, 0, 0, 0, 1])),
             addresses: vec!["192.0.2.2/24".parse().expect("an address")],
+            marked: Vec::new(),
             promote_secondaries: true,
             forwards_ipv6: false,
             mtu: 1500,
@@ -316,7 +352,7 @@ mod tests {
         };
         let Change::Link(link) = read(literals::LINK_UP) else { panic!("a link") };
         let addresses = vec![message(10, Some(112)), message(11, Some(18)), message(12, None), message(13, Some(112))];
-        let snapshot = Snapshot { links: vec![link], addresses };
+        let snapshot = Snapshot { links: vec![link], addresses, ..Snapshot::default() };
         let added = |nets: &[&str]| -> Vec<Added> {
             let of = |net: &&str| Added {
                 router: "web".parse().expect("a name"),
@@ -377,7 +413,8 @@ mod tests {
         else {
             panic!("a link and two addresses")
         };
-        table.replace(Snapshot { links: vec![link], addresses: vec![first, second] });
+        let addresses_listed = vec![first, second];
+        table.replace(Snapshot { links: vec![link], addresses: addresses_listed, ..Snapshot::default() });
         // The listing's order stands, whatever the flags say.
         assert_eq!(addresses(&mut table), ["192.0.2.10/24", "198.51.100.1/32"]);
         table.replace(Snapshot::default());

@@ -10,13 +10,14 @@ use std::thread::JoinHandle;
 use ipnet::IpNet;
 use nix::errno::Errno;
 
-use super::message::{self, Request};
+use super::message::{self, Ours, Request};
+use super::renewal::Renewal;
 use super::request::{Netlink, NetlinkError};
 use super::table::Snapshot;
 use crate::io::clock;
 use crate::io::neighbours::NeighbourSocket;
 use crate::io::record::Journal;
-use crate::types::{AddressOutcome, Family, Instant, InterfaceName, RouterName};
+use crate::types::{AddressOutcome, Family, Instant, InterfaceName, LeaseOutcome, Lifetime, RouterName};
 
 /// Jobs that may wait. One for each change of a router: hundreds of routers that all change at once fit.
 const JOBS: usize = 1024;
@@ -80,6 +81,12 @@ pub enum Job {
         index: u32,
         /// Which, in the order in which they are wanted.
         additions: Vec<NewAddress>,
+        /// How long the kernel keeps them unless they are renewed; `None`: for good.
+        lifetime: Option<Lifetime>,
+        /// When it is too late for them; what is added all the same is removed again.
+        until: Instant,
+        /// They were ours and are missed: one that is there with our mark still is.
+        again: bool,
         /// What announces them.
         announcers: Announcers,
     },
@@ -96,6 +103,8 @@ pub enum Job {
         /// Which others must still be there afterwards, if they are now.
         restore: Vec<IpNet>,
     },
+    /// Renew leases; each is reported as [`Report::Renewed`].
+    Renew(Vec<Renewal>),
     /// Send frames.
     Announce {
         /// Whose.
@@ -124,6 +133,15 @@ pub enum Report {
         router: RouterName,
         /// Each address with its outcome.
         outcomes: Vec<(IpNet, AddressOutcome)>,
+    },
+    /// What became of one of the renewals of a [`Job::Renew`].
+    Renewed {
+        /// Whose.
+        router: RouterName,
+        /// When it was decided.
+        asked: Instant,
+        /// How it ended.
+        outcome: LeaseOutcome,
     },
     /// The worker has come to this [`Job::Mark`].
     Reached(u64),
@@ -178,8 +196,8 @@ impl Worker {
     }
 }
 
-struct Working {
-    netlink: Netlink,
+pub(super) struct Working {
+    pub(super) netlink: Netlink,
     journal: Journal,
     reports: tokio::sync::mpsc::Sender<Report>,
     /// Addresses, by interface index, whose addition found them there already: whoever wanted them may ask for
@@ -191,12 +209,14 @@ impl Working {
     fn run(&mut self, queue: &Receiver<Job>) {
         while let Ok(job) = queue.recv() {
             match job {
-                Job::Add { router, interface, index, additions, announcers } => {
-                    self.add(&router, &interface, index, &additions, &announcers);
+                Job::Add { router, interface, index, additions, lifetime, until, again, announcers } => {
+                    let adding = Adding { router: &router, interface: &interface, index, lifetime, until, again };
+                    self.add(&adding, &additions, &announcers);
                 }
                 Job::Remove { router, interface, index, removals, restore } => {
                     self.remove(&router, &interface, index, &removals, &restore);
                 }
+                Job::Renew(renewals) => self.renew(renewals),
                 // This process stood still since it was decided.
                 Job::Announce { until: Some(until), .. } if clock::now() > until => {}
                 Job::Announce { router, interface, frames, announcers, .. } => {
@@ -212,7 +232,7 @@ impl Working {
     }
 
     /// Whoever no longer listens has stopped and wants the rest of the jobs done all the same.
-    fn report(&self, report: Report) {
+    pub(super) fn report(&self, report: Report) {
         drop(self.reports.blocking_send(report));
     }
 
@@ -220,45 +240,81 @@ impl Working {
         self.report(Report::Failed { router: router.clone(), what, error: error.to_string() });
     }
 
-    fn add(
-        &mut self,
-        router: &RouterName,
-        interface: &InterfaceName,
-        index: u32,
-        additions: &[NewAddress],
-        announcers: &Announcers,
-    ) {
+    /// Whether an address was found there when it was to be added, and so is somebody else's.
+    pub(super) fn is_others(&self, index: u32, net: IpNet) -> bool {
+        self.others.contains(&(index, net))
+    }
+
+    fn add(&mut self, adding: &Adding<'_>, additions: &[NewAddress], announcers: &Announcers) {
         let nets: Vec<IpNet> = additions.iter().map(NewAddress::net).collect();
-        if let Err(error) = self.journal.add(router, *interface, &nets) {
-            self.fail(router, format!("write down that addresses of {interface} are ours"), &error);
+        if let Err(error) = self.journal.add(adding.router, *adding.interface, &nets) {
+            self.fail(adding.router, format!("write down that addresses of {} are ours", adding.interface), &error);
         }
         // The first one by itself: clients of it need not wait for the other sixty-three.
         let (first, others) = additions.split_at(additions.len().min(1));
         for chunk in first.chunks(1).chain(others.chunks(CHUNK)) {
-            let requests: Vec<Request> =
-                chunk.iter().map(|new| message::add_address(index, new.address.addr(), new.prefix)).collect();
-            let answer = self.netlink.request(&requests);
-            // One that was refused may be somebody else's too; one without an answer may be ours.
-            let answered = answer.is_ok();
-            let outcomes: Vec<AddressOutcome> = match answer {
-                Ok(results) => results.into_iter().map(outcome).collect(),
-                Err(error) => vec![AddressOutcome::Failed(error.to_string()); chunk.len()],
-            };
-            for (new, outcome) in chunk.iter().zip(&outcomes) {
-                let key = (index, new.net());
+            let ours: Vec<Ours> = chunk.iter().map(|new| adding.ours(new)).collect();
+            let outcomes = self.ask_for(adding, &ours);
+            let (mut not_ours, mut frames) = (Vec::new(), Vec::new());
+            for ((new, ours), outcome) in chunk.iter().zip(&ours).zip(&outcomes) {
+                let key = (adding.index, ours.net);
                 match outcome {
-                    AddressOutcome::AlreadyThere => self.others.insert(key),
-                    AddressOutcome::Failed(_) if answered => self.others.insert(key),
-                    AddressOutcome::Added | AddressOutcome::Failed(_) => self.others.remove(&key),
-                };
+                    AddressOutcome::AlreadyThere => drop(self.others.insert(key)),
+                    AddressOutcome::Added | AddressOutcome::StillThere => {
+                        self.others.remove(&key);
+                        frames.push(new.announcement.as_slice());
+                    }
+                    // What was refused may be somebody else's too.
+                    AddressOutcome::Failed(_) => drop(self.others.insert(key)),
+                    AddressOutcome::TooLate => drop(self.others.remove(&key)),
+                }
+                if matches!(outcome, AddressOutcome::AlreadyThere | AddressOutcome::TooLate) {
+                    not_ours.push(ours.net);
+                }
             }
-            let not_ours = chunk.iter().zip(&outcomes).filter(|(_, outcome)| **outcome == AddressOutcome::AlreadyThere);
-            let not_ours: Vec<IpNet> = not_ours.map(|(new, _)| new.net()).collect();
-            self.disown(router, *interface, &not_ours);
-            let added = chunk.iter().zip(&outcomes).filter(|(_, outcome)| **outcome == AddressOutcome::Added);
-            self.announce(router, interface, added.map(|(new, _)| new.announcement.as_slice()), announcers);
+            self.disown(adding.router, *adding.interface, &not_ours);
+            self.announce(adding.router, adding.interface, frames.into_iter(), announcers);
             let outcomes = chunk.iter().map(|new| new.address).zip(outcomes).collect();
-            self.report(Report::Added { router: router.clone(), outcomes });
+            self.report(Report::Added { router: adding.router.clone(), outcomes });
+        }
+    }
+
+    /// Asks the kernel for addresses. This process may stand still at any moment: what was added too late goes again.
+    fn ask_for(&mut self, adding: &Adding<'_>, ours: &[Ours]) -> Vec<AddressOutcome> {
+        let too_late = vec![AddressOutcome::TooLate; ours.len()];
+        if adding.is_late() {
+            return too_late;
+        }
+        let requests: Vec<Request> = ours.iter().map(|ours| message::add_address(adding.index, ours)).collect();
+        let mut outcomes: Vec<AddressOutcome> = match self.netlink.request(&requests) {
+            Ok(results) => results.into_iter().map(outcome).collect(),
+            Err(error) => vec![AddressOutcome::Failed(error.to_string()); ours.len()],
+        };
+        if adding.again && outcomes.contains(&AddressOutcome::AlreadyThere) {
+            self.recognise(adding.index, ours, &mut outcomes);
+        }
+        if adding.is_late() {
+            let here = |outcome: &AddressOutcome| match outcome {
+                AddressOutcome::Added | AddressOutcome::StillThere => true,
+                AddressOutcome::AlreadyThere | AddressOutcome::TooLate | AddressOutcome::Failed(_) => false,
+            };
+            let added = ours.iter().zip(&outcomes).filter(|(_, outcome)| here(outcome));
+            let nets: BTreeSet<IpNet> = added.map(|(ours, _)| ours.net).collect();
+            self.undo(adding.router, adding.interface, adding.index, &nets);
+            return too_late;
+        }
+        outcomes
+    }
+
+    /// Finds out which of those that are there already bear our mark.
+    fn recognise(&mut self, index: u32, ours: &[Ours], outcomes: &mut [AddressOutcome]) {
+        let present = self.netlink.addresses(index).unwrap_or_default();
+        let marked: BTreeSet<IpNet> =
+            present.iter().filter(|message| message::is_marked(message)).filter_map(message::address_of).collect();
+        for (ours, outcome) in ours.iter().zip(outcomes) {
+            if *outcome == AddressOutcome::AlreadyThere && marked.contains(&ours.net) {
+                *outcome = AddressOutcome::StillThere;
+            }
         }
     }
 
@@ -281,7 +337,7 @@ impl Working {
         }
     }
 
-    fn remove(
+    pub(super) fn remove(
         &mut self,
         router: &RouterName,
         interface: &InterfaceName,
@@ -330,6 +386,27 @@ impl Working {
         if let Err(error) = self.journal.remove(interface, nets) {
             self.fail(router, format!("write down that addresses of {interface} are gone"), &error);
         }
+    }
+}
+
+/// What the additions of one job have in common.
+struct Adding<'a> {
+    router: &'a RouterName,
+    interface: &'a InterfaceName,
+    index: u32,
+    lifetime: Option<Lifetime>,
+    until: Instant,
+    again: bool,
+}
+
+impl Adding<'_> {
+    fn is_late(&self) -> bool {
+        clock::now() > self.until
+    }
+
+    fn ours(&self, new: &NewAddress) -> Ours {
+        let net = IpNet::new(new.address.addr(), new.prefix).unwrap_or(new.address);
+        Ours { net, lifetime: self.lifetime, borrows_route: false }
     }
 }
 

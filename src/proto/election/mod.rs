@@ -76,6 +76,9 @@ enum Patience {
     Skew,
     /// A given time: we resigned ourselves and leave others this chance.
     Given(Duration),
+    /// A given time: our leases have ended. Whoever is heard then is waited for like any Active router, also one of lower
+    /// priority.
+    Lapsed(Duration),
     /// None: the owner waits only until it may claim.
     Owner,
 }
@@ -227,6 +230,16 @@ impl Election {
         }
     }
 
+    /// What an Active router held is gone, since it stood still for too long: it listens for an interval, or for what is
+    /// left of one that it listens for anyway, and claims anew where nobody has followed.
+    pub fn lapse(&mut self, now: Instant) {
+        let interval = self.params.advert_interval.duration();
+        if let State::Active { adver_at, overslept } = self.state {
+            let span = if overslept { interval.min(adver_at.since(now)) } else { interval };
+            self.listen(now, self.params.advert_interval, Patience::Lapsed(span));
+        }
+    }
+
     /// From now on the LAN can be heard: a Backup's silence counts anew.
     pub fn can_hear(&mut self, now: Instant) {
         if let State::Backup(backup) = &mut self.state
@@ -283,7 +296,7 @@ impl Election {
         let why = match backup.patience {
             Patience::Full => Claim::Silence(now.since(backup.heard_at)),
             Patience::Skew => Claim::Resigned,
-            Patience::Given(_) => Claim::NoSuccessor,
+            Patience::Given(_) | Patience::Lapsed(_) => Claim::NoSuccessor,
             Patience::Owner => Claim::Owner,
         };
         self.claim(now, why)
@@ -347,8 +360,14 @@ impl Election {
         }
     }
 
-    /// A lower advert leaves the timer alone (section 6.4.2), unless a preempt_delay still runs.
-    fn hear_lower(&mut self, backup: Backup, received: Instant, interval: Interval) {
+    /// A lower advert leaves the timer alone (section 6.4.2), unless a preempt_delay still runs, or it is the first that is
+    /// heard after a lapse.
+    fn hear_lower(&mut self, backup: Backup, mut received: Instant, interval: Interval) {
+        if let Patience::Lapsed(_) = backup.patience {
+            // What was queued is old: only from the lapse on a silence can be heard.
+            received = received.max(backup.heard_at);
+            self.listen(received, interval, Patience::Full);
+        }
         if self.params.preempt_delay.is_zero() {
             return;
         }
@@ -458,7 +477,7 @@ impl Election {
         match backup.patience {
             Patience::Full => active_down_interval(version, priority, interval),
             Patience::Skew => skew_time(version, priority, interval),
-            Patience::Given(chance) => chance,
+            Patience::Given(span) | Patience::Lapsed(span) => span,
             Patience::Owner => Duration::ZERO,
         }
     }

@@ -406,3 +406,61 @@ mod stalls {
         assert_eq!(changed.deadline(), Some(at(6_000)));
     }
 }
+
+#[test]
+fn s642_an_equal_advert_counts_whichever_address_it_comes_from() {
+    // Addresses decide between two Active routers only: a Backup with the higher one waits all the same.
+    for source in [LOWER, HIGHER] {
+        let mut election = backup(|_| ());
+        hear(&mut election, 3_000, source, active(100), 100);
+        assert_eq!(election.deadline(), Some(at_us(6_609_375)));
+    }
+}
+
+#[test]
+fn s642_becoming_active_goes_back_to_the_own_interval() {
+    let mut election = backup(|_| ());
+    // Learned: 2 s. 3 * 2 s + 156 / 256 * 2 s = 7218.75 ms.
+    hear(&mut election, 1_000, HIGHER, active(200), 200);
+    assert!(matches!(on_time(&mut election, 8_218_750), Outcome::Claim(_)));
+    assert_eq!(election.deadline(), Some(at_us(9_218_750)));
+}
+
+#[test]
+fn s642_a_backup_that_was_shut_down_never_claims() {
+    let mut election = backup(|_| ());
+    election.shut_down();
+    assert_eq!(election.tick(at(100_000), None), Outcome::Nothing);
+    assert_eq!(hear(&mut election, 100_000, HIGHER, Advertised::Resigned, 100), Outcome::Nothing);
+    assert_eq!(election.tick(at(200_000), None), Outcome::Nothing);
+}
+
+#[test]
+fn s643_an_active_router_that_was_shut_down_says_nothing_more() {
+    let mut election = active_router(100);
+    election.shut_down();
+    assert_eq!(election.deadline(), None);
+    assert_eq!(election.tick(at(100_000), None), Outcome::Nothing);
+    assert_eq!(hear(&mut election, 100_000, LOWER, active(50), 100), Outcome::Nothing);
+}
+
+#[test]
+fn s643_a_lower_advert_teaches_nothing() {
+    let mut election = active_router(100);
+    hear(&mut election, 10_400, LOWER, active(99), 4_095);
+    assert_eq!(election.deadline(), Some(at(11_000)));
+    assert_eq!(election.tick(at(11_000), None), Outcome::Advertise);
+    assert_eq!(election.deadline(), Some(at(12_000)));
+}
+
+#[test]
+fn priorities_next_to_each_other_are_due_one_after_the_other_even_at_10_ms() {
+    let due = |priority| {
+        let params = Params { priority: Priority::new(priority).unwrap(), advert_interval: interval(1), ..params(100) };
+        let mut election = Election::new(params);
+        election.start(at(0));
+        election.deadline().unwrap().as_nanos()
+    };
+    // 3 * 10 ms + 156 / 256 * 10 ms, and 1 / 256 * 10 ms less.
+    assert_eq!([due(100), due(101)], [36_093_750, 36_054_687]);
+}

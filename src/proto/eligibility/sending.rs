@@ -54,6 +54,11 @@ impl Sending {
         failing.filter(|failing| failing.in_a_row >= MISSED).map(|failing| failing.error.as_str())
     }
 
+    /// The same, however short it has been.
+    pub(crate) fn failure(&self) -> Option<&str> {
+        self.failing.as_ref().filter(|_| self.last_failed).map(|failing| failing.error.as_str())
+    }
+
     pub(crate) fn forget(&mut self) {
         *self = Sending::default();
     }

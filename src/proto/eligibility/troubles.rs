@@ -6,6 +6,9 @@ use crate::types::{Channel, Instant, InterfaceName, IpNet, MacAddr};
 /// After a failure of our own, how long the router stays out before it tries again.
 pub(crate) const RETRY: Duration = Duration::from_secs(10);
 
+/// Who fights over an address is left alone for this long; there may be another host that nobody fights.
+const TRUCE: Duration = Duration::from_secs(60);
+
 /// Failures of this host's own doing that keep a router out of its election for a while.
 #[derive(Debug, Default)]
 pub(crate) struct Troubles {
@@ -38,6 +41,10 @@ impl Troubles {
 
     pub(crate) fn address_failed(&mut self, now: Instant, address: IpNet, error: String) {
         self.current = Some((Reason::AddressFailed(address, error), now + RETRY));
+    }
+
+    pub(crate) fn address_fought(&mut self, now: Instant, address: IpNet) {
+        self.current = Some((Reason::AddressFight(address), now + TRUCE));
     }
 
     pub(crate) fn listen_failed(&mut self, now: Instant, interface: InterfaceName, channel: Channel, error: String) {

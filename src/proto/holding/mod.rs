@@ -2,25 +2,34 @@
 //!
 //! Belongs here: which addresses are wanted on this host now, and when they go. Does not belong here: who is
 //! elected (`election`) and how the kernel is asked (`io`). An address is one kind of resource; a further kind
-//! is claimed and released at the same points.
+//! is claimed and released at the same points. `leases` has the kernel take away what is not renewed, `reconciling` puts
+//! back what somebody else removed.
 
 mod announcing;
+mod leases;
 mod leaving;
 mod probing;
+mod reconciling;
+mod slot;
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use announcing::Announcer;
+pub(crate) use leases::lifetime;
 use leaving::Leaving;
 pub(crate) use leaving::{Departure, Linger};
 use probing::Prober;
+pub(crate) use slot::Legacy;
+use slot::{Presence, Slot};
 
 use super::effect::{Addition, Effect};
 use super::interfaces::Interfaces;
 use crate::report::status::AddressState;
 use crate::report::{Event, Release};
-use crate::types::{AddressOutcome, Instant, InterfaceName, IpNet, LeftAddress, RouterName, VirtualAddress};
+use crate::types::{
+    AddressOutcome, Instant, InterfaceName, Interval, IpNet, LeftAddress, Lifetime, RouterName, VirtualAddress,
+};
 use crate::wire::announcement::{self, Announcement};
 use crate::wire::nd;
 
@@ -30,6 +39,10 @@ pub(crate) struct Ground<'a> {
     pub(crate) router: &'a RouterName,
     /// Whether the addresses are the host's own (priority 255).
     pub(crate) owner: bool,
+    /// Our advert interval.
+    pub(crate) interval: Interval,
+    /// How long the kernel keeps an address that is not renewed; `None`: for good.
+    pub(crate) lifetime: Option<Lifetime>,
     /// For how long after a decision of now nobody else takes over.
     pub(crate) patience: Duration,
     pub(crate) interfaces: &'a Interfaces,
@@ -52,25 +65,24 @@ pub(crate) struct Holding {
     slots: Vec<Slot>,
     stage: Stage,
     announcer: Announcer,
+    /// The renewal that is under way, by the time of its decision.
+    asked: Option<Instant>,
+    /// Whether the last renewal was refused, so that it is told once.
+    refused: bool,
+    /// Addresses put back after somebody else had removed them.
+    restored: u64,
     prober: Prober,
 }
 
-/// One configured address and what is here of it.
-#[derive(Debug, Clone)]
-struct Slot {
-    address: VirtualAddress,
-    presence: Presence,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Presence {
-    Absent,
-    /// Asked for with this prefix length.
-    Adding(u8),
-    /// Here and ours, with this prefix length.
-    Ours(u8),
-    /// Here before us.
-    Foreign,
+/// What came of additions that the router must know.
+#[derive(Debug, Default)]
+pub(crate) struct Additions {
+    /// The first one that failed, with the system's words.
+    pub(crate) failed: Option<(IpNet, String)>,
+    /// Whether some came too late.
+    pub(crate) late: bool,
+    /// One that somebody removes again and again.
+    pub(crate) fought: Option<IpNet>,
 }
 
 #[derive(Debug)]
@@ -86,9 +98,12 @@ enum Stage {
 impl Holding {
     pub(crate) fn new(addresses: &[VirtualAddress]) -> Self {
         Holding {
-            slots: addresses.iter().map(|&address| Slot { address, presence: Presence::Absent }).collect(),
+            slots: addresses.iter().map(|&address| Slot::new(address)).collect(),
             stage: Stage::Nothing,
             announcer: Announcer::default(),
+            asked: None,
+            refused: false,
+            restored: 0,
             prober: Prober::default(),
         }
     }
@@ -109,14 +124,28 @@ impl Holding {
         }
     }
 
-    /// Whether what others announce matters to it now.
-    pub(crate) fn heeds_announcements(&self) -> bool {
-        self.is_leaving() || self.prober.heeds()
+    /// Whether it matters to it now who else has an address.
+    pub(crate) fn heeds(&self, interface: InterfaceName, address: IpAddr) -> bool {
+        !self.is_empty() && self.slots.iter().any(|slot| slot.is(interface, address))
+    }
+
+    /// Whether another host claims an address that is held here.
+    pub(crate) fn is_claimed(&self, ground: &Ground<'_>, interface: InterfaceName, heard: Announcement) -> bool {
+        let held = match self.stage {
+            Stage::Held => self.slots.iter().any(|slot| slot.is_here() && slot.is(interface, heard.address)),
+            Stage::Leaving(_) | Stage::Nothing => false,
+        };
+        held && !ground.interfaces.is_own(heard.mac)
     }
 
     /// Rounds of announcements begun so far.
     pub(crate) fn announcements(&self) -> u64 {
         self.announcer.rounds()
+    }
+
+    /// Addresses put back so far after somebody else had removed them.
+    pub(crate) fn restored(&self) -> u64 {
+        self.restored
     }
 
     /// The router became Active: everything is wanted here and is announced.
@@ -134,11 +163,13 @@ impl Holding {
     }
 
     /// An earlier process of ours has left these addresses here: they are ours from now on.
-    pub(crate) fn adopt(&mut self, left: &[LeftAddress]) {
+    /// Its last advert promised the next one within `interval`.
+    pub(crate) fn adopt(&mut self, ground: &Ground<'_>, left: &[LeftAddress], interval: Interval) {
         for slot in &mut self.slots {
             let found = left.iter().find(|left| slot.is(left.interface, left.net.addr()));
             if let Some(left) = found {
                 slot.presence = Presence::Ours(left.net.prefix_len());
+                slot.term = leases::term_of_left(ground.interfaces, left, interval);
             }
         }
     }
@@ -148,7 +179,7 @@ impl Holding {
         self.announcer.stop();
     }
 
-    /// Another router was Active too, and we asserted ourselves: every cache may be wrong now.
+    /// Caches may be wrong now: another router was Active too and we asserted ourselves, the link was away, or we were.
     pub(crate) fn announce_again(&mut self, now: Instant) {
         if let Stage::Held = self.stage {
             self.announcer.provoke(now);
@@ -204,59 +235,74 @@ impl Holding {
         held.next().filter(|_| foreign && self.prober.heeds()).map(|slot| slot.address.net)
     }
 
-    /// What became of additions. The first failure, if there was one.
-    pub(crate) fn added(
-        &mut self,
-        ground: &mut Ground<'_>,
-        outcomes: Vec<(IpNet, AddressOutcome)>,
-    ) -> Option<(IpNet, String)> {
-        let mut failure = None;
-        let mut foreign = false;
+    /// What became of additions.
+    pub(crate) fn added(&mut self, ground: &mut Ground<'_>, outcomes: Vec<(IpNet, AddressOutcome)>) -> Additions {
+        let mut came = Additions::default();
+        let (mut foreign, mut restored, mut doubted) = (false, Vec::new(), Vec::new());
         for (net, outcome) in outcomes {
             let Some(slot) = self.slots.iter_mut().find(|slot| slot.address.net == net) else {
                 continue;
             };
             // What was asked for in a stage that has passed was removed by an effect behind its addition.
-            let Presence::Adding(prefix) = slot.presence else {
-                continue;
+            let (prefix, again, doubtful) = match slot.presence {
+                Presence::Adding(prefix, doubtful) => (prefix, false, doubtful),
+                Presence::Again(prefix) => (prefix, true, false),
+                Presence::Absent | Presence::Ours(_) | Presence::Foreign => continue,
             };
             slot.presence = match outcome {
-                AddressOutcome::Added => Presence::Ours(prefix),
+                AddressOutcome::Added | AddressOutcome::StillThere => Presence::Ours(prefix),
                 AddressOutcome::AlreadyThere => {
                     tell_foreign(ground, slot.address);
                     foreign = true;
                     Presence::Foreign
                 }
-                AddressOutcome::Failed(error) => {
-                    failure = failure.or(Some((net, error)));
+                AddressOutcome::TooLate => {
+                    came.late = true;
+                    Presence::Absent
+                }
+                AddressOutcome::Failed(ref error) => {
+                    came.failed = came.failed.or(Some((net, error.clone())));
                     Presence::Absent
                 }
             };
+            if doubtful {
+                doubted.extend(slot.held().map(|net| (slot.address.interface, net)));
+            }
+            // A renewal may have been quicker than we. In IPv6 it may as well never have been away.
+            let was_away =
+                outcome == AddressOutcome::Added || outcome == AddressOutcome::StillThere && net.addr().is_ipv4();
+            if again && was_away {
+                restored.push(slot.address);
+                if slot.count_restored(ground.now) {
+                    came.fought = Some(net);
+                }
+            }
         }
+        for (interface, net) in doubted {
+            self.gone(ground, interface, &[net]);
+        }
+        self.tell_restored(ground, &restored);
         if let (true, Stage::Held) = (foreign, &self.stage) {
             // An address that was here before us was not announced by its addition.
             self.announcer.begin_unannounced(ground.now);
         }
-        failure
+        came
     }
 
-    /// Lets go of an address without touching it: another virtual router of this host has it from now on. The
-    /// prefix length it is there with, if it was ours.
-    pub(crate) fn hand_over(&mut self, interface: InterfaceName, address: IpAddr) -> Option<u8> {
+    /// Lets go of an address without touching it: another virtual router of this host has it from now on. How it is
+    /// there, if it was ours.
+    pub(crate) fn hand_over(&mut self, interface: InterfaceName, address: IpAddr) -> Option<Legacy> {
         let slot = self.slots.iter_mut().find(|slot| slot.is(interface, address))?;
-        match slot.presence {
-            Presence::Adding(prefix) | Presence::Ours(prefix) => {
-                slot.presence = Presence::Absent;
-                Some(prefix)
-            }
-            Presence::Absent | Presence::Foreign => None,
-        }
+        let prefix = slot.ours()?.prefix_len();
+        slot.forget();
+        Some(Legacy { prefix, term: slot.term })
     }
 
     /// Takes over an address that is here and was another virtual router's of this host.
-    pub(crate) fn take_over(&mut self, interface: InterfaceName, address: IpAddr, prefix: u8) {
+    pub(crate) fn take_over(&mut self, interface: InterfaceName, address: IpAddr, legacy: Legacy) {
         if let Some(slot) = self.slots.iter_mut().find(|slot| slot.is(interface, address)) {
-            slot.presence = Presence::Ours(prefix);
+            slot.presence = Presence::Ours(legacy.prefix);
+            slot.term = legacy.term;
         }
     }
 
@@ -274,21 +320,19 @@ impl Holding {
     fn take_ours(&mut self, interface: InterfaceName, chosen: impl Fn(&Slot) -> bool) -> Vec<IpNet> {
         let mut ours = Vec::new();
         for slot in self.slots.iter_mut().filter(|slot| slot.address.interface == interface && chosen(slot)) {
-            match slot.presence {
-                Presence::Adding(prefix) | Presence::Ours(prefix) => ours.push(with_prefix(slot.address.net, prefix)),
-                Presence::Absent | Presence::Foreign => {}
-            }
-            slot.presence = Presence::Absent;
+            ours.extend(slot.ours());
+            slot.forget();
         }
         ours
     }
 
     /// Takes over another list: what stays is not touched, what is new comes before what goes.
     pub(crate) fn reconfigure(&mut self, ground: &mut Ground<'_>, addresses: &[VirtualAddress]) {
-        let kept = |address: &VirtualAddress| {
-            self.slots.iter().find(|slot| slot.address == *address).map_or(Presence::Absent, |slot| slot.presence)
-        };
-        let slots = addresses.iter().map(|address| Slot { address: *address, presence: kept(address) }).collect();
+        // A renewal that is under way counts by the old interval: it is asked for once more.
+        self.asked = None;
+        self.slots.iter_mut().for_each(|slot| slot.asked = None);
+        let kept = |address: &VirtualAddress| self.slots.iter().find(|slot| slot.address == *address).cloned();
+        let slots = addresses.iter().map(|address| kept(address).unwrap_or_else(|| Slot::new(*address))).collect();
         let before = std::mem::replace(&mut self.slots, slots);
         if let Stage::Held = self.stage {
             self.add_missing(ground);
@@ -299,11 +343,12 @@ impl Holding {
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        match &self.stage {
-            Stage::Nothing => None,
+        let own = match &self.stage {
+            Stage::Nothing => return None,
             Stage::Held => self.announcer.deadline().into_iter().chain(self.prober.deadline()).min(),
             Stage::Leaving(leaving) => Some(leaving.deadline()),
-        }
+        };
+        own.into_iter().chain(self.ends_at()).min()
     }
 
     /// What is to be said now, before `tick` lets go.
@@ -317,7 +362,17 @@ impl Holding {
         match (leaving.over(now), leaving.resign_due(now)) {
             (Some(Release::Heard), _) if leaving.yields() => Say::Challenge,
             (Some(Release::Heard), _) | (None, true) => Say::Resign,
-            (Some(Release::Announced(_) | Release::NoSuccessor | Release::AtOnce | Release::Leftover), _)
+            (
+                Some(
+                    Release::Announced(_)
+                    | Release::NoSuccessor
+                    | Release::AtOnce
+                    | Release::Lapsed
+                    | Release::Gone
+                    | Release::Leftover,
+                ),
+                _,
+            )
             | (None, false) => Say::Nothing,
         }
     }
@@ -341,24 +396,19 @@ impl Holding {
 
     /// The addresses that are or will be on this host, with the prefix lengths they are there with.
     pub(crate) fn present(&self) -> impl Iterator<Item = (InterfaceName, IpNet)> + '_ {
-        self.slots.iter().filter_map(|slot| match slot.presence {
-            Presence::Adding(prefix) | Presence::Ours(prefix) => {
-                Some((slot.address.interface, with_prefix(slot.address.net, prefix)))
-            }
-            Presence::Absent | Presence::Foreign => None,
-        })
+        self.slots.iter().filter_map(|slot| Some((slot.address.interface, slot.ours()?)))
     }
 
-    /// Each address with its state, for the status.
+    /// Each address with its state, and how long the kernel keeps it at least, for the status.
     pub(crate) fn addresses<'a>(
         &'a self,
         interfaces: &'a Interfaces,
-    ) -> impl Iterator<Item = (VirtualAddress, AddressState)> + 'a {
+    ) -> impl Iterator<Item = (VirtualAddress, AddressState, Option<Instant>)> + 'a {
         self.slots.iter().map(|slot| {
             let state = match slot.presence {
                 Presence::Ours(_) if self.is_leaving() => AddressState::Lingering,
                 Presence::Ours(_) => AddressState::Held,
-                Presence::Adding(_) => AddressState::Adding,
+                Presence::Adding(..) | Presence::Again(_) => AddressState::Adding,
                 Presence::Foreign => AddressState::Foreign,
                 // The kernel's notice of a removal of ours may still be under way; then it is absent all the same.
                 Presence::Absent if interfaces.has(slot.address.interface, slot.address.net.addr()) => {
@@ -366,7 +416,7 @@ impl Holding {
                 }
                 Presence::Absent => AddressState::Absent,
             };
-            (slot.address, state)
+            (slot.address, state, slot.ends_at().filter(|_| slot.held().is_some()))
         })
     }
 
@@ -378,16 +428,18 @@ impl Holding {
             let on_it = |slot: &&mut Slot| slot.address.interface == interface;
             let mut additions = Vec::new();
             for slot in self.slots.iter_mut().filter(on_it).filter(|slot| !slot.is_here()) {
-                let Some(announcement) = announcement(ground.interfaces, slot.address) else {
-                    continue;
-                };
                 let prefix = ground.interfaces.prefix_for(interface, slot.address.net);
-                slot.presence = Presence::Adding(prefix);
-                additions.push(Addition { address: slot.address.net, prefix, announcement });
+                let Some(addition) = addition(ground.interfaces, slot.address, prefix) else { continue };
+                slot.presence = Presence::Adding(prefix, false);
+                slot.asked = None;
+                slot.term = leases::term(ground.now, ground.lifetime);
+                additions.push(addition);
             }
             if !additions.is_empty() {
-                let router = ground.router.clone();
-                ground.effects.push(Effect::AddAddresses { router, interface, index: facts.index, additions });
+                let (router, index, lifetime) = (ground.router.clone(), facts.index, ground.lifetime);
+                let (until, again) = (ground.now + ground.patience, false);
+                let add = Effect::AddAddresses { router, interface, index, additions, lifetime, until, again };
+                ground.effects.push(add);
             }
         }
     }
@@ -406,6 +458,15 @@ impl Holding {
             ground.effects.push(Effect::RemoveAddresses { router, interface, index, removals, restore: Vec::new() });
         }
         any
+    }
+
+    fn tell_restored(&mut self, ground: &mut Ground<'_>, restored: &[VirtualAddress]) {
+        let Some((address, others)) = restored.split_first() else { return };
+        self.restored += restored.len() as u64;
+        let (router, address, others) = (ground.router.clone(), *address, others.len());
+        ground.effects.push(Effect::Tell(Event::AddressRestored { router, address, others }));
+        // Its addition announces it once.
+        self.announce_again(ground.now);
     }
 
     fn finish(&mut self, ground: &mut Ground<'_>, how: Release, began: Instant) {
@@ -473,35 +534,6 @@ impl Holding {
     }
 }
 
-impl Slot {
-    fn is(&self, interface: InterfaceName, address: IpAddr) -> bool {
-        self.address.interface == interface && self.address.net.addr() == address
-    }
-
-    fn is_here(&self) -> bool {
-        match self.presence {
-            Presence::Absent => false,
-            Presence::Adding(_) | Presence::Ours(_) | Presence::Foreign => true,
-        }
-    }
-
-    /// Whether others are asked for it: IPv4 has its own ways, and what is foreign is not ours to fear for.
-    fn is_probed(&self) -> bool {
-        match (self.address.net, self.presence) {
-            (IpNet::V6(_), Presence::Ours(_)) => true,
-            (IpNet::V4(_), _) | (IpNet::V6(_), Presence::Absent | Presence::Adding(_) | Presence::Foreign) => false,
-        }
-    }
-
-    /// Being added, it announces itself.
-    fn is_announceable(&self) -> bool {
-        match self.presence {
-            Presence::Absent | Presence::Adding(_) => false,
-            Presence::Ours(_) | Presence::Foreign => true,
-        }
-    }
-}
-
 /// The owner's addresses are expected to be there; anybody else's stay on this host when another one takes over.
 fn tell_foreign(ground: &mut Ground<'_>, address: VirtualAddress) {
     if !ground.owner {
@@ -516,8 +548,8 @@ fn announcement(interfaces: &Interfaces, address: VirtualAddress) -> Option<Vec<
     Some(announcement::emit(claim, facts.forwards_ipv6))
 }
 
-fn with_prefix(net: IpNet, prefix: u8) -> IpNet {
-    IpNet::new(net.addr(), prefix).unwrap_or(net)
+fn addition(interfaces: &Interfaces, address: VirtualAddress, prefix: u8) -> Option<Addition> {
+    Some(Addition { address: address.net, prefix, announcement: announcement(interfaces, address)? })
 }
 
 /// A tenth of a second: what a successor gets, after its advert, to announce an address that was left to it.

@@ -2,21 +2,18 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::lines::Lines;
 use crate::report::Event;
 use crate::types::{Discard, Instant, InterfaceName, RouterName};
 
 /// The same reason is told at most this often.
 const REPEAT: Duration = Duration::from_secs(60);
-/// Lines at once and, with one more each [`REFILL`], at most ten in any minute.
-const BURST: u32 = 5;
-const REFILL: Duration = Duration::from_secs(12);
 
 /// Counts of what was thrown away, and the lines about it that the log is spared.
 #[derive(Debug)]
 pub(crate) struct Discards {
     counts: BTreeMap<Discard, Count>,
-    lines: u32,
-    refilled_at: Instant,
+    lines: Lines,
 }
 
 #[derive(Debug, Default)]
@@ -30,12 +27,17 @@ struct Count {
 
 impl Discards {
     pub(crate) fn new(now: Instant) -> Self {
-        Discards { counts: BTreeMap::new(), lines: BURST, refilled_at: now }
+        Discards { counts: BTreeMap::new(), lines: Lines::new(now) }
     }
 
     /// Every reason that ever occurred, with how often.
     pub(crate) fn totals(&self) -> BTreeMap<String, u64> {
         self.counts.iter().map(|(reason, count)| (reason.token().to_owned(), count.total)).collect()
+    }
+
+    /// Counts one that is told of otherwise.
+    pub(crate) fn count_in_silence(&mut self, reason: Discard) {
+        self.counts.entry(reason).or_default().total += 1;
     }
 
     /// Counts one, and says so if it is time to.
@@ -61,7 +63,7 @@ impl Discards {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let held_back = self.counts.values().filter(|count| count.untold > 0);
         let due = held_back.filter_map(|count| count.told_at.map(|told_at| told_at + REPEAT)).min()?;
-        Some(if self.lines == 0 { due.max(self.refilled_at + REFILL) } else { due })
+        Some(self.lines.next(due))
     }
 
     /// Tells what was held back and is due.
@@ -72,21 +74,13 @@ impl Discards {
     }
 
     fn tell(&mut self, now: Instant, about: (Option<&RouterName>, InterfaceName), reason: Discard) -> Option<Event> {
-        while self.lines < BURST && self.refilled_at + REFILL <= now {
-            self.lines += 1;
-            self.refilled_at = self.refilled_at + REFILL;
-        }
-        if self.lines == BURST {
-            self.refilled_at = now;
-        }
         let count = self.counts.get_mut(&reason)?;
         let too_soon = count.told_at.is_some_and(|told_at| now < told_at + REPEAT);
-        if self.lines == 0 || too_soon {
+        if too_soon || !self.lines.take(now) {
             // So that a reason never told yet has a deadline too.
             count.told_at.get_or_insert(now);
             return None;
         }
-        self.lines -= 1;
         let suppressed = count.untold.saturating_sub(1);
         count.untold = 0;
         count.told_at = Some(now);

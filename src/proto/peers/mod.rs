@@ -1,13 +1,16 @@
 //! Who else was heard, whether it is who it says it is, and what was thrown away.
 //!
 //! Belongs here: whose adverts count, memory of peers, since when anybody was heard, keys and what was sent and heard
-//! under them, counters of discards, and how often they are told. Does not belong here: what a valid advert means (`election`).
+//! under them, counters of discards, the mistakes that adverts and claims show, and how often they are told. Does not
+//! belong here: what a valid advert means (`election`).
 
 mod admission;
 mod authentication;
 mod discards;
 mod ears;
 mod freshness;
+mod lines;
+mod mistakes;
 mod strangers;
 mod wall;
 
@@ -18,6 +21,7 @@ pub(crate) use admission::admit;
 pub(crate) use authentication::{Authentication, Sealing, Standing};
 pub(crate) use discards::Discards;
 pub(crate) use ears::Ears;
+pub(crate) use mistakes::{Mistakes, is_mistake};
 pub(crate) use strangers::Strangers;
 pub(crate) use wall::Wall;
 

@@ -65,8 +65,8 @@ impl Router {
         self.review(world);
     }
 
-    /// The carrier was away for less than matters; switches may have forgotten where the addresses are.
-    pub(crate) fn link_returned(&mut self, world: &mut World<'_>, interface: InterfaceName) {
+    /// Others may have forgotten where the addresses are: the carrier was away for less than matters, or so.
+    pub(crate) fn announce_again_on(&mut self, world: &mut World<'_>, interface: InterfaceName) {
         if eligibility::carriers(&self.config).any(|own| own == interface) {
             self.holding.announce_again(world.now);
         }
@@ -99,9 +99,13 @@ impl Router {
 
     /// The claim's advert has left.
     pub(super) fn finish_claim(&mut self, world: &mut World<'_>) {
-        let Some((_, why)) = self.claiming.take() else {
+        let Some((at, why)) = self.claiming.take() else {
             return;
         };
+        if world.now > at + self.patience() {
+            // This process stood still since then.
+            return self.lapse(world);
+        }
         self.mute = None;
         let reason = self.claim_reason(world.now, why);
         self.hold(world, |holding, ground| holding.claim(ground));
@@ -120,6 +124,7 @@ impl Router {
     /// An advert did not leave to one of its destinations; as long as another one gets it, this host is not mute. One
     /// that was a claim has claimed nothing; of others a few may fail.
     pub(crate) fn send_failed(&mut self, world: &mut World<'_>, error: String) {
+        self.holding.not_renewed();
         self.counters.send_errors += 1;
         self.unsent += 1;
         if self.unsent < self.outgoing {
@@ -156,7 +161,7 @@ impl Router {
 
     /// Out of service until an advert leaves. Only another claim shows that one does, so it is tried again and again
     /// where nobody better is heard.
-    fn fall_silent(&mut self, world: &mut World<'_>, error: String, departure: Departure) {
+    pub(super) fn fall_silent(&mut self, world: &mut World<'_>, error: String, departure: Departure) {
         self.sending.forget();
         self.resign_again_at = None;
         let patience = self.active_down_interval(self.config.priority);

@@ -4,7 +4,7 @@ use std::time::Duration;
 use super::{Mode, Router, World};
 use crate::proto::effect::Effect;
 use crate::proto::election::{Claim, Outcome, State};
-use crate::proto::holding::Departure;
+use crate::proto::holding::{Departure, Holding};
 use crate::proto::peers::Sealing;
 use crate::report::{Event, Reason, RouterState};
 use crate::types::{Advertised, Instant};
@@ -67,6 +67,7 @@ impl Router {
             (Claim::Silence(_), Some((peer, heard))) => {
                 Reason::ActiveSilent { peer: Some(peer), silence: now.since(heard.heard_at) }
             }
+            (Claim::Silence(silence), None) if self.has_heard_nobody() => Reason::NobodyHeard(silence),
             (Claim::Silence(silence), None) => Reason::ActiveSilent { peer: None, silence },
             (Claim::Resigned, Some((peer, _))) => Reason::ActiveResigned(peer),
             (Claim::Resigned | Claim::NoSuccessor, _) => {
@@ -86,10 +87,16 @@ impl Router {
     /// The clients are the other's already: nothing is waited for.
     fn give_up(&mut self, world: &mut World<'_>, heard: Option<(IpAddr, Advertised)>) {
         self.resign_again_at = None;
+        self.drop_claim();
         self.hold(world, |holding, ground| holding.leave(ground, Departure::AtOnce));
         if let Some((source, _)) = heard {
             self.enter(world, RouterState::Backup, Reason::Overslept(source));
         }
+    }
+
+    /// Neither an advert that counts nor one that does not: then it is the network that is looked at first.
+    fn has_heard_nobody(&self) -> bool {
+        self.peers.iter().next().is_none() && self.discards.totals().is_empty()
     }
 
     fn yield_to(&mut self, world: &mut World<'_>, heard: Option<(IpAddr, Advertised)>) {
@@ -159,6 +166,7 @@ impl Router {
                 Err(unsendable) => self.send_failed(world, unsendable.to_string()),
             }
         }
+        self.hold(world, Holding::renew);
     }
 
     fn packet(

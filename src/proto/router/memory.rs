@@ -27,6 +27,31 @@ impl Router {
         self.resumption = None;
     }
 
+    /// Goes on from there if it takes part at once.
+    pub(crate) fn recall_backup(&mut self, memory: BackupMemory) {
+        self.start_delay_until = None;
+        self.memory = Some(memory);
+    }
+
+    /// It is too late to go on as before.
+    pub(crate) fn forget_backup(&mut self) {
+        self.memory = None;
+    }
+
+    /// What a program that takes over must know to go on as this Backup; `None` if this is none.
+    pub(crate) fn backup(&self) -> Option<BackupMemory> {
+        let (backup, heard_at, preempt_at) = self.election.waits()?;
+        let (interface, vrid, interval) = (self.config.interface, self.config.vrid, backup.active_adver_interval);
+        Some(BackupMemory { interface, vrid, heard_at, interval, preempt_at })
+    }
+
+    /// Whether it is in the middle of something that cannot be handed to another program: it leaves its election or its
+    /// addresses, or waits for somebody to take the place that it or another one has just left.
+    pub(crate) fn is_between(&self) -> bool {
+        let waits_briefly = matches!(self.election.state(), State::Backup(_)) && self.election.waits().is_none();
+        self.is_ended() || self.holding.is_leaving() || waits_briefly
+    }
+
     /// Enters the election: where it was, or at its beginning.
     pub(super) fn begin(&mut self, world: &mut World<'_>) -> Outcome {
         let Some(Resumption { record, sent_at }) = self.resumption.take() else {
@@ -38,7 +63,8 @@ impl Router {
                 Some(_) | None => self.election.start(world.now),
             };
         };
-        self.holding.adopt(world.left);
+        let left = world.left;
+        self.hold(world, |holding, ground| holding.adopt(ground, left, record.interval));
         self.sent_at = Some(sent_at);
         self.election.resume(sent_at, record.interval)
     }

@@ -5,7 +5,9 @@
 
 mod claiming;
 mod follow;
+mod losses;
 mod memory;
+mod mistakes;
 mod snapshot;
 mod trust;
 
@@ -16,16 +18,16 @@ use std::time::Duration;
 use super::effect::Effect;
 use super::election::{self, Claim, Election, Outcome, Params, State};
 use super::eligibility::{self, Checks, Sending, Troubles, Verdict};
-use super::holding::{Departure, Ground, Holding, Linger, Say};
+use super::holding::{self, Departure, Ground, Holding, Legacy, Linger, Say};
 use super::interfaces::Interfaces;
-use super::peers::{Authentication, Discards, Ears, Peers, Strangers, Wall, admit};
+use super::peers::{Authentication, Discards, Ears, Mistakes, Peers, Strangers, Wall, admit};
 use claiming::Hold;
 
 use crate::config::RouterConfig;
 use crate::report::{Event, Reason, RouterState};
 use crate::types::{
-    AddressOutcome, Advertised, BackupMemory, Channel, CheckName, CheckResult, Discard, Instant, InterfaceName, IpNet,
-    LeftAddress, Priority, RouterName, RouterRecord,
+    Advertised, BackupMemory, Channel, CheckName, CheckResult, Discard, Instant, InterfaceName, LeftAddress, Priority,
+    RouterName, RouterRecord,
 };
 use crate::wire::announcement::Announcement;
 use crate::wire::vrrp::{Advertisement, Received};
@@ -62,6 +64,7 @@ pub(crate) struct Router {
     peers: Peers,
     authentication: Authentication,
     strangers: Strangers,
+    mistakes: Mistakes,
     discards: Discards,
     troubles: Troubles,
     sending: Sending,
@@ -125,6 +128,7 @@ struct Counters {
     resignations_sent: u64,
     resignations_received: u64,
     send_errors: u64,
+    leases_lapsed: u64,
     unauthenticated: u64,
 }
 
@@ -149,6 +153,7 @@ impl Router {
             peers: Peers::default(),
             authentication: Authentication::default(),
             strangers: Strangers::default(),
+            mistakes: Mistakes::new(now),
             discards: Discards::new(now),
             troubles: Troubles::default(),
             sending: Sending::default(),
@@ -201,31 +206,6 @@ impl Router {
         self.is_ended() && self.holding.is_empty()
     }
 
-    /// Goes on from there if it takes part at once.
-    pub(crate) fn recall_backup(&mut self, memory: BackupMemory) {
-        self.start_delay_until = None;
-        self.memory = Some(memory);
-    }
-
-    /// It is too late to go on as before.
-    pub(crate) fn forget_backup(&mut self) {
-        self.memory = None;
-    }
-
-    /// What a program that takes over must know to go on as this Backup; `None` if this is none.
-    pub(crate) fn backup(&self) -> Option<BackupMemory> {
-        let (backup, heard_at, preempt_at) = self.election.waits()?;
-        let (interface, vrid, interval) = (self.config.interface, self.config.vrid, backup.active_adver_interval);
-        Some(BackupMemory { interface, vrid, heard_at, interval, preempt_at })
-    }
-
-    /// Whether it is in the middle of something that cannot be handed to another program: it leaves its election or its
-    /// addresses, or waits for somebody to take the place that it or another one has just left.
-    pub(crate) fn is_between(&self) -> bool {
-        let waits_briefly = matches!(self.election.state(), State::Backup(_)) && self.election.waits().is_none();
-        self.is_ended() || self.holding.is_leaving() || waits_briefly
-    }
-
     /// When it must be ticked at the latest.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         [
@@ -234,6 +214,7 @@ impl Router {
             self.holding.deadline(),
             self.troubles.deadline(),
             self.discards.deadline(),
+            self.mistakes.deadline(),
             self.resign_again_at,
             self.claiming_deadline(),
         ]
@@ -258,6 +239,7 @@ impl Router {
 
     /// Time has passed.
     pub(crate) fn tick(&mut self, world: &mut World<'_>) {
+        self.lapse_if_due(world);
         self.finish_claim(world);
         if self.troubles.tick(world.now) || self.is_review_due(world.now) {
             self.review(world);
@@ -284,10 +266,12 @@ impl Router {
         let about = (Some(&self.name), self.config.interface);
         let lines = self.discards.tick(world.now, about);
         world.effects.extend(lines.into_iter().map(Effect::Tell));
+        self.tell_mistakes(world);
     }
 
     /// A valid advert of this VRID.
     pub(crate) fn hear(&mut self, world: &mut World<'_>, received_at: Instant, received: &Received) {
+        self.lapse_if_due(world);
         let source = received.source;
         if source == self.election.params().source {
             return self.discard(world, Discard::OwnPacket, Some(source));
@@ -295,8 +279,9 @@ impl Router {
         let examined = admit(&self.config, received).and_then(|()| self.examine(world, received_at, received));
         let standing = match examined {
             Ok(standing) => standing,
-            Err(reason) => return self.discard(world, reason, Some(source)),
+            Err(reason) => return self.refuse(world, received, reason),
         };
+        self.inspect(world, received);
         self.peers.hear(received_at, received, standing, &self.config.advertised);
         let Advertisement { advertised, interval, .. } = received.advertisement;
         self.counters.adverts_received += 1;
@@ -314,16 +299,6 @@ impl Router {
         self.leave_to_better(world, advertised);
     }
 
-    /// A packet of this VRID that was thrown away.
-    pub(crate) fn discard(&mut self, world: &mut World<'_>, reason: Discard, source: Option<IpAddr>) {
-        if let Some(source) = source.filter(|_| reason.is_authentication()) {
-            self.strangers.hear(world.now, source, reason);
-        }
-        let about = (Some(&self.name), self.config.interface);
-        let line = self.discards.count(world.now, about, reason, source);
-        world.effects.extend(line.map(Effect::Tell));
-    }
-
     /// Somebody announced an address.
     pub(crate) fn hear_announcement(&mut self, world: &mut World<'_>, interface: InterfaceName, heard: Announcement) {
         self.hold(world, |holding, ground| holding.hear_announcement(ground, interface, heard));
@@ -334,14 +309,7 @@ impl Router {
             self.troubles.duplicate(world.now, address, heard.mac);
             self.review(world);
         }
-    }
-
-    /// What became of additions.
-    pub(crate) fn added(&mut self, world: &mut World<'_>, outcomes: Vec<(IpNet, AddressOutcome)>) {
-        if let Some((address, error)) = self.hold(world, |holding, ground| holding.added(ground, outcomes)) {
-            self.troubles.address_failed(world.now, address, error);
-            self.review(world);
-        }
+        self.hear_foreign_answer(world, interface, heard);
     }
 
     /// A channel that it needs could not be opened.
@@ -397,13 +365,13 @@ impl Router {
     }
 
     /// See [`Holding::hand_over`].
-    pub(crate) fn hand_over(&mut self, interface: InterfaceName, address: IpAddr) -> Option<u8> {
+    pub(crate) fn hand_over(&mut self, interface: InterfaceName, address: IpAddr) -> Option<Legacy> {
         self.holding.hand_over(interface, address)
     }
 
     /// See [`Holding::take_over`].
-    pub(crate) fn take_over(&mut self, interface: InterfaceName, address: IpAddr, prefix: u8) {
-        self.holding.take_over(interface, address, prefix);
+    pub(crate) fn take_over(&mut self, interface: InterfaceName, address: IpAddr, legacy: Legacy) {
+        self.holding.take_over(interface, address, legacy);
     }
 
     /// Leaves the election for good: resigns, if Active, and lingers.
@@ -558,12 +526,19 @@ impl Router {
         election::active_down_interval(self.config.version, priority, self.config.advert_interval)
     }
 
+    /// For how long after a decision of this router nobody else takes over.
+    fn patience(&self) -> Duration {
+        (self.config.advert_interval.duration() * 3).max(SHORTEST_PATIENCE)
+    }
+
     fn hold<R>(&mut self, world: &mut World<'_>, step: impl FnOnce(&mut Holding, &mut Ground<'_>) -> R) -> R {
         let mut ground = Ground {
             now: world.now,
             router: &self.name,
             owner: self.config.priority.is_owner(),
-            patience: (self.config.advert_interval.duration() * 3).max(SHORTEST_PATIENCE),
+            interval: self.config.advert_interval,
+            lifetime: self.config.lease.then(|| holding::lifetime(self.config.advert_interval)),
+            patience: self.patience(),
             interfaces: world.interfaces,
             effects: &mut *world.effects,
         };

@@ -26,8 +26,9 @@ impl Router {
             advert_interval_ms: millis(self.config.advert_interval.duration()),
             priority: self.priority(checks),
             active: self.active(),
-            addresses: self.addresses(interfaces),
+            addresses: self.addresses(clock, interfaces),
             peers: self.peers(clock),
+            mistakes: self.mistakes(clock),
             auth: self.auth(clock),
             counters: self.counters(),
             last_transitions: self.last_transitions(clock),
@@ -70,13 +71,14 @@ impl Router {
         }
     }
 
-    fn addresses(&self, interfaces: &Interfaces) -> Vec<status::Address> {
-        let address = |(address, state): (crate::types::VirtualAddress, status::AddressState)| status::Address {
+    fn addresses(&self, clock: &WallClock, interfaces: &Interfaces) -> Vec<status::Address> {
+        let addresses = self.holding.addresses(interfaces).map(|(address, state, until)| status::Address {
             address: address.net.to_string(),
             interface: address.interface.to_string(),
             state,
-        };
-        self.holding.addresses(interfaces).map(address).collect()
+            lease_left_ms: until.map(|until| millis(until.since(clock.at))),
+        });
+        addresses.collect()
     }
 
     fn peers(&self, clock: &WallClock) -> Vec<status::Peer> {
@@ -101,6 +103,18 @@ impl Router {
             },
         });
         peers.collect()
+    }
+
+    fn mistakes(&self, clock: &WallClock) -> Vec<status::Mistake> {
+        let mistakes = self.mistakes.iter().map(|sighting| status::Mistake {
+            token: sighting.mistake.token().to_owned(),
+            words: sighting.mistake.to_string(),
+            peer: sighting.mistake.peer(),
+            since: clock.rfc3339(sighting.since),
+            seen_ms_ago: millis(clock.at.since(sighting.seen_at)),
+            seen: sighting.seen,
+        });
+        mistakes.collect()
     }
 
     fn auth(&self, clock: &WallClock) -> Option<status::Auth> {
@@ -129,6 +143,8 @@ impl Router {
             resignations_received: self.counters.resignations_received,
             announcements: self.holding.announcements(),
             send_errors: self.counters.send_errors,
+            addresses_restored: self.holding.restored(),
+            leases_lapsed: self.counters.leases_lapsed,
             discards: self.discards.totals(),
         }
     }

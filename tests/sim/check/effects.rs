@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
-use locum::proto::{Addition, Effect};
+use locum::proto::{Addition, Effect, Lease};
 use locum::report::status::AddressState;
 use locum::report::{Event, RouterState, WallClock};
 use locum::types::{Advertised, IpNet};
@@ -26,7 +26,7 @@ impl Claims {
         let wrong = |what: String| Err(format!("h{host}: {what}"));
         let mut telling = false;
         for (number, effect) in effects.iter().enumerate() {
-            let behind = &effects[number + 1..];
+            let (before, behind) = (&effects[..number], &effects[number + 1..]);
             match effect {
                 Effect::AddAddresses { router, additions, index, .. } => {
                     telling = true;
@@ -69,6 +69,9 @@ impl Claims {
                         return wrong("announces what it does not hold".to_owned());
                     }
                 }
+                Effect::RenewLeases { router, leases, .. } => {
+                    self.renew(scene, host, router_number(router), leases, before)?;
+                }
                 Effect::Tell(Event::Transition { .. }) | Effect::Stopped => telling = true,
                 Effect::Tell(_)
                 | Effect::Record(_)
@@ -84,6 +87,23 @@ impl Claims {
         let left = seats.iter().enumerate().filter(|(_, seat)| seat.resigned || seat.yielded);
         self.left = left.map(|(router, _)| router).collect();
         if telling { self.compare_with_status(scene, host, seats) } else { Ok(()) }
+    }
+
+    fn renew(
+        &self,
+        scene: &Scene,
+        host: usize,
+        router: usize,
+        leases: &[Lease],
+        before: &[Effect],
+    ) -> Result<(), String> {
+        if !before.iter().any(|effect| is_advert(effect, router, false) || is_advert(effect, router, true)) {
+            return Err(format!("h{host}: r{router}: leases are renewed without an advert"));
+        }
+        match leases.iter().find(|lease| !self.may_be_restored(scene, host, lease.net)) {
+            Some(lease) => Err(format!("h{host}: r{router}: renews {}, which it does not have", lease.net)),
+            None => Ok(()),
+        }
     }
 
     fn add(&mut self, scene: &Scene, host: usize, router: usize, addition: &Addition) -> Result<(), String> {
@@ -177,6 +197,7 @@ fn is_advert(effect: &Effect, router: usize, resigned: bool) -> bool {
             advertised.is_ok_and(|advertised| (advertised == Advertised::Resigned) == resigned)
         }
         Effect::SendAdvert { .. }
+        | Effect::RenewLeases { .. }
         | Effect::Listen { .. }
         | Effect::Unlisten { .. }
         | Effect::WatchFrames { .. }

@@ -240,6 +240,9 @@ impl Watched {
                 allowed += slower;
             }
             allowed += scene.plan.kernel_slack() + scene.plan.lan_slack() * 2;
+            if let Some(dead) = [*one, *other].into_iter().find(|host| scene.hosts[*host].agent.is_none()) {
+                allowed += lease(interval(dead));
+            }
             if scene.now > overlap.since + allowed {
                 let (seat, rival) = (&seats[*one][self.router], &seats[*other][self.router]);
                 return Err(format!(
@@ -281,6 +284,12 @@ impl Watched {
         }
         Ok(())
     }
+}
+
+/// How long a kernel keeps an address after its last renewal, at most (holding.md, rule 5).
+fn lease(interval: Duration) -> Duration {
+    let seconds = (interval * 4).as_nanos().div_ceil(1_000_000_000).max(1);
+    Duration::from_secs(seconds as u64) + Duration::from_millis(1050)
 }
 
 /// Whether two hosts hear each other, and not just one the other.

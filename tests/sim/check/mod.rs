@@ -133,6 +133,13 @@ impl Judge {
         self.holders.eligibility_changed(scene, &self.seats);
     }
 
+    /// An agent was killed; its addresses are its kernel's now.
+    pub fn killed(&mut self, scene: &Scene, host: usize) {
+        self.seats[host].iter_mut().for_each(|seat| *seat = Seat::default());
+        self.holders.ended(host);
+        self.holders.eligibility_changed(scene, &self.seats);
+    }
+
     /// An agent is no more, be it by power loss or as planned.
     pub fn ended(&mut self, scene: &Scene, host: usize) {
         self.seats[host].iter_mut().for_each(|seat| *seat = Seat::default());

@@ -62,6 +62,8 @@ pub enum Patience {
     Skew,
     /// It has resigned because it is unhealthy: others have A and a margin.
     Chance,
+    /// Its leases have ended while it slept: others have A, or what is left of it, and keep what they took.
+    Lapsed,
     /// It is the owner and waits only for its link.
     Owner,
 }
@@ -88,6 +90,8 @@ enum Duty {
     Answer,
     /// It has slept, and somebody has taken its place.
     GiveUp,
+    /// It has slept, and its addresses have gone with their leases.
+    Lapse,
 }
 
 impl Seat {
@@ -102,6 +106,7 @@ impl Seat {
             Patience::Full => exactly(active_down_interval(terms.priority, interval)),
             Patience::Skew => exactly(skew_time(terms.priority, interval)),
             Patience::Chance => Some((from + interval, from + interval * 5 / 4 + Duration::from_millis(20))),
+            Patience::Lapsed => Some((from, from + interval)),
             Patience::Owner => exactly(Duration::ZERO),
         };
         window.map(|window| put_off(window, from, interval, terms))
@@ -143,6 +148,7 @@ impl Seat {
                 Effect::Tell(Event::Transition { router: name, to, reason, .. }) if router_number(name) == router => {
                     let duty = match reason {
                         Reason::Overslept(_) if self.sleep.take().is_some() => Duty::GiveUp,
+                        Reason::LeaseLapsed if self.sleep.take().is_some() => Duty::Lapse,
                         _ => duty,
                     };
                     self.enter(scene, host, router, *to, &terms, duty)?;
@@ -162,6 +168,7 @@ impl Seat {
                 | Effect::UnwatchFrames { .. }
                 | Effect::AddAddresses { .. }
                 | Effect::RemoveAddresses { .. }
+                | Effect::RenewLeases { .. }
                 | Effect::Announce { .. }
                 | Effect::Probe { .. }
                 | Effect::Stopped => {}
@@ -193,7 +200,7 @@ impl Seat {
             Duty::Answer if active && !sent[0] && self.sleep.is_none() => {
                 return Err("does not answer an advert it has to answer");
             }
-            Duty::Yield | Duty::GiveUp | Duty::Answer | Duty::Nothing => {}
+            Duty::Yield | Duty::GiveUp | Duty::Lapse | Duty::Answer | Duty::Nothing => {}
         }
         // Who has yielded may say once more that it was Active, so that the winner announces.
         if sent[0] && !active && !self.claiming && !std::mem::take(&mut self.may_challenge) {
@@ -267,7 +274,7 @@ impl Seat {
                         self.state =
                             State::Backup { from: received, interval, patience: Patience::Skew, preempt_at: None };
                     }
-                } else if !terms.preempt || heard.priority >= terms.priority {
+                } else if patience == Patience::Lapsed || !terms.preempt || heard.priority >= terms.priority {
                     self.state = listen(None);
                 } else if !terms.preempt_delay.is_zero() {
                     let until = preempt_at.unwrap_or(received + terms.preempt_delay);
@@ -316,6 +323,10 @@ impl Seat {
             // The yield itself was entered when the advert was heard.
             (RouterState::Backup, State::Backup { .. }) if duty == Duty::Yield => {
                 (self.yielded, self.may_challenge) = (true, true);
+            }
+            (RouterState::Backup, _) if duty == Duty::Lapse => {
+                self.listen(now, terms, Patience::Lapsed);
+                self.yielded = true;
             }
             (RouterState::Backup, _) if duty == Duty::GiveUp => {
                 self.listen(now, terms, Patience::Full);

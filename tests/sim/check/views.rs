@@ -30,7 +30,7 @@ struct Sole {
     router: usize,
     holder: usize,
     since: Instant,
-    /// A rival lost power or link, or left, before it could be heard of.
+    /// A rival lost power, agent or link, or left, before it could be heard of.
     unaware: bool,
 }
 
@@ -53,6 +53,7 @@ impl Views {
                 let slept = |rival: &Host| rival.woke.is_some_and(|(_, at)| scene.now < at + interval * 2);
                 let gone = |rival: &Host| {
                     !rival.powered
+                        || rival.agent.is_none()
                         || !rival.link
                         || slept(rival)
                         || (unheard && !seats[rival.id][watched.router].is_active())

@@ -70,10 +70,19 @@ impl World {
                 self.scene.hosts[host].crash();
                 self.judge.ended(&self.scene, host);
             }
+            Fault::Kill(host) => {
+                self.put_off[host].clear();
+                self.scene.hosts[host].kill();
+                self.judge.killed(&self.scene, host);
+            }
             Fault::Boot(host) => match (&self.scene.hosts[host].agent, self.scene.hosts[host].stopping) {
                 (Some(_), true) => self.scene.hosts[host].boot_after_stop = true,
                 (Some(_), false) => {}
-                (None, _) => self.boot(host),
+                // Whoever starts again sooner finds the addresses of a killed one.
+                (None, _) => match self.scene.hosts[host].leased_until() {
+                    Some(until) => self.at(until + Duration::from_millis(1), Happening::Fault(fault)),
+                    None => self.boot(host),
+                },
             },
             Fault::Stop(host) => self.stop(host),
             Fault::CheckFails(host) | Fault::CheckRecovers(host) => {
@@ -154,6 +163,8 @@ impl World {
             | Happening::Mute { host, .. }
             | Happening::CheckRun { host, .. }
             | Happening::Ended { host, .. }
+            | Happening::Renewed { host, .. }
+            | Happening::Gone { host, .. }
             | Happening::Fault(
                 Fault::Boot(host)
                 | Fault::Stop(host)
@@ -164,7 +175,9 @@ impl World {
                 | Fault::Reload(host, _)
                 | Fault::SetClock(host, _),
             ) => (*host, false),
-            Happening::ClientFrame { .. } | Happening::Look | Happening::Fault(_) => return Some(what),
+            Happening::ClientFrame { .. } | Happening::Expires { .. } | Happening::Look | Happening::Fault(_) => {
+                return Some(what);
+            }
         };
         let Some(stall) = &mut self.scene.hosts[to].stall else { return Some(what) };
         if !(stall.deaf && heard) {

@@ -1,0 +1,131 @@
+//! What adverts and claims of others show to be set up wrongly, here or there.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::{Router, World};
+use crate::proto::effect::Effect;
+use crate::proto::peers::is_mistake;
+use crate::report::{Event, Mistake, RouterState};
+use crate::types::{Advertised, Discard, InterfaceName, Interval};
+use crate::wire::announcement::Announcement;
+use crate::wire::vrrp::{Advertisement, Received};
+
+/// Adverts that do not come any more end a mistake after ten intervals, but not before this.
+const LEAST_PATIENCE: Duration = Duration::from_secs(30);
+/// Hosts announce an address seldom; we announce ours each minute, and whoever defends it answers then.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(150);
+/// Whoever held an address until we took over may still answer for it, and adverts of another Active router say who it
+/// is for at least as long.
+const GRACE: Duration = Duration::from_secs(2);
+
+impl Router {
+    /// Looks at an accepted advert. A resignation says little.
+    pub(super) fn inspect(&mut self, world: &mut World<'_>, received: &Received) {
+        if received.advertisement.advertised == Advertised::Resigned {
+            return;
+        }
+        let shown = self.shown_by(received);
+        let corrected = self.mistakes.correct(world.now, &self.name, received.source, &shown);
+        world.effects.extend(corrected.into_iter().map(Effect::Tell));
+        let patience = patience(received.advertisement.interval, self.config.advert_interval);
+        for mistake in shown {
+            let event = self.mistakes.see(world.now, &self.name, mistake, patience).flatten();
+            world.effects.extend(event.map(Effect::Tell));
+        }
+    }
+
+    /// A valid advert of this VRID that is not let in.
+    pub(super) fn refuse(&mut self, world: &mut World<'_>, received: &Received, reason: Discard) {
+        let foreign = self.foreign_router(received).filter(|_| is_mistake(reason));
+        self.throw_away(world, reason, Some(received.source), foreign);
+    }
+
+    /// A packet of this VRID that was thrown away.
+    pub(crate) fn discard(&mut self, world: &mut World<'_>, reason: Discard, source: Option<IpAddr>) {
+        self.throw_away(world, reason, source, None);
+    }
+
+    /// A mistake is told as such; whatever else is thrown away, each minute.
+    fn throw_away(&mut self, world: &mut World<'_>, reason: Discard, source: Option<IpAddr>, mistake: Option<Mistake>) {
+        if let Some(source) = source.filter(|_| reason.is_authentication()) {
+            self.strangers.hear(world.now, source, reason);
+        }
+        let refused = || source.filter(|_| is_mistake(reason)).map(|peer| Mistake::Refused { peer, reason });
+        let patience = patience(self.config.advert_interval, self.config.advert_interval);
+        let see = |mistake| self.mistakes.see(world.now, &self.name, mistake, patience);
+        let line = match mistake.or_else(refused).and_then(see) {
+            Some(event) => {
+                self.discards.count_in_silence(reason);
+                event
+            }
+            None => self.discards.count(world.now, (Some(&self.name), self.config.interface), reason, source),
+        };
+        world.effects.extend(line.map(Effect::Tell));
+    }
+
+    /// Somebody claims an address that is held here: the LAN is told again where it is, at most once a second.
+    ///
+    /// Not so while another router is Active too: then the election decides, and its adverts are told of.
+    pub(super) fn hear_foreign_answer(&mut self, world: &mut World<'_>, interface: InterfaceName, heard: Announcement) {
+        let foreign = self.hold(world, |holding, ground| holding.is_claimed(ground, interface, heard));
+        let settled = self.reported == RouterState::Active && world.now.since(self.since) >= GRACE;
+        let contested = self
+            .peers
+            .active()
+            .is_some_and(|(_, peer)| world.now.since(peer.heard_at) < GRACE.max(peer.interval.duration() * 3));
+        if !foreign || !settled || contested {
+            return;
+        }
+        let mistake = Mistake::ForeignAnswer { address: heard.address, mac: heard.mac };
+        let event = self.mistakes.see(world.now, &self.name, mistake, ANSWER_PATIENCE).flatten();
+        world.effects.extend(event.map(Effect::Tell));
+        self.holding.announce_again(world.now);
+    }
+
+    pub(super) fn tell_mistakes(&mut self, world: &mut World<'_>) {
+        let events: Vec<Event> = self.mistakes.tick(world.now, &self.name);
+        world.effects.extend(events.into_iter().map(Effect::Tell));
+    }
+
+    /// All that one advert shows.
+    fn shown_by(&self, received: &Received) -> Vec<Mistake> {
+        let (peer, ours) = (received.source, &self.config);
+        if let Some(foreign) = self.foreign_router(received) {
+            return vec![foreign];
+        }
+        let Advertisement { advertised, interval: theirs, .. } = received.advertisement;
+        let priority = match advertised {
+            Advertised::Active(priority) if priority != ours.priority => None,
+            Advertised::Active(priority) if priority.is_owner() => Some(Mistake::SecondOwner { peer }),
+            Advertised::Active(priority) => Some(Mistake::SamePriority { peer, priority }),
+            Advertised::Resigned => None,
+        };
+        let interval = Mistake::Interval { peer, theirs, ours: ours.advert_interval };
+        let interval = (theirs != ours.advert_interval).then_some(interval);
+        [priority, interval, self.other_addresses(received)].into_iter().flatten().collect()
+    }
+
+    fn other_addresses(&self, received: &Received) -> Option<Mistake> {
+        let (ours, theirs) = (&self.config.advertised, &received.advertisement.addresses);
+        let without = |all: &[IpAddr], some: &[IpAddr]| -> Vec<IpAddr> {
+            all.iter().filter(|address| !some.contains(address)).copied().collect()
+        };
+        let differ =
+            || Mistake::Addresses { peer: received.source, lacks: without(ours, theirs), has: without(theirs, ours) };
+        (ours != theirs).then(differ)
+    }
+
+    /// Whoever lists none of the addresses that are held here is another virtual router.
+    fn foreign_router(&self, received: &Received) -> Option<Mistake> {
+        let theirs = &received.advertisement.addresses;
+        let shared = self.config.addresses.iter().any(|ours| theirs.contains(&ours.net.addr()));
+        let foreign =
+            || Mistake::ForeignRouter { peer: received.source, vrid: self.config.vrid, addresses: theirs.clone() };
+        (!shared).then(foreign)
+    }
+}
+
+fn patience(theirs: Interval, ours: Interval) -> Duration {
+    (theirs.max(ours).duration() * 10).max(LEAST_PATIENCE)
+}

@@ -1,0 +1,156 @@
+//! What the sockets hear, and what not.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::{AsFd, OwnedFd};
+
+use locum::io::clock;
+use locum::io::frames::FramesSocket;
+use locum::io::neighbours::NeighbourSocket;
+use locum::io::vrrp::VrrpSocket;
+use locum::types::{Family, MacAddr};
+
+use crate::isolation::isolated;
+use crate::{await_readable, cable, gratuitous, name};
+
+#[test]
+fn an_advert_is_heard_with_the_kernels_stamp() {
+    isolated("hearing::an_advert_is_heard_with_the_kernels_stamp", || {
+        let (va, vb) = cable();
+        let sender = VrrpSocket::open(&name("va"), va, Family::Ipv4).expect("a raw socket");
+        let mut receiver = VrrpSocket::open(&name("vb"), vb, Family::Ipv4).expect("a raw socket");
+        assert!(receiver.receive(&clock::pair()).expect("readable").is_none());
+        // From an address that is not this host's: one namespace would not take a packet from itself.
+        let mut packet = vec![0x45, 0, 0, 32, 0, 0, 0x40, 0, 255, 112, 0, 0, 192, 0, 2, 77, 224, 0, 0, 18];
+        packet.extend([0x31, 51, 150, 1, 0, 100, 0, 0, 192, 0, 2, 10]);
+        // The kernel begins to stamp a little after it was asked to; until then it gives the time of reading.
+        let stamped = (0..100).any(|_| {
+            let before = clock::now();
+            sender.send(&packet, IpAddr::from([224, 0, 0, 18])).expect("sent");
+            await_readable(&receiver);
+            let after = clock::pair();
+            let (received, heard) = receiver.receive(&after).expect("readable").expect("a packet");
+            assert_eq!(heard.get(20..), packet.get(20..));
+            assert_eq!(heard.get(8), Some(&255));
+            assert_eq!(heard.get(12..20), packet.get(12..20));
+            assert!(before <= received && received <= after.boot, "{before} <= {received} <= {}", after.boot);
+            received < after.boot
+        });
+        assert!(stamped, "the stamp is the kernel's, not the reader's");
+        // The sender does not hear itself.
+        let mut sender = sender;
+        assert!(sender.receive(&clock::pair()).expect("readable").is_none());
+    });
+}
+
+/// A descriptor as it is inherited: another one of the same open socket.
+fn copy(fd: &impl AsFd) -> OwnedFd {
+    fd.as_fd().try_clone_to_owned().expect("a copy")
+}
+
+#[test]
+fn an_open_socket_is_taken_over_with_its_queue_and_for_what_it_is_alone() {
+    isolated("hearing::an_open_socket_is_taken_over_with_its_queue_and_for_what_it_is_alone", || {
+        let (va, vb) = cable();
+        for family in [Family::Ipv4, Family::Ipv6] {
+            let other = if family == Family::Ipv4 { Family::Ipv6 } else { Family::Ipv4 };
+            let vrrp = VrrpSocket::open(&name("vb"), vb, family).expect("a raw socket");
+            let neighbours = NeighbourSocket::open(vb, family).expect("a packet socket");
+            let since = clock::now();
+            let take = |fd, interface, family| VrrpSocket::take_over(fd, &name(interface), vb, family, since);
+            assert!(take(copy(&vrrp), "va", family).is_err());
+            assert!(take(copy(&vrrp), "vb", other).is_err());
+            assert!(take(copy(&neighbours), "vb", family).is_err());
+            assert!(take(copy(&vrrp), "vb", family).is_ok());
+            assert!(NeighbourSocket::take_over(copy(&neighbours), va, family).is_err());
+            assert!(NeighbourSocket::take_over(copy(&neighbours), vb, other).is_err());
+            assert!(NeighbourSocket::take_over(copy(&vrrp), vb, family).is_err());
+            assert!(NeighbourSocket::take_over(copy(&neighbours), vb, family).is_ok());
+        }
+        let before = NeighbourSocket::open(vb, Family::Ipv4).expect("a packet socket");
+        let frame = gratuitous(Ipv4Addr::new(192, 0, 2, 10));
+        NeighbourSocket::open(va, Family::Ipv4).and_then(|sender| sender.send(&frame)).expect("sent");
+        let after = NeighbourSocket::take_over(copy(&before), vb, Family::Ipv4).expect("taken over");
+        drop(before);
+        await_readable(&after);
+        let mut buffer = [0; NeighbourSocket::LARGEST];
+        let heard = after.receive(&mut buffer).expect("readable").expect("what came before");
+        assert_eq!(heard.get(..42), frame.get(..42));
+    });
+}
+
+#[test]
+fn ordinary_arp_wakes_nobody() {
+    isolated("hearing::ordinary_arp_wakes_nobody", || {
+        let (va, vb) = cable();
+        let (sender, observer) = (
+            NeighbourSocket::open(va, Family::Ipv4).expect("a socket"),
+            NeighbourSocket::open(vb, Family::Ipv4).expect("a socket"),
+        );
+        let mut request = gratuitous(Ipv4Addr::new(192, 0, 2, 10));
+        request[41] = 99;
+        sender.send(&request).expect("sent");
+        let mut short = gratuitous(Ipv4Addr::new(192, 0, 2, 10));
+        short.truncate(38);
+        sender.send(&short).expect("sent");
+        let last = gratuitous(Ipv4Addr::new(192, 0, 2, 11));
+        sender.send(&last).expect("sent");
+        await_readable(&observer);
+        let mut buffer = [0; NeighbourSocket::LARGEST];
+        let first = observer.receive(&mut buffer).expect("readable").expect("a frame");
+        assert_eq!(first.get(..42), last.get(..42));
+        // What this host sends is not what it hears.
+        assert!(sender.receive(&mut buffer).expect("readable").is_none());
+    });
+}
+
+/// What a switch says while its port passes nothing, and what is our own, does not tell that frames pass.
+#[test]
+fn only_a_frame_that_was_passed_on_counts() {
+    isolated("hearing::only_a_frame_that_was_passed_on_counts", || {
+        for conf in ["all", "default"] {
+            std::fs::write(format!("/proc/sys/net/ipv6/conf/{conf}/disable_ipv6"), "1").expect("a switch");
+        }
+        let (va, vb) = cable();
+        let own = MacAddr([2, 0, 0, 0, 0, 0x0b]);
+        let sender = NeighbourSocket::open(va, Family::Ipv4).expect("a packet socket");
+        let frame = |to: &str, from: &str, rest: &[u8]| -> Vec<u8> {
+            let mac =
+                |text: &str| text.split(':').map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect::<Vec<_>>();
+            [mac(to), mac(from), rest.to_vec(), vec![0; 46]].concat()
+        };
+        let other = "02:00:00:00:00:0a";
+        let silent = [
+            ("BPDU", frame("01:80:c2:00:00:00", other, &[0, 38, 0x42, 0x42, 3])),
+            ("LACP", frame("01:80:c2:00:00:02", other, &[0x88, 0x09, 1])),
+            ("LLDP", frame("01:80:c2:00:00:0e", other, &[0x88, 0xcc, 2])),
+            ("LLDP to another group", frame("01:1b:19:00:00:00", other, &[0x88, 0xcc, 2])),
+            ("PVST", frame("01:00:0c:cc:cc:cd", other, &[0, 50, 0xaa, 0xaa, 3])),
+            ("CDP", frame("01:00:0c:cc:cc:cc", other, &[0, 50, 0xaa, 0xaa, 3])),
+            ("BPDU to another group", frame("01:80:c3:00:00:08", other, &[0, 38, 0x42, 0x42, 3])),
+            ("loop detection", frame(other, other, &[0x90, 0, 0])),
+            ("our own come back", frame("ff:ff:ff:ff:ff:ff", "02:00:00:00:00:0b", &[0x08, 0, 0x45])),
+        ];
+        let telling = [
+            ("ARP", gratuitous(Ipv4Addr::new(192, 0, 2, 9))),
+            ("IPv4", frame("01:00:5e:00:00:12", other, &[0x08, 0, 0x45])),
+            ("IPv6", frame("33:33:00:00:00:01", "02:00:00:00:00:0c", &[0x86, 0xdd, 0x60])),
+            ("a group that is passed on", frame("01:80:c2:00:00:21", other, &[0x88, 0xf5, 0])),
+            ("another LLC", frame("ff:ff:ff:ff:ff:ff", other, &[0, 38, 0xe0, 0xe0, 3])),
+        ];
+        for (what, frame) in telling {
+            let socket = FramesSocket::open(vb, Some(own)).expect("a packet socket");
+            assert!(!socket.has_heard().expect("a socket"), "nothing was sent before {what}");
+            // What this end sends is no sign of the other one's life.
+            let mut sent = frame.clone();
+            sent[6..12].copy_from_slice(&[2, 0, 0, 0, 0, 0x0d]);
+            NeighbourSocket::open(vb, Family::Ipv4).expect("a packet socket").send(&sent).expect("a frame that leaves");
+            for (what, frame) in &silent {
+                sender.send(frame).expect("a frame that leaves");
+                assert!(!socket.has_heard().expect("a socket"), "{what}");
+            }
+            sender.send(&frame).expect("a frame that leaves");
+            await_readable(&socket);
+            assert!(socket.has_heard().expect("a socket"), "{what}");
+        }
+    });
+}

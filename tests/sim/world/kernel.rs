@@ -1,0 +1,144 @@
+//! The kernel of each host: what it has of addresses, and when it takes one away.
+
+use std::time::Duration;
+
+use locum::proto::Input;
+use locum::types::{AddressOutcome, Instant, IpNet, Ipv4Net, LeaseOutcome, Lifetime};
+
+use super::{Happening, World};
+use crate::check::Cause;
+use crate::host::{Held, Job, interface};
+
+/// A lease ends up to this much late (holding.md, rule 5).
+const LATE: Duration = Duration::from_millis(1050);
+
+impl World {
+    pub(super) fn done(&mut self, host: usize, job: Job) {
+        let now = self.scene.now;
+        match job {
+            Job::Announce(_, until) if until < now => {}
+            Job::Announce(frames, _) => frames.iter().for_each(|frame| self.broadcast_frame(host, frame)),
+            Job::Remove(nets) => {
+                self.trace.line(now, Some(host), || format!("kernel: removes {nets:?}"));
+                for net in nets {
+                    self.remove(host, net);
+                }
+                self.changed(host);
+            }
+            Job::Renew { router, leases, lifetime, asked, until } => {
+                let late = until.is_some_and(|until| until <= now);
+                let outcome = if late { LeaseOutcome::Lapsed } else { LeaseOutcome::Renewed };
+                for net in leases.into_iter().filter(|_| !late) {
+                    // As the kernel: what is gone comes back, and what somebody else has set the worker spares.
+                    if !self.scene.hosts[host].spared.contains(&net.addr()) {
+                        self.set(host, net, lifetime);
+                    }
+                }
+                let (at, life) = (now + Duration::from_micros(50), self.scene.hosts[host].life);
+                self.at(at, Happening::Renewed { host, life, router, asked, outcome });
+            }
+            Job::Add { router, addition, last, lifetime } => {
+                let IpNet::V4(net) = addition.address else { return };
+                let planned = &mut self.scene.hosts[host];
+                let outcome = if planned.refuses {
+                    planned.spared.insert(net.addr());
+                    AddressOutcome::Failed("No buffer space available".to_owned())
+                } else if planned.addresses.contains_key(&net.addr()) {
+                    planned.spared.insert(net.addr());
+                    AddressOutcome::AlreadyThere
+                } else {
+                    planned.spared.remove(&net.addr());
+                    self.set(host, Ipv4Net::new_assert(net.addr(), addition.prefix), lifetime);
+                    AddressOutcome::Added
+                };
+                self.trace.line(now, Some(host), || format!("kernel: {} {outcome:?}", addition.address));
+                if outcome == AddressOutcome::Added {
+                    self.broadcast_frame(host, &addition.announcement);
+                }
+                self.scene.hosts[host].outcomes.push_back((router, addition.address, outcome));
+                if last {
+                    let (at, life) = (now + Duration::from_micros(50), self.scene.hosts[host].life);
+                    self.at(at, Happening::Report { host, life });
+                }
+                self.changed(host);
+            }
+        }
+    }
+
+    fn remove(&mut self, host: usize, net: IpNet) {
+        let IpNet::V4(net) = net else { return };
+        match self.scene.hosts[host].addresses.get(&net.addr()) {
+            // What the worker has found to be somebody else's it spares: the agent may not have been told yet.
+            Some(held) if !held.ours && self.scene.hosts[host].spared.contains(&net.addr()) => {}
+            Some(held) if !held.ours && held.prefix == net.prefix_len() => {
+                self.judge.fail(format!("h{host}: removes {net}, which somebody else has set"));
+            }
+            Some(held) if held.prefix == net.prefix_len() => {
+                self.scene.hosts[host].addresses.remove(&net.addr());
+            }
+            // As the kernel: no such address, and that is no failure.
+            Some(_) | None => {}
+        }
+    }
+
+    pub(super) fn changed(&mut self, host: usize) {
+        self.judge.addresses_changed(&self.scene);
+        if self.scene.plan.facts_echo {
+            let (at, life) = (self.scene.now + Duration::from_micros(80), self.scene.hosts[host].life);
+            self.at(at, Happening::Facts { host, life });
+        }
+    }
+
+    pub(super) fn report(&mut self, host: usize) {
+        let mut outcomes: Vec<_> = self.scene.hosts[host].outcomes.drain(..).collect();
+        while let Some((router, _, _)) = outcomes.first().cloned() {
+            let (these, others): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(|(of, _, _)| *of == router);
+            outcomes = others;
+            let number = crate::host::router_number(&router);
+            for (_, net, _) in these.iter().filter(|(_, _, outcome)| matches!(outcome, AddressOutcome::Failed(_))) {
+                if self.judge.refused(host, *net) {
+                    self.scene.hosts[host].refused_at.insert(number, self.scene.now);
+                }
+            }
+            let outcomes = these.into_iter().map(|(_, net, outcome)| (net, outcome)).collect();
+            self.feed(host, Cause::Other, Input::AddressesAdded { router, outcomes });
+        }
+    }
+
+    /// Has an address there, from now on for so long.
+    fn set(&mut self, host: usize, net: Ipv4Net, lifetime: Option<Lifetime>) {
+        let until = lifetime.map(|lifetime| {
+            let late = self.rng.span(Duration::ZERO, LATE);
+            self.scene.now + lifetime.duration() + late
+        });
+        let held = Held { prefix: net.prefix_len(), ours: true, until };
+        self.scene.hosts[host].addresses.insert(net.addr(), held);
+        if let Some(until) = until {
+            self.at(until, Happening::Expires { host, net });
+        }
+    }
+
+    /// Takes an address away whose lease ends now, whoever is there to see it.
+    pub(super) fn expire(&mut self, host: usize, net: Ipv4Net) {
+        let now = self.scene.now;
+        let ends = |held: &Held| held.until == Some(now);
+        if !self.scene.hosts[host].addresses.get(&net.addr()).is_some_and(ends) {
+            return;
+        }
+        self.scene.hosts[host].addresses.remove(&net.addr());
+        self.trace.line(now, Some(host), || format!("kernel: the lease of {net} ends"));
+        self.changed(host);
+        let life = self.scene.hosts[host].life;
+        self.at(now, Happening::Gone { host, life, net });
+    }
+
+    pub(super) fn gone(&mut self, host: usize, net: Ipv4Net) {
+        let gone = Input::AddressesGone { interface: interface(), addresses: vec![IpNet::V4(net)] };
+        self.feed(host, Cause::Other, gone);
+    }
+
+    pub(super) fn renewed(&mut self, host: usize, router: usize, asked: Instant, outcome: LeaseOutcome) {
+        let router = crate::host::router_name(router);
+        self.feed(host, Cause::Other, Input::LeasesRenewed { router, asked, outcome });
+    }
+}
