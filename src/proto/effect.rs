@@ -71,7 +71,7 @@ pub enum Effect {
         again: bool,
     },
     /// Remove addresses of ours; that one is absent already is no failure. One whose addition found it there
-    /// (`AlreadyThere`) is somebody else's and stays: its removal may have been asked for before that was known.
+    /// (`AlreadyThere`) or was refused is not ours and stays: its removal may have been asked for before that was known.
     /// What the kernel removes along with them (secondaries of the same subnet) and is in `restore` is put back in
     /// the same batch.
     RemoveAddresses {

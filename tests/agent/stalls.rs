@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use locum::proto::Input;
 use locum::report::WallClock;
-use locum::types::Instant;
+use locum::types::{Instant, InterfaceFacts};
 
 use super::bench::*;
 
@@ -81,6 +81,26 @@ fn a_late_active_router_gives_up_to_whom_it_hears_and_preempts_as_any_other() {
     }
     let lines = bench.until(15_000.0);
     assert_eq!(lines[..2], ["14609.375 advert 100", "14609.375 add 198.51.100.10/24"]);
+}
+
+/// News of the host itself come first after a sleep, before any time is judged.
+#[test]
+fn a_late_backup_listens_whatever_it_learns_first() {
+    let mut bench = node();
+    bench.hear(1_000.0, PEER, 200);
+    bench.wake(9_000.0, Input::Interface { name: eth0(), facts: Some(InterfaceFacts { mtu: 1400, ..facts() }) });
+    assert_eq!(bench.wake(9_000.0, Input::Tick), ["9000.000 waits, 6750 ms late"]);
+    assert_eq!(bench.until(10_609.0), [""; 0]);
+    assert_eq!(bench.until(10_610.0)[..1], ["10609.375 advert 100"]);
+}
+
+/// A round is due at 8609 ms: whoever took over would not know that caches name us again. The lease ends at 9609 ms.
+#[test]
+fn a_late_active_router_announces_nothing_while_it_listens() {
+    let mut bench = active_node();
+    bench.until(5_700.0);
+    assert_eq!(bench.wake(8_650.0, Input::Tick), ["8650.000 listens, 3040 ms silent"]);
+    assert_eq!(bench.until(9_600.0), [""; 0]);
 }
 
 #[test]

@@ -45,6 +45,21 @@ pub struct Host {
     pub boot_after_stop: bool,
     pub wake_at: Option<Instant>,
     pub check: Check,
+    pub stall: Option<Stall>,
+    /// The last stall that is over, and when it was.
+    pub woke: Option<(Stall, Instant)>,
+}
+
+/// A time in which nothing runs on a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stall {
+    pub since: Instant,
+    /// The whole machine: its kernel hears nothing either.
+    pub deaf: bool,
+    /// Whether a packet came in meanwhile.
+    pub heard: bool,
+    /// When the stall before it ended.
+    pub before: Option<Instant>,
 }
 
 /// An address on the host.
@@ -67,10 +82,22 @@ pub struct Check {
 /// One thing for the kernel to do.
 #[derive(Debug)]
 pub enum Job {
-    Add { router: RouterName, addition: Addition, last: bool, lifetime: Option<Lifetime> },
-    Renew { router: usize, leases: Vec<Ipv4Net>, lifetime: Option<Lifetime>, asked: Instant, until: Option<Instant> },
+    Add {
+        router: RouterName,
+        addition: Addition,
+        last: bool,
+        lifetime: Option<Lifetime>,
+    },
+    Renew {
+        router: usize,
+        leases: Vec<Ipv4Net>,
+        lifetime: Option<Lifetime>,
+        asked: Instant,
+        until: Option<Instant>,
+    },
     Remove(Vec<IpNet>),
-    Announce(Vec<Vec<u8>>),
+    /// Until when.
+    Announce(Vec<Vec<u8>>, Instant),
 }
 
 impl Host {
@@ -96,6 +123,8 @@ impl Host {
             boot_after_stop: false,
             wake_at: None,
             check: Check::default(),
+            stall: None,
+            woke: None,
         }
     }
 
@@ -126,6 +155,7 @@ impl Host {
         self.outcomes.clear();
         self.refused_at.clear();
         self.held_until = None;
+        (self.stall, self.woke) = (None, None);
         self.stopping = false;
         self.boot_after_stop = false;
         self.wake_at = None;
@@ -170,7 +200,7 @@ impl Host {
         }
     }
 
-    fn config(&self, plan: &Scenario) -> Config {
+    pub fn config(&self, plan: &Scenario) -> Config {
         let router = |number: usize| {
             let seat = plan.seat(self.id, number);
             let address = |address: &Ipv4Addr| VirtualAddress {

@@ -9,8 +9,24 @@ use locum::types::Instant;
 use crate::rng::Rng;
 use crate::scenario::{LOST_IN_A_ROW, LanPlan};
 
+/// Announcements of a host are lost on their own: their receivers are numbered from here, clients from twice that.
+pub const FRAMES: usize = 100;
 /// Clients, one for each side a partition can have.
 pub const CLIENTS: usize = 2;
+
+/// What the first hosts send is lost on its way to the second ones, so often in a hundred.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OneWay {
+    pub from: u8,
+    pub to: u8,
+    pub percent: u64,
+}
+
+impl OneWay {
+    fn loss(&self, from: usize, to: usize) -> u64 {
+        if (self.from >> from) & (self.to >> to) & 1 == 1 { self.percent } else { 0 }
+    }
+}
 
 pub struct Lan {
     rng: Rng,
@@ -22,6 +38,7 @@ pub struct Lan {
     parted: bool,
     loss: u64,
     duplication: u64,
+    one_way: Option<OneWay>,
     /// Since when nothing is lost, doubled or parted; `None` while something is.
     clean_since: Option<Instant>,
     /// What one receiver has missed of one sender, in a row.
@@ -42,6 +59,7 @@ impl Lan {
             side: 0,
             parted: false,
             loss: 0,
+            one_way: None,
             duplication: 0,
             clean_since: Some(now),
             missed: BTreeMap::new(),
@@ -72,8 +90,18 @@ impl Lan {
         }
     }
 
+    pub fn worsen(&mut self, one_way: OneWay) {
+        (self.one_way, self.clean_since) = (Some(one_way), None);
+    }
+
+    pub fn mend(&mut self, now: Instant) {
+        if self.one_way.take().is_some() {
+            self.settle(now);
+        }
+    }
+
     fn settle(&mut self, now: Instant) {
-        if !self.parted && self.loss + self.duplication == 0 {
+        if !self.parted && self.one_way.is_none() && self.loss + self.duplication == 0 {
             // Late duplicates are still under way.
             self.clean_since = Some(now + self.duplicate_lag + self.delay_max);
         }
@@ -88,8 +116,10 @@ impl Lan {
         self.clean_since
     }
 
-    pub fn connects(&self, one: usize, other: usize) -> bool {
-        (self.side >> one) & 1 == (self.side >> other) & 1
+    /// Whether anything that one sends reaches the other.
+    pub fn connects(&self, from: usize, to: usize) -> bool {
+        let cut = self.one_way.is_some_and(|one_way| one_way.loss(from, to) == 100);
+        (self.side >> from) & 1 == (self.side >> to) & 1 && !cut
     }
 
     /// Whether a client hears a host. Client 1 is on the other side.
@@ -99,8 +129,11 @@ impl Lan {
 
     /// When what `from` sends now arrives at `to`: not at all, once or twice.
     pub fn arrivals(&mut self, now: Instant, from: usize, to: usize) -> [Option<Instant>; 2] {
+        // Clients are on neither side of what is lost one way.
+        let one_way =
+            self.one_way.filter(|_| to < FRAMES + FRAMES).map_or(0, |one_way| one_way.loss(from, to % FRAMES));
         let missed = self.missed.entry((from, to)).or_default();
-        if *missed < LOST_IN_A_ROW && self.rng.chance(self.loss) {
+        if *missed < LOST_IN_A_ROW && self.rng.chance(self.loss.max(one_way)) {
             *missed += 1;
             return [None, None];
         }

@@ -1,7 +1,7 @@
 //! The simulator: whole agents on a simulated LAN, on virtual time, from one seed.
 //!
 //! A faulty phase, then a calm one that must converge; invariants are looked at in every step. A seed that fails
-//! prints itself, what it drew and what happened last. `LOCUM_SIM_SEED=N cargo test --test sim replay -- --nocapture`
+//! prints itself, as little of what it drew as still fails so, and what happened last. `LOCUM_SIM_SEED=N cargo test --test sim replay -- --nocapture`
 //! plays it again and prints everything. `LOCUM_SIM_SEEDS` says how many seeds `many_seeds` plays.
 
 mod check;
@@ -9,13 +9,14 @@ mod host;
 mod lan;
 mod rng;
 mod scenario;
+mod shrink;
 mod trace;
 mod world;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use scenario::Scenario;
+use scenario::{START, Scenario};
 use world::World;
 
 /// Played by a plain `cargo test`; the long run sets LOCUM_SIM_SEEDS.
@@ -25,14 +26,31 @@ fn number_from(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable}: no number: {text}")))
 }
 
-/// Plays one seed. How many inputs were handled, or what went wrong, to be read.
-fn play(seed: u64, whole_trace: bool) -> Result<(u64, String), String> {
+/// What a seed that went well gives.
+#[derive(Debug, PartialEq, Eq)]
+struct Played {
+    inputs: u64,
+    virtual_seconds: u64,
+    trace: String,
+}
+
+/// Plays one seed, or says what went wrong, to be read.
+fn play(seed: u64, whole_trace: bool) -> Result<Played, String> {
     let plan = Scenario::draw(seed);
+    let virtual_seconds = plan.end.since(START).as_secs();
     let drawn = plan.to_string();
     let mut world = World::new(plan, whole_trace);
     match world.run() {
-        Ok(()) => Ok((world.handled, world.trace.text())),
-        Err(wrong) => Err(format!("{drawn}\n{}\nseed {seed}: {wrong}\n", world.trace.text())),
+        Ok(()) => Ok(Played { inputs: world.handled, virtual_seconds, trace: world.trace.text() }),
+        Err(wrong) if whole_trace => Err(format!("{drawn}\n{}\nseed {seed}: {wrong}\n", world.trace.text())),
+        Err(wrong) => {
+            let least = shrink::shrink(Scenario::draw(seed), &wrong);
+            let drawn = least.to_string();
+            let mut world = World::new(least, false);
+            let least_wrong = world.run().err().unwrap_or_default();
+            let trace = world.trace.text();
+            Err(format!("as little of it as fails:\n{drawn}\n{trace}\n{least_wrong}\n\nseed {seed}: {wrong}\n"))
+        }
     }
 }
 
@@ -40,7 +58,8 @@ fn play(seed: u64, whole_trace: bool) -> Result<(u64, String), String> {
 fn ten_thousand_seeds() {
     let seeds = number_from("LOCUM_SIM_SEEDS").unwrap_or(SEEDS);
     let first = number_from("LOCUM_SIM_FIRST").unwrap_or(0);
-    let (next, handled, failed) = (AtomicU64::new(first), AtomicU64::new(0), AtomicBool::new(false));
+    let (next, failed) = (AtomicU64::new(first), AtomicBool::new(false));
+    let (handled, seconds) = (AtomicU64::new(0), AtomicU64::new(0));
     let failures = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
@@ -51,8 +70,9 @@ fn ten_thousand_seeds() {
                         break;
                     }
                     match play(seed, false) {
-                        Ok((inputs, _)) => {
-                            handled.fetch_add(inputs, Ordering::Relaxed);
+                        Ok(played) => {
+                            handled.fetch_add(played.inputs, Ordering::Relaxed);
+                            seconds.fetch_add(played.virtual_seconds, Ordering::Relaxed);
                         }
                         Err(report) => {
                             failed.store(true, Ordering::Relaxed);
@@ -67,14 +87,15 @@ fn ten_thousand_seeds() {
     if let Some((seed, report)) = failures.into_iter().min() {
         panic!("{report}replay: LOCUM_SIM_SEED={seed} cargo test --test sim replay -- --nocapture");
     }
-    println!("{seeds} seeds, {} inputs", handled.into_inner());
+    let hours = seconds.into_inner() / 3600;
+    println!("{seeds} seeds, {hours} simulated hours, {} inputs", handled.into_inner());
 }
 
 #[test]
 fn replay() {
     if let Some(seed) = number_from("LOCUM_SIM_SEED") {
-        let (_, trace) = play(seed, true).unwrap_or_else(|report| panic!("{report}"));
-        println!("{}{trace}", Scenario::draw(seed));
+        let played = play(seed, true).unwrap_or_else(|report| panic!("{report}"));
+        println!("{}{}", Scenario::draw(seed), played.trace);
     }
 }
 

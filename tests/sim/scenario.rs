@@ -7,6 +7,7 @@ use std::time::Duration;
 use locum::config::WhenUnhealthy;
 use locum::types::{Instant, Interval, Priority};
 
+use crate::lan::OneWay;
 use crate::rng::Rng;
 
 pub const START: Instant = Instant::from_nanos(1_000_000_000_000);
@@ -19,9 +20,12 @@ pub const LINK_HOLD: Duration = Duration::from_secs(10);
 /// Packets of one sender that one receiver misses in a row, at most: a third would be a loss of the sender.
 pub const LOST_IN_A_ROW: u32 = 2;
 
+#[derive(Clone, PartialEq)]
 pub struct Scenario {
     pub seed: u64,
     pub hosts: usize,
+    /// Hosts that are never switched on, as bits: none is drawn so.
+    pub absent: u8,
     pub routers: Vec<RouterPlan>,
     /// Whether each host has the check, and its weight.
     pub checks: Vec<Option<CheckPlan>>,
@@ -42,6 +46,7 @@ pub struct Scenario {
     pub foreign: Option<(usize, usize, usize)>,
 }
 
+#[derive(Clone, PartialEq)]
 pub struct RouterPlan {
     pub vrid: u8,
     pub addresses: Vec<Ipv4Addr>,
@@ -49,7 +54,7 @@ pub struct RouterPlan {
 }
 
 /// One host's part in one virtual router.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub struct SeatPlan {
     pub priority: Priority,
     pub interval: Interval,
@@ -58,14 +63,14 @@ pub struct SeatPlan {
     pub when_unhealthy: WhenUnhealthy,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CheckPlan {
     pub weight: Option<i16>,
     pub rise: u32,
     pub fall: u32,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LanPlan {
     pub delay_min: Duration,
     pub delay_max: Duration,
@@ -76,7 +81,7 @@ pub struct LanPlan {
     pub frames_within: Option<Duration>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct KernelPlan {
     pub add_min: Duration,
     pub add_max: Duration,
@@ -105,6 +110,26 @@ pub enum Fault {
     /// Loss and duplication, in percent.
     Dirty(u64, u64),
     Clean,
+    /// Loss between some in one direction.
+    Worsen(OneWay),
+    Mend,
+    /// The agent takes its configuration over again.
+    Reload(usize, Change),
+    /// Nothing runs on a host until it wakes; in the second kind its kernel hears nothing either.
+    Stall(usize, bool),
+    Wake(usize),
+    /// The wall clock of a host is set to so many seconds since 1970.
+    SetClock(usize, u64),
+}
+
+/// What has changed in a configuration that is taken over again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    Nothing,
+    /// The priority of a virtual router.
+    Priority(usize, Priority),
+    /// Its Preempt_Mode.
+    Preempt(usize, bool),
 }
 
 impl Scenario {
@@ -134,6 +159,7 @@ impl Scenario {
         let mut scenario = Scenario {
             seed,
             hosts,
+            absent: 0,
             checks,
             promote_secondaries: rng.chance(50),
             facts_echo: rng.chance(50),
@@ -157,25 +183,34 @@ impl Scenario {
             foreign: rng.chance(10).then(|| (rng.below(hosts as u64) as usize, 0, 0)),
             routers,
         };
-        scenario.faults = scenario.draw_faults(rng, faulty, longest);
+        scenario.faults = scenario.draw_faults(rng, faulty, [shortest, longest]);
         scenario
     }
 
     /// Each fault begins and ends somewhere in the faulty phase; a few last.
-    fn draw_faults(&self, rng: &mut Rng, faulty: Duration, longest: Duration) -> Vec<(Instant, Fault)> {
+    fn draw_faults(
+        &self,
+        rng: &mut Rng,
+        faulty: Duration,
+        [shortest, longest]: [Duration; 2],
+    ) -> Vec<(Instant, Fault)> {
         let mut faults: Vec<(Instant, Fault)> = Vec::new();
         let mut dead_for_good = 0;
         let longest_lease = longest * 4 + Duration::from_millis(2_100);
         for _ in 0..rng.between(2, 9) {
             let host = rng.below(self.hosts as u64) as usize;
-            let (begin, end) = match rng.below(9) {
-                8 => (Fault::Kill(host), Fault::Boot(host)),
+            let (begin, end) = match rng.below(15) {
+                14 => (Fault::Kill(host), Fault::Boot(host)),
                 0 | 1 => (Fault::Crash(host), Fault::Boot(host)),
                 2 => (Fault::Stop(host), Fault::Boot(host)),
                 3 => (Fault::CheckFails(host), Fault::CheckRecovers(host)),
                 4 => (Fault::LinkDown(host), Fault::LinkUp(host)),
                 5 if rng.chance(30) => (Fault::RefuseAddresses(host), Fault::AcceptAddresses(host)),
                 5 | 6 => (Fault::Partition(rng.between(1, (1 << self.hosts) - 2) as u8), Fault::Heal),
+                7 => (self.draw_one_way(rng), Fault::Mend),
+                8 => (self.draw_reload(rng, host), self.draw_reload(rng, host)),
+                10 | 11 => (Fault::Stall(host, rng.chance(50)), Fault::Wake(host)),
+                9 => (self.draw_clock(rng, host), self.draw_clock(rng, host)),
                 _ => (Fault::Dirty(rng.between(1, 40), rng.between(0, 20)), Fault::Clean),
             };
             let longest_fault = (longest * 15).min(faulty / 2);
@@ -183,6 +218,11 @@ impl Scenario {
             let mut until = at + rng.span(longest / 8, longest_fault);
             if let Fault::Kill(_) = begin {
                 until = until.max(at + longest_lease);
+            }
+            if let Fault::Stall(..) = begin {
+                // So short that no lease ends: what follows that is not replayed beside the agents yet.
+                let most = shortest * 19 / 10;
+                until = until.min(at + most);
             }
             faults.push((at, begin));
             let lasts = match begin {
@@ -201,9 +241,29 @@ impl Scenario {
                 (false, false) => faults.push((self.calm_at, end)),
             }
         }
-        faults.extend([(self.calm_at, Fault::Heal), (self.calm_at, Fault::Clean)]);
+        faults.extend([Fault::Heal, Fault::Clean, Fault::Mend].map(|end| (self.calm_at, end)));
         faults.sort_by_key(|(at, _)| *at);
         faults
+    }
+
+    fn draw_one_way(&self, rng: &mut Rng) -> Fault {
+        let some = |rng: &mut Rng| rng.between(1, (1 << self.hosts) - 1) as u8;
+        Fault::Worsen(OneWay { from: some(rng), to: some(rng), percent: rng.pick(&[100, 100, 20, 50]) })
+    }
+
+    fn draw_reload(&self, rng: &mut Rng, host: usize) -> Fault {
+        let router = rng.below(self.routers.len() as u64) as usize;
+        let change = match rng.below(3) {
+            0 => Change::Nothing,
+            1 => Change::Preempt(router, rng.chance(50)),
+            _ if self.seat(host, router).priority.is_owner() => Change::Nothing,
+            _ => Change::Priority(router, Priority::new(rng.between(1, 254) as u8).unwrap_or(Priority::DEFAULT)),
+        };
+        Fault::Reload(host, change)
+    }
+
+    fn draw_clock(&self, rng: &mut Rng, host: usize) -> Fault {
+        Fault::SetClock(host, rng.pick(&[0, 1_000_000_000, 1_700_000_000, 1_700_000_060, 4_000_000_000]))
     }
 
     pub fn seat(&self, host: usize, router: usize) -> &SeatPlan {
@@ -328,6 +388,9 @@ impl fmt::Display for Scenario {
         }
         if let Some((host, router, address)) = self.foreign {
             writeln!(f, "  set by somebody else: h{host} r{router} address {address}")?;
+        }
+        if self.absent > 0 {
+            writeln!(f, "  never switched on: {:b}", self.absent)?;
         }
         for (at, fault) in &self.faults {
             writeln!(f, "  {:10.6} {fault:?}", seconds(*at))?;

@@ -1,5 +1,6 @@
 //! Virtual time: a queue of what happens, hosts and LAN that it happens to, and the judge that watches.
 
+mod faults;
 mod kernel;
 
 use std::cmp::Reverse;
@@ -9,15 +10,15 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use locum::proto::{Effect, Input};
-use locum::types::{CheckResult, Instant, IpNet, Ipv4Net, LeaseOutcome};
+use locum::types::{Instant, IpNet, Ipv4Net, LeaseOutcome};
 use locum::wire::announcement::{self, Announcement};
 use locum::wire::vrrp;
 
 use crate::check::{Cause, Heard, Judge};
-use crate::host::{Host, INDEX, Job, check_name, interface};
-use crate::lan::{CLIENTS, Lan};
+use crate::host::{Host, INDEX, Job, interface};
+use crate::lan::{CLIENTS, FRAMES, Lan};
 use crate::rng::Rng;
-use crate::scenario::{Fault, LINK_HOLD, START, Scenario};
+use crate::scenario::{Fault, START, Scenario};
 use crate::trace::Trace;
 
 /// Ticks at one moment after which a deadline that does not move is a busy loop.
@@ -38,6 +39,8 @@ pub struct World {
     queue: BinaryHeap<Reverse<(Instant, u64, Box<Entry>)>>,
     order: u64,
     ticks_at: (Instant, u32),
+    /// For each host, what it finds when it wakes.
+    put_off: Vec<Vec<Happening>>,
     pub trace: Trace,
     pub handled: u64,
 }
@@ -93,6 +96,11 @@ enum Happening {
         host: usize,
         net: Ipv4Net,
     },
+    Gone {
+        host: usize,
+        life: u32,
+        net: Ipv4Net,
+    },
     Mute {
         host: usize,
         life: u32,
@@ -114,14 +122,15 @@ impl World {
     pub fn new(plan: Scenario, whole_trace: bool) -> Self {
         let mut rng = Rng::new(plan.seed ^ 0x5eed);
         let lan = Lan::new(&plan.lan, START, rng.fork());
-        let hosts = (0..plan.hosts).map(|id| Host::new(id, START)).collect();
+        let hosts = plan.hosts;
         let mut world = World {
             judge: Judge::new(&plan),
-            scene: Scene { now: START, plan, hosts, lan },
+            scene: Scene { now: START, hosts: (0..hosts).map(|id| Host::new(id, START)).collect(), plan, lan },
             rng,
             queue: BinaryHeap::new(),
             order: 0,
             ticks_at: (START, 0),
+            put_off: (0..hosts).map(|_| Vec::new()).collect(),
             trace: Trace::new(whole_trace),
             handled: 0,
         };
@@ -144,7 +153,9 @@ impl World {
                 break;
             }
             self.scene.now = at;
-            self.happen(entry.0);
+            if let Some(what) = self.put_off(entry.0) {
+                self.happen(what);
+            }
             self.judge.watch(&self.scene);
             if let Some(wrong) = self.judge.verdict() {
                 self.trace.line(at, None, || format!("WRONG: {wrong}"));
@@ -212,8 +223,10 @@ impl World {
                 self.renewed(host, router, asked, outcome);
             }
             Happening::Expires { host, net } => self.expire(host, net),
+            Happening::Gone { host, life, net } if self.lives(host, life) => self.gone(host, net),
             Happening::Done { .. }
             | Happening::Renewed { .. }
+            | Happening::Gone { .. }
             | Happening::Report { .. }
             | Happening::Facts { .. }
             | Happening::FramesPass { .. }
@@ -316,7 +329,9 @@ impl World {
                 let span = self.rng.span(Duration::ZERO, self.scene.plan.kernel.remove_max);
                 self.queue_job(host, span, Job::Remove(removals));
             }
-            Effect::Announce { frames, .. } => self.queue_job(host, Duration::ZERO, Job::Announce(frames)),
+            Effect::Announce { frames, until, .. } => {
+                self.queue_job(host, Duration::ZERO, Job::Announce(frames, until));
+            }
             Effect::Record(_) | Effect::Forget { .. } => {}
             Effect::Tell(event) => self.trace.line(now, Some(host), || event.to_string()),
             Effect::Stopped => {
@@ -356,13 +371,13 @@ impl World {
         for to in (0..self.scene.plan.hosts).filter(|to| *to != from) {
             if self.scene.lan.connects(from, to) {
                 let life = self.scene.hosts[to].life;
-                for at in self.scene.lan.arrivals(now, from, to + 100).into_iter().flatten() {
+                for at in self.scene.lan.arrivals(now, from, to + FRAMES).into_iter().flatten() {
                     self.at(at, Happening::Frame { to, life, bytes: bytes.clone() });
                 }
             }
         }
         for client in (0..CLIENTS).filter(|client| self.scene.lan.serves(from, *client)).collect::<Vec<_>>() {
-            for at in self.scene.lan.arrivals(now, from, client + 200).into_iter().flatten() {
+            for at in self.scene.lan.arrivals(now, from, client + 2 * FRAMES).into_iter().flatten() {
                 self.at(at, Happening::ClientFrame { client, from, bytes: bytes.clone() });
             }
         }
@@ -372,111 +387,6 @@ impl World {
         let facts = self.scene.hosts[host].facts(&self.scene.plan);
         debug_assert_eq!(facts.index, INDEX);
         self.feed(host, Cause::Other, Input::Interface { name: interface(), facts: Some(facts) });
-    }
-
-    fn run_check(&mut self, host: usize) {
-        let planned = &mut self.scene.hosts[host];
-        if planned.agent.is_none() || planned.stopping {
-            return;
-        }
-        let result = if planned.check.sick { CheckResult::Failed } else { CheckResult::Ok };
-        let before = planned.check.healthy;
-        planned.run_check(&self.scene.plan);
-        if before == Some(true) && self.scene.hosts[host].is_unhealthy(&self.scene.plan) {
-            self.judge.departs(&self.scene, host);
-        }
-        self.feed(host, Cause::Other, Input::Check { name: check_name(), result, output: String::new() });
-        // Runs go on only until the verdict is what the check says; more of the same change nothing.
-        let planned = &self.scene.hosts[host];
-        if planned.check.healthy != Some(!planned.check.sick) {
-            let (at, life) = (self.scene.now + Duration::from_millis(50), planned.life);
-            self.at(at, Happening::CheckRun { host, life });
-        }
-    }
-
-    fn boot(&mut self, host: usize) {
-        let now = self.scene.now;
-        self.scene.hosts[host].boot(&self.scene.plan, now);
-        self.judge.booted(&self.scene, host);
-        self.tell_facts(host);
-        // The first tick begins everything.
-        self.feed(host, Cause::Other, Input::Tick);
-        if self.scene.plan.checks[host].is_some() {
-            let life = self.scene.hosts[host].life;
-            let at = now + self.rng.span(Duration::from_millis(1), Duration::from_millis(500));
-            self.at(at, Happening::CheckRun { host, life });
-        }
-    }
-
-    fn ended(&mut self, host: usize) {
-        let again = self.scene.hosts[host].boot_after_stop;
-        self.scene.hosts[host].end();
-        self.judge.ended(&self.scene, host);
-        self.trace.line(self.scene.now, Some(host), || "the agent has ended".to_owned());
-        if again {
-            self.boot(host);
-        }
-    }
-
-    fn fault(&mut self, fault: Fault) {
-        let now = self.scene.now;
-        self.trace.line(now, None, || format!("{fault:?}"));
-        self.judge.disturbed(&self.scene);
-        match fault {
-            Fault::Crash(host) => {
-                self.scene.hosts[host].crash();
-                self.judge.ended(&self.scene, host);
-            }
-            Fault::Kill(host) => {
-                self.scene.hosts[host].kill();
-                self.judge.killed(&self.scene, host);
-            }
-            Fault::Boot(host) => match (&self.scene.hosts[host].agent, self.scene.hosts[host].stopping) {
-                (Some(_), true) => self.scene.hosts[host].boot_after_stop = true,
-                (Some(_), false) => {}
-                // Whoever starts again sooner finds the addresses of a killed one.
-                (None, _) => match self.scene.hosts[host].leased_until() {
-                    Some(until) => self.at(until + Duration::from_millis(1), Happening::Fault(fault)),
-                    None => self.boot(host),
-                },
-            },
-            Fault::Stop(host) => self.stop(host),
-            Fault::CheckFails(host) | Fault::CheckRecovers(host) => {
-                self.scene.hosts[host].check.sick = matches!(fault, Fault::CheckFails(_));
-                if self.scene.plan.checks[host].is_some() && self.scene.hosts[host].agent.is_some() {
-                    self.run_check(host);
-                }
-            }
-            Fault::LinkDown(host) | Fault::LinkUp(host) => {
-                let up = matches!(fault, Fault::LinkUp(_));
-                let planned = &mut self.scene.hosts[host];
-                if up && !planned.link && planned.agent.is_some() {
-                    planned.held_until = Some(now + LINK_HOLD);
-                }
-                planned.link = up;
-                self.judge.addresses_changed(&self.scene);
-                if self.scene.hosts[host].powered {
-                    self.tell_facts(host);
-                }
-            }
-            Fault::RefuseAddresses(host) => self.scene.hosts[host].refuses = true,
-            Fault::AcceptAddresses(host) => self.scene.hosts[host].refuses = false,
-            Fault::Partition(side) => self.scene.lan.part(side),
-            Fault::Heal => self.scene.lan.heal(now),
-            Fault::Dirty(loss, duplication) => self.scene.lan.dirty(loss, duplication),
-            Fault::Clean => self.scene.lan.clean(now),
-        }
-        self.judge.addresses_changed(&self.scene);
-    }
-
-    fn stop(&mut self, host: usize) {
-        let planned = &mut self.scene.hosts[host];
-        if planned.agent.is_some() && !planned.stopping {
-            planned.stopping = true;
-            self.judge.departs(&self.scene, host);
-            self.judge.stops(&self.scene, host);
-            self.feed(host, Cause::Other, Input::Stop);
-        }
     }
 }
 

@@ -264,7 +264,9 @@ impl Working {
                         self.others.remove(&key);
                         frames.push(new.announcement.as_slice());
                     }
-                    AddressOutcome::TooLate | AddressOutcome::Failed(_) => drop(self.others.remove(&key)),
+                    // What was refused may be somebody else's too.
+                    AddressOutcome::Failed(_) => drop(self.others.insert(key)),
+                    AddressOutcome::TooLate => drop(self.others.remove(&key)),
                 }
                 if matches!(outcome, AddressOutcome::AlreadyThere | AddressOutcome::TooLate) {
                     not_ours.push(ours.net);

@@ -151,10 +151,17 @@ impl Election {
     /// An Active router with a new interval sends its next advert no later than that interval after `now`, so
     /// that no peer that has learned a longer one is surprised.
     pub fn set_params(&mut self, params: Params, now: Instant) {
-        match &mut self.state {
+        match self.state {
             State::Initialize => {}
-            State::Backup(backup) => backup.vigil.awake(now),
-            State::Active { adver_at, .. } => *adver_at = (*adver_at).min(now + params.advert_interval.duration()),
+            State::Backup(mut backup) => {
+                // A stall that ends with news is one all the same; what the news move into the past is not slept through.
+                let claim_at = self.claim_at(&backup);
+                backup.vigil.tick(now, claim_at, backup.active_adver_interval.duration());
+                self.state = State::Backup(backup);
+            }
+            State::Active { ref mut adver_at, .. } => {
+                *adver_at = (*adver_at).min(now + params.advert_interval.duration());
+            }
         }
         self.params = params;
     }

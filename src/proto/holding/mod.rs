@@ -174,6 +174,11 @@ impl Holding {
         }
     }
 
+    /// Announces nothing until it is asked to: the addresses may be another's by now.
+    pub(crate) fn keep_quiet(&mut self) {
+        self.announcer.stop();
+    }
+
     /// Caches may be wrong now: another router was Active too and we asserted ourselves, the link was away, or we were.
     pub(crate) fn announce_again(&mut self, now: Instant) {
         if let Stage::Held = self.stage {

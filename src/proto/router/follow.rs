@@ -38,6 +38,7 @@ impl Router {
             Outcome::Listen(silent) => {
                 let router = self.name.clone();
                 world.effects.push(Effect::Tell(Event::LateActive { router, silent }));
+                self.holding.keep_quiet();
             }
             Outcome::Reassert => {
                 self.advertise(world);

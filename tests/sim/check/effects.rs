@@ -46,7 +46,9 @@ impl Claims {
                         return wrong(format!("r{router}: addresses go before the resignation"));
                     }
                     let seat = &seats[router];
-                    if !(seat.resigned || seat.yielded || !scene.hosts[host].link) {
+                    // What it was still yielding when it claimed again goes as it was to.
+                    let left = self.left.contains(&router);
+                    if !(left || seat.resigned || seat.yielded || !scene.hosts[host].link) {
                         return wrong(format!("r{router}: drops addresses without resigning: {seat:?}"));
                     }
                     removals.iter().try_for_each(|net| self.remove(host, router, *net))?;

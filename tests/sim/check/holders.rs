@@ -9,6 +9,7 @@ use locum::types::Instant;
 
 use super::seat::{Seat, State};
 use super::{active_down_interval, skew_time};
+use crate::host::Host;
 use crate::scenario::{LOST_IN_A_ROW, Scenario};
 use crate::world::Scene;
 
@@ -83,6 +84,10 @@ impl Holders {
         self.stop_by.remove(&host);
     }
 
+    pub fn woke(&mut self, host: usize, after: Duration) {
+        self.stop_by.entry(host).and_modify(|by| *by = *by + after);
+    }
+
     pub fn eligibility_changed(&mut self, scene: &Scene, _seats: &[Vec<Seat>]) {
         for (host, since) in self.eligible_since.iter_mut().enumerate() {
             for (router, since) in since.iter_mut().enumerate() {
@@ -115,6 +120,7 @@ impl Holders {
                 other != host
                     && self.eligible_since[other][router].is_some_and(|since| since < quiet)
                     && !here.is_unhealthy(&scene.plan)
+                    && here.stall.is_none()
                     && matches!(seats[other][router].state, State::Backup { .. })
             };
             let holds = watched.holders == 1 << host && seats[host][router].is_active();
@@ -154,7 +160,9 @@ impl Holders {
     }
 
     pub fn look(&mut self, scene: &Scene, seats: &[Vec<Seat>]) -> Result<(), String> {
-        if let Some((host, by)) = self.stop_by.iter().find(|(_, by)| scene.now > **by) {
+        if let Some((host, by)) =
+            self.stop_by.iter().find(|(host, by)| scene.now > **by && scene.hosts[**host].stall.is_none())
+        {
             return Err(format!("h{host} was to have stopped by {by}"));
         }
         self.eligibility_changed(scene, seats);
@@ -177,9 +185,8 @@ impl Watched {
             self.since = now;
         }
         for host in 0..hosts {
-            let answered = (0..hosts).any(|other| {
-                scene.hosts[other].answers(self.address) && (other == host || reaches(scene, host, other))
-            });
+            let answered = (0..hosts)
+                .any(|other| scene.hosts[other].answers(self.address) && (other == host || hears(scene, host, other)));
             self.bereft_since[host] = if answered { None } else { self.bereft_since[host].or(Some(now)) };
         }
         for one in 0..hosts {
@@ -211,6 +218,11 @@ impl Watched {
     /// could hear each other hear at the next advert, so A later. Where adverts get lost, two more of them.
     fn watch_overlaps(&mut self, scene: &Scene, seats: &[Vec<Seat>]) -> Result<(), String> {
         for ((one, other), overlap) in &mut self.overlaps {
+            // Who stalls lets go when it wakes, and has heard of the other.
+            if scene.hosts[*one].stall.is_some() || scene.hosts[*other].stall.is_some() {
+                *overlap = Overlap { since: scene.now, joined: true, lingers: overlap.lingers };
+                continue;
+            }
             let interval = |host: usize| scene.plan.seat(host, self.router).interval.duration();
             let slower = interval(*one).max(interval(*other));
             let lingers = |host: usize| seats[host][self.router].resigned;
@@ -221,6 +233,11 @@ impl Watched {
             }
             if !scene.lan.is_clean_since(overlap.since - slower * 5) {
                 allowed += slower * (LOST_IN_A_ROW + 1);
+            }
+            // Who wakes may resign a place that is another's by now; a Backup claims, and hears the next advert.
+            let woke = |host: &Host| host.woke.is_some_and(|(_, at)| overlap.since < at + slower * 4);
+            if scene.hosts.iter().any(woke) {
+                allowed += slower;
             }
             allowed += scene.plan.kernel_slack() + scene.plan.lan_slack() * 2;
             if let Some(dead) = [*one, *other].into_iter().find(|host| scene.hosts[*host].agent.is_none()) {
@@ -246,13 +263,17 @@ impl Watched {
         eligible_since: Option<Instant>,
     ) -> Result<(), String> {
         let (Some(bereft), Some(eligible)) = (self.bereft_since[host], eligible_since) else { return Ok(()) };
-        if scene.hosts[host].refuses {
+        if scene.hosts[host].refuses || scene.hosts[host].stall.is_some() {
             return Ok(());
         }
         let held_until = scene.hosts[host].held_until.unwrap_or_default();
         let since = bereft.max(eligible).max(held_until).max(seats[host][self.router].heard_at.unwrap_or(bereft));
         let priority = scene.hosts[host].priority(&scene.plan, self.router);
         let patience = active_down_interval(priority, scene.plan.longest_interval(self.router));
+        let since = scene.hosts[host].woke.map_or(since, |(_, at)| since.max(at.min(scene.now)));
+        // A silence in which it has slept is borne for another interval.
+        let slept = scene.hosts[host].woke.is_some_and(|(_, at)| bereft <= at + patience);
+        let patience = if slept { patience * 2 } else { patience };
         let allowed = patience + scene.plan.kernel_slack() + scene.plan.lan_slack();
         if scene.now > since + allowed {
             let seat = &seats[host][self.router];
@@ -271,7 +292,11 @@ fn lease(interval: Duration) -> Duration {
     Duration::from_secs(seconds as u64) + Duration::from_millis(1050)
 }
 
-/// Whether two hosts hear each other.
+/// Whether two hosts hear each other, and not just one the other.
 fn reaches(scene: &Scene, one: usize, other: usize) -> bool {
-    scene.lan.connects(one, other) && scene.hosts[one].link && scene.hosts[other].link
+    hears(scene, one, other) && hears(scene, other, one)
+}
+
+fn hears(scene: &Scene, one: usize, other: usize) -> bool {
+    scene.lan.connects(other, one) && scene.hosts[one].link && scene.hosts[other].link
 }

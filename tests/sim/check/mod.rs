@@ -14,6 +14,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use locum::proto::Effect;
+use locum::report::Event;
 use locum::types::{Instant, IpNet};
 
 use crate::scenario::Scenario;
@@ -44,6 +45,8 @@ impl fmt::Debug for Heard {
 pub enum Cause<'a> {
     /// With the stamp of its arrival.
     Advert(&'a Heard, Instant),
+    /// What must not move anything.
+    Idle,
     Other,
 }
 
@@ -88,6 +91,9 @@ impl Judge {
         let mut results = Vec::new();
         for (router, seat) in self.seats[host].iter_mut().enumerate() {
             results.push(seat.after(scene, host, router, cause, effects));
+        }
+        if matches!(cause, Cause::Idle) {
+            results.push(nothing_moves(host, effects));
         }
         results.push(self.claims[host].after(scene, host, &self.seats[host], effects));
         results.into_iter().for_each(|result| self.note(result));
@@ -160,9 +166,24 @@ impl Judge {
         self.holders.departs(scene, host, &self.seats);
     }
 
+    /// A host has woken after so long.
+    pub fn woke(&mut self, host: usize, after: Duration) {
+        self.holders.woke(host, after);
+    }
+
     /// A host is about to be told to stop.
     pub fn stops(&mut self, scene: &Scene, host: usize) {
         self.holders.stops(scene, host);
+    }
+}
+
+/// DESIGN.md, P5.
+fn nothing_moves(host: usize, effects: &[Effect]) -> Result<(), String> {
+    // Why it stands where it does may be told anew.
+    let told = |effect: &&Effect| matches!(effect, Effect::Tell(Event::Reloaded { .. } | Event::ReasonChanged { .. }));
+    match effects.iter().find(|effect| !told(effect)) {
+        Some(effect) => Err(format!("h{host}: nothing has changed, and it wants {effect:?}")),
+        None => Ok(()),
     }
 }
 

@@ -5,12 +5,12 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use locum::proto::Effect;
-use locum::report::{Event, RouterState};
+use locum::report::{Event, Reason, RouterState};
 use locum::types::{Advertised, Instant};
 use locum::wire::vrrp;
 
 use super::{Cause, Heard, active_down_interval, skew_time};
-use crate::host::router_number;
+use crate::host::{Stall, router_number};
 use crate::scenario::RESIGN_AGAIN;
 use crate::world::Scene;
 
@@ -19,6 +19,7 @@ pub struct Seat {
     pub state: State,
     /// When it was last told that somebody is Active.
     pub heard_at: Option<Instant>,
+    heard_interval: Duration,
     /// Since its last claim: whether it has resigned, and whether it has yielded.
     pub resigned: bool,
     pub yielded: bool,
@@ -28,6 +29,16 @@ pub struct Seat {
     sent_at: Option<Instant>,
     answered_at: Option<Instant>,
     degraded_since: Option<Instant>,
+    /// It has slept through the patience of its peers, or may have.
+    sleep: Option<Sleep>,
+    /// When it last had a resignation to answer.
+    answers: Option<Instant>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Sleep {
+    woke: Instant,
+    sure: bool,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +62,8 @@ pub enum Patience {
     Skew,
     /// It has resigned because it is unhealthy: others have A and a margin.
     Chance,
+    /// Its leases have ended while it slept: others have A, or what is left of it, and keep what they took.
+    Lapsed,
     /// It is the owner and waits only for its link.
     Owner,
 }
@@ -66,14 +79,19 @@ struct Terms {
     eligible: bool,
     /// When its link was held back to.
     held_until: Instant,
+    woke: Option<(Stall, Instant)>,
 }
 
 /// What must follow from what was heard.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Duty {
     Nothing,
     Yield,
     Answer,
+    /// It has slept, and somebody has taken its place.
+    GiveUp,
+    /// It has slept, and its addresses have gone with their leases.
+    Lapse,
 }
 
 impl Seat {
@@ -84,12 +102,14 @@ impl Seat {
             let at = terms.held_until.max(from + span);
             Some((at, at))
         };
-        match patience {
+        let window = match patience {
             Patience::Full => exactly(active_down_interval(terms.priority, interval)),
             Patience::Skew => exactly(skew_time(terms.priority, interval)),
             Patience::Chance => Some((from + interval, from + interval * 5 / 4 + Duration::from_millis(20))),
+            Patience::Lapsed => Some((from, from + interval)),
             Patience::Owner => exactly(Duration::ZERO),
-        }
+        };
+        window.map(|window| put_off(window, from, interval, terms))
     }
 
     pub fn is_active(&self) -> bool {
@@ -110,6 +130,7 @@ impl Seat {
         effects: &[Effect],
     ) -> Result<(), String> {
         let terms = terms(scene, host, router);
+        self.notice_sleep(scene.now, &terms);
         // What came just now ended the wait of its link: silence counts from here.
         if let (true, State::Backup { from, .. }) = (scene.hosts[host].freed, &mut self.state) {
             *from = scene.now.max(*from);
@@ -118,14 +139,19 @@ impl Seat {
             Cause::Advert(heard, received) if heard.vrid == scene.plan.routers[router].vrid => {
                 self.hear(scene.now, *received, heard, &terms)
             }
-            Cause::Advert(..) | Cause::Other => Duty::Nothing,
+            Cause::Advert(..) | Cause::Idle | Cause::Other => Duty::Nothing,
         };
         let was_active = self.is_active();
         let mut sent = [false; 2];
         for effect in effects {
             match effect {
-                Effect::Tell(Event::Transition { router: name, to, .. }) if router_number(name) == router => {
-                    self.enter(scene, host, router, *to, &terms, &duty)?;
+                Effect::Tell(Event::Transition { router: name, to, reason, .. }) if router_number(name) == router => {
+                    let duty = match reason {
+                        Reason::Overslept(_) if self.sleep.take().is_some() => Duty::GiveUp,
+                        Reason::LeaseLapsed if self.sleep.take().is_some() => Duty::Lapse,
+                        _ => duty,
+                    };
+                    self.enter(scene, host, router, *to, &terms, duty)?;
                 }
                 Effect::SendAdvert { router: name, packet, .. } if router_number(name) == router => {
                     let resigned =
@@ -169,14 +195,19 @@ impl Seat {
         let active = self.is_active();
         match *duty {
             Duty::Yield if active => return Err("does not yield to a better advert"),
-            Duty::Answer if active && !sent[0] => return Err("does not answer an advert it has to answer"),
-            Duty::Yield | Duty::Answer | Duty::Nothing => {}
+            Duty::GiveUp if active => return Err("has slept and does not leave its place to whoever took it"),
+            Duty::GiveUp if sent[0] => return Err("has slept and asserts"),
+            Duty::Answer if active && !sent[0] && self.sleep.is_none() => {
+                return Err("does not answer an advert it has to answer");
+            }
+            Duty::Yield | Duty::GiveUp | Duty::Lapse | Duty::Answer | Duty::Nothing => {}
         }
         // Who has yielded may say once more that it was Active, so that the winner announces.
         if sent[0] && !active && !self.claiming && !std::mem::take(&mut self.may_challenge) {
             return Err("advertises although it is not Active");
         }
-        if was_active && !active && *duty != Duty::Yield && !sent[1] && link {
+        let gives_way = matches!(duty, Duty::Yield | Duty::GiveUp) || self.yielded;
+        if was_active && !active && !gives_way && !sent[1] && link {
             return Err("leaves without resigning");
         }
         if active && !terms.eligible {
@@ -190,6 +221,9 @@ impl Seat {
 
     /// Whether something that is due has not come.
     pub fn look(&self, scene: &Scene, host: usize, router: usize) -> Result<(), String> {
+        if scene.hosts[host].stall.is_some() {
+            return Ok(());
+        }
         let (terms, now) = (terms(scene, host, router), scene.now);
         let late = scene.plan.late + Duration::from_micros(10);
         // A changed priority can put a deadline into the past; the tick that follows any input sees to it.
@@ -206,7 +240,9 @@ impl Seat {
                 }
             }
             State::Active { .. } => {
-                if self.sent_at.is_none_or(|at| now > at + terms.interval + late) {
+                let listens =
+                    self.sleep.map_or(Duration::ZERO, |sleep| sleep.woke.since(self.sent_at.unwrap_or_default()));
+                if self.sent_at.is_none_or(|at| now > at + listens + terms.interval + late) {
                     return overdue("an advert is overdue");
                 }
                 if self.degraded_since.is_some_and(|at| terms.unhealthy && now > at + RESIGN_AGAIN + late) {
@@ -219,7 +255,9 @@ impl Seat {
 
     fn hear(&mut self, now: Instant, received: Instant, heard: &Heard, terms: &Terms) -> Duty {
         if heard.priority > 0 {
-            self.heard_at = Some(received);
+            (self.heard_at, self.heard_interval) = (Some(received), heard.interval);
+        } else {
+            self.answers = Some(now);
         }
         let listen = |preempt_at| State::Backup {
             from: received,
@@ -236,7 +274,7 @@ impl Seat {
                         self.state =
                             State::Backup { from: received, interval, patience: Patience::Skew, preempt_at: None };
                     }
-                } else if !terms.preempt || heard.priority >= terms.priority {
+                } else if patience == Patience::Lapsed || !terms.preempt || heard.priority >= terms.priority {
                     self.state = listen(None);
                 } else if !terms.preempt_delay.is_zero() {
                     let until = preempt_at.unwrap_or(received + terms.preempt_delay);
@@ -248,6 +286,11 @@ impl Seat {
                 }
                 Duty::Nothing
             }
+            State::Active { .. } if self.sleep.is_some_and(|sleep| sleep.sure) => match heard.priority {
+                // Whoever asks is answered, and then it is awake.
+                0 => Duty::Nothing,
+                _ => Duty::GiveUp,
+            },
             State::Active { .. } => {
                 let better = (heard.priority, heard.source) > (terms.priority, terms.source);
                 if better {
@@ -270,7 +313,7 @@ impl Seat {
         router: usize,
         to: RouterState,
         terms: &Terms,
-        duty: &Duty,
+        duty: Duty,
     ) -> Result<(), String> {
         let now = scene.now;
         let wrong = |what: &str, seat: &Seat| Err(format!("h{host} r{router}: {what}: {seat:?}"));
@@ -278,8 +321,19 @@ impl Seat {
             (RouterState::Active, State::Active { .. }) if self.claiming => self.claiming = false,
             (RouterState::Active, _) => return wrong("claims out of turn", self),
             // The yield itself was entered when the advert was heard.
-            (RouterState::Backup, State::Backup { .. }) if *duty == Duty::Yield => {
+            (RouterState::Backup, State::Backup { .. }) if duty == Duty::Yield => {
                 (self.yielded, self.may_challenge) = (true, true);
+            }
+            (RouterState::Backup, _) if duty == Duty::Lapse => {
+                self.listen(now, terms, Patience::Lapsed);
+                self.yielded = true;
+            }
+            (RouterState::Backup, _) if duty == Duty::GiveUp => {
+                self.listen(now, terms, Patience::Full);
+                if let State::Backup { interval, .. } = &mut self.state {
+                    *interval = self.heard_interval;
+                }
+                self.yielded = true;
             }
             (RouterState::Backup, State::Backup { .. }) => return wrong("enters Backup twice", self),
             (RouterState::Backup, State::Active { .. }) => {
@@ -303,6 +357,17 @@ impl Seat {
             }
         }
         Ok(())
+    }
+
+    fn notice_sleep(&mut self, now: Instant, terms: &Terms) {
+        let (State::Active { .. }, Some((_, woke)), Some(sent_at)) = (self.state, terms.woke, self.sent_at) else {
+            self.sleep = None;
+            return;
+        };
+        // Adverts are on a grid that answers leave alone, so that its last point may have been earlier.
+        if self.sleep.is_none() && woke <= now && sent_at + terms.interval * 2 <= woke {
+            self.sleep = Some(Sleep { woke, sure: sent_at + terms.interval * 3 <= woke });
+        }
     }
 
     fn listen(&mut self, from: Instant, terms: &Terms, patience: Patience) {
@@ -330,6 +395,11 @@ impl Seat {
                 Ok(true)
             }
             Advertised::Active(priority) if priority.get() == terms.priority => {
+                if self.sleep.take().is_some_and(|sleep| {
+                    sleep.sure && now < sleep.woke + terms.interval && self.answers.take() != Some(now)
+                }) {
+                    return Err("asserts although it has slept through the patience of its peers".to_owned());
+                }
                 self.sent_at = Some(now);
                 match self.state {
                     State::Backup { .. } if self.window(terms).is_some_and(|(earliest, _)| now >= earliest) => {
@@ -347,6 +417,20 @@ impl Seat {
     }
 }
 
+/// Who was not awake, or may not have been, bears a silence for another interval; and it must, where the stall hides
+/// an advert for sure: its kernel heard nothing either.
+fn put_off(window: (Instant, Instant), from: Instant, interval: Duration, terms: &Terms) -> (Instant, Instant) {
+    let Some((stall, woke)) = terms.woke.filter(|(_, woke)| *woke > from) else { return window };
+    // Once a silence: else a slow host never claims (holding.md, rule 12).
+    let first = stall.before.is_none_or(|before| before <= from);
+    let hidden = woke.since(stall.since.max(from));
+    let hides = first && !stall.heard && hidden > interval * 3 / 2 + Duration::from_millis(1);
+    let (earliest, latest) = window;
+    let earliest = if hides { earliest.max(woke) + interval } else { earliest };
+    // Skew_Time, at most, of whatever priority it had then.
+    (earliest, latest.max(woke) + interval * 2)
+}
+
 fn terms(scene: &Scene, host: usize, router: usize) -> Terms {
     let (seat, here) = (scene.plan.seat(host, router), &scene.hosts[host]);
     let priority = here.priority(&scene.plan, router);
@@ -360,5 +444,6 @@ fn terms(scene: &Scene, host: usize, router: usize) -> Terms {
         unhealthy: here.is_unhealthy(&scene.plan),
         eligible: here.is_eligible(&scene.plan, router, scene.now),
         held_until: here.held_until.unwrap_or_default(),
+        woke: here.woke,
     }
 }

@@ -48,10 +48,14 @@ impl Views {
                 let rivals = scene.hosts.iter().filter(|host| host.id != holder && (before >> host.id) & 1 == 1);
                 let heard_by = scene.lan.clean_since().map(|at| at + scene.plan.longest_interval(watched.router));
                 let unheard = heard_by.is_none_or(|by| scene.now < by);
+                let interval = scene.plan.longest_interval(watched.router);
+                // Whoever wakes to another leaves without a word.
+                let slept = |rival: &Host| rival.woke.is_some_and(|(_, at)| scene.now < at + interval * 2);
                 let gone = |rival: &Host| {
                     !rival.powered
                         || rival.agent.is_none()
                         || !rival.link
+                        || slept(rival)
                         || (unheard && !seats[rival.id][watched.router].is_active())
                 };
                 let unaware = rivals.into_iter().any(gone);
@@ -65,9 +69,11 @@ impl Views {
         for (address, Sole { router, holder, since, unaware }) in &self.sole {
             let seen = *since >= clean_since && !unaware;
             let by = if seen { *since + WITHIN } else { clean_since.max(*since) + REFRESH };
-            let by = by + scene.plan.lan_slack() + scene.plan.kernel_slack();
+            let woke =
+                scene.hosts[*holder].woke.map_or(by, |(_, at)| at + WITHIN + scene.plan.longest_interval(*router));
+            let by = by.max(woke) + scene.plan.lan_slack() + scene.plan.kernel_slack();
             // Who lingers answers, but announces no more: the successor will.
-            if scene.now <= by || !seats[*holder][*router].is_active() {
+            if scene.now <= by || scene.hosts[*holder].stall.is_some() || !seats[*holder][*router].is_active() {
                 continue;
             }
             for client in 0..CLIENTS {

@@ -16,7 +16,8 @@ impl World {
     pub(super) fn done(&mut self, host: usize, job: Job) {
         let now = self.scene.now;
         match job {
-            Job::Announce(frames) => frames.iter().for_each(|frame| self.broadcast_frame(host, frame)),
+            Job::Announce(_, until) if until < now => {}
+            Job::Announce(frames, _) => frames.iter().for_each(|frame| self.broadcast_frame(host, frame)),
             Job::Remove(nets) => {
                 self.trace.line(now, Some(host), || format!("kernel: removes {nets:?}"));
                 for net in nets {
@@ -40,6 +41,7 @@ impl World {
                 let IpNet::V4(net) = addition.address else { return };
                 let planned = &mut self.scene.hosts[host];
                 let outcome = if planned.refuses {
+                    planned.spared.insert(net.addr());
                     AddressOutcome::Failed("No buffer space available".to_owned())
                 } else if planned.addresses.contains_key(&net.addr()) {
                     planned.spared.insert(net.addr());
@@ -126,6 +128,11 @@ impl World {
         self.scene.hosts[host].addresses.remove(&net.addr());
         self.trace.line(now, Some(host), || format!("kernel: the lease of {net} ends"));
         self.changed(host);
+        let life = self.scene.hosts[host].life;
+        self.at(now, Happening::Gone { host, life, net });
+    }
+
+    pub(super) fn gone(&mut self, host: usize, net: Ipv4Net) {
         let gone = Input::AddressesGone { interface: interface(), addresses: vec![IpNet::V4(net)] };
         self.feed(host, Cause::Other, gone);
     }

@@ -1,0 +1,216 @@
+//! What goes wrong, and right again: the begin and the end of each fault, starts, stops and checks.
+
+use std::time::Duration;
+
+use locum::proto::Input;
+use locum::types::CheckResult;
+
+use super::{Happening, World};
+use crate::check::Cause;
+use crate::host::{Stall, check_name};
+use crate::scenario::{Change, Fault, LINK_HOLD};
+
+impl World {
+    pub(super) fn run_check(&mut self, host: usize) {
+        let planned = &mut self.scene.hosts[host];
+        if planned.agent.is_none() || planned.stopping {
+            return;
+        }
+        // All but ok count as failures, a check that hangs or cannot run too.
+        let bad = [CheckResult::Failed, CheckResult::TimedOut, CheckResult::CouldNotRun, CheckResult::Killed];
+        let result = if planned.check.sick { self.rng.pick(&bad) } else { CheckResult::Ok };
+        let before = planned.check.healthy;
+        planned.run_check(&self.scene.plan);
+        if before == Some(true) && self.scene.hosts[host].is_unhealthy(&self.scene.plan) {
+            self.judge.departs(&self.scene, host);
+        }
+        self.feed(host, Cause::Other, Input::Check { name: check_name(), result, output: String::new() });
+        // Runs go on only until the verdict is what the check says; more of the same change nothing.
+        let planned = &self.scene.hosts[host];
+        if planned.check.healthy != Some(!planned.check.sick) {
+            let (at, life) = (self.scene.now + Duration::from_millis(50), planned.life);
+            self.at(at, Happening::CheckRun { host, life });
+        }
+    }
+
+    fn boot(&mut self, host: usize) {
+        if (self.scene.plan.absent >> host) & 1 == 1 {
+            return;
+        }
+        let now = self.scene.now;
+        self.scene.hosts[host].boot(&self.scene.plan, now);
+        self.judge.booted(&self.scene, host);
+        self.tell_facts(host);
+        // The first tick begins everything.
+        self.feed(host, Cause::Other, Input::Tick);
+        if self.scene.plan.checks[host].is_some() {
+            let life = self.scene.hosts[host].life;
+            let at = now + self.rng.span(Duration::from_millis(1), Duration::from_millis(500));
+            self.at(at, Happening::CheckRun { host, life });
+        }
+    }
+
+    pub(super) fn ended(&mut self, host: usize) {
+        let again = self.scene.hosts[host].boot_after_stop;
+        self.scene.hosts[host].end();
+        self.judge.ended(&self.scene, host);
+        self.trace.line(self.scene.now, Some(host), || "the agent has ended".to_owned());
+        if again {
+            self.boot(host);
+        }
+    }
+
+    pub(super) fn fault(&mut self, fault: Fault) {
+        let now = self.scene.now;
+        self.trace.line(now, None, || format!("{fault:?}"));
+        self.judge.disturbed(&self.scene);
+        match fault {
+            Fault::Crash(host) => {
+                self.put_off[host].clear();
+                self.scene.hosts[host].crash();
+                self.judge.ended(&self.scene, host);
+            }
+            Fault::Kill(host) => {
+                self.put_off[host].clear();
+                self.scene.hosts[host].kill();
+                self.judge.killed(&self.scene, host);
+            }
+            Fault::Boot(host) => match (&self.scene.hosts[host].agent, self.scene.hosts[host].stopping) {
+                (Some(_), true) => self.scene.hosts[host].boot_after_stop = true,
+                (Some(_), false) => {}
+                // Whoever starts again sooner finds the addresses of a killed one.
+                (None, _) => match self.scene.hosts[host].leased_until() {
+                    Some(until) => self.at(until + Duration::from_millis(1), Happening::Fault(fault)),
+                    None => self.boot(host),
+                },
+            },
+            Fault::Stop(host) => self.stop(host),
+            Fault::CheckFails(host) | Fault::CheckRecovers(host) => {
+                self.scene.hosts[host].check.sick = matches!(fault, Fault::CheckFails(_));
+                if self.scene.plan.checks[host].is_some() && self.scene.hosts[host].agent.is_some() {
+                    self.run_check(host);
+                }
+            }
+            Fault::LinkDown(host) | Fault::LinkUp(host) => {
+                let up = matches!(fault, Fault::LinkUp(_));
+                let planned = &mut self.scene.hosts[host];
+                if up && !planned.link && planned.agent.is_some() {
+                    planned.held_until = Some(now + LINK_HOLD);
+                }
+                planned.link = up;
+                self.judge.addresses_changed(&self.scene);
+                if self.scene.hosts[host].powered {
+                    self.tell_facts(host);
+                }
+            }
+            Fault::RefuseAddresses(host) => self.scene.hosts[host].refuses = true,
+            Fault::AcceptAddresses(host) => self.scene.hosts[host].refuses = false,
+            Fault::Partition(side) => self.scene.lan.part(side),
+            Fault::Heal => self.scene.lan.heal(now),
+            Fault::Dirty(loss, duplication) => self.scene.lan.dirty(loss, duplication),
+            Fault::Clean => self.scene.lan.clean(now),
+            Fault::Worsen(one_way) => self.scene.lan.worsen(one_way),
+            Fault::Mend => self.scene.lan.mend(now),
+            Fault::Stall(host, deaf) => self.stall(host, deaf),
+            Fault::Wake(host) => self.awake(host),
+            Fault::Reload(host, change) => self.reload(host, change),
+            Fault::SetClock(host, seconds) => {
+                let unix_nanos = seconds * 1_000_000_000;
+                self.feed(host, Cause::Idle, Input::WallClock { unix_nanos });
+            }
+        }
+        self.judge.addresses_changed(&self.scene);
+    }
+
+    fn stall(&mut self, host: usize, deaf: bool) {
+        let since = self.scene.now;
+        let planned = &mut self.scene.hosts[host];
+        if planned.agent.is_some() && planned.stall.is_none() {
+            planned.stall = Some(Stall { since, deaf, heard: false, before: planned.woke.map(|(_, at)| at) });
+        }
+    }
+
+    /// Everything is as it was, but late; what was to be done at a time comes after what was heard.
+    fn awake(&mut self, host: usize) {
+        let now = self.scene.now;
+        let Some(stall) = self.scene.hosts[host].stall.take() else { return };
+        self.scene.hosts[host].woke = Some((stall, now));
+        self.judge.woke(host, now.since(stall.since));
+        for what in std::mem::take(&mut self.put_off[host]) {
+            if let Happening::Wake(_) = what {
+                let at = now + Duration::from_nanos(1);
+                self.scene.hosts[host].wake_at = Some(at);
+                self.at(at, what);
+            } else {
+                self.at(now, what);
+            }
+        }
+        if stall.deaf {
+            self.feed(host, Cause::Other, Input::Suspended(now.since(stall.since)));
+        }
+    }
+
+    /// What happens now, unless it happens to a host that stalls.
+    pub(super) fn put_off(&mut self, what: Happening) -> Option<Happening> {
+        let (to, heard) = match &what {
+            Happening::Advert { to, .. } => (*to, true),
+            Happening::Frame { to, .. } => (*to, true),
+            Happening::Wake(host)
+            | Happening::Done { host, .. }
+            | Happening::Report { host, .. }
+            | Happening::Facts { host, .. }
+            | Happening::FramesPass { host, .. }
+            | Happening::Mute { host, .. }
+            | Happening::CheckRun { host, .. }
+            | Happening::Ended { host, .. }
+            | Happening::Renewed { host, .. }
+            | Happening::Gone { host, .. }
+            | Happening::Fault(
+                Fault::Boot(host)
+                | Fault::Stop(host)
+                | Fault::CheckFails(host)
+                | Fault::CheckRecovers(host)
+                | Fault::LinkDown(host)
+                | Fault::LinkUp(host)
+                | Fault::Reload(host, _)
+                | Fault::SetClock(host, _),
+            ) => (*host, false),
+            Happening::ClientFrame { .. } | Happening::Expires { .. } | Happening::Look | Happening::Fault(_) => {
+                return Some(what);
+            }
+        };
+        let Some(stall) = &mut self.scene.hosts[to].stall else { return Some(what) };
+        if !(stall.deaf && heard) {
+            stall.heard |= heard;
+            self.put_off[to].push(what);
+        }
+        None
+    }
+
+    /// An agent that is stopping takes nothing over any more.
+    fn reload(&mut self, host: usize, change: Change) {
+        if self.scene.hosts[host].stopping {
+            return;
+        }
+        match change {
+            Change::Nothing => {}
+            Change::Priority(router, priority) => {
+                self.scene.plan.routers[router].seats[host].priority = priority;
+            }
+            Change::Preempt(router, preempt) => self.scene.plan.routers[router].seats[host].preempt = preempt,
+        }
+        let config = self.scene.hosts[host].config(&self.scene.plan);
+        let cause = if change == Change::Nothing { Cause::Idle } else { Cause::Other };
+        self.feed(host, cause, Input::Reload(Box::new(config)));
+    }
+
+    fn stop(&mut self, host: usize) {
+        let planned = &mut self.scene.hosts[host];
+        if planned.agent.is_some() && !planned.stopping {
+            planned.stopping = true;
+            self.judge.departs(&self.scene, host);
+            self.judge.stops(&self.scene, host);
+            self.feed(host, Cause::Other, Input::Stop);
+        }
+    }
+}
