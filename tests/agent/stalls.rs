@@ -94,13 +94,13 @@ fn a_late_backup_listens_whatever_it_learns_first() {
     assert_eq!(bench.until(10_610.0)[..1], ["10609.375 advert 100"]);
 }
 
-/// A round is due at 8609 ms: whoever took over would not know that caches name us again. The lease ends at 9609 ms.
+/// A round is due at 8609 ms: whoever took over would not know that caches name us again. Its lease is over at 9559 ms.
 #[test]
 fn a_late_active_router_announces_nothing_while_it_listens() {
     let mut bench = active_node();
     bench.until(5_700.0);
     assert_eq!(bench.wake(8_650.0, Input::Tick), ["8650.000 listens, 3040 ms silent"]);
-    assert_eq!(bench.until(9_600.0), [""; 0]);
+    assert_eq!(bench.until(9_559.0), [""; 0]);
 }
 
 #[test]
