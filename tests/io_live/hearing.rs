@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
 use locum::io::clock;
 use locum::io::frames::FramesSocket;
@@ -23,7 +24,9 @@ fn an_advert_is_heard_with_the_kernels_stamp() {
         let mut packet = vec![0x45, 0, 0, 32, 0, 0, 0x40, 0, 255, 112, 0, 0, 192, 0, 2, 77, 224, 0, 0, 18];
         packet.extend([0x31, 51, 150, 1, 0, 100, 0, 0, 192, 0, 2, 10]);
         // The kernel begins to stamp a little after it was asked to; until then it gives the time of reading.
-        let stamped = (0..100).any(|_| {
+        let patience = clock::now() + Duration::from_secs(10);
+        let mut stamped = false;
+        while !stamped {
             let before = clock::now();
             sender.send(&packet, IpAddr::from([224, 0, 0, 18])).expect("sent");
             await_readable(&receiver);
@@ -33,9 +36,9 @@ fn an_advert_is_heard_with_the_kernels_stamp() {
             assert_eq!(heard.get(8), Some(&255));
             assert_eq!(heard.get(12..20), packet.get(12..20));
             assert!(before <= received && received <= after.boot, "{before} <= {received} <= {}", after.boot);
-            received < after.boot
-        });
-        assert!(stamped, "the stamp is the kernel's, not the reader's");
+            stamped = received < after.boot;
+            assert!(stamped || received < patience, "the stamp is the kernel's, not the reader's");
+        }
         // The sender does not hear itself.
         let mut sender = sender;
         assert!(sender.receive(&clock::pair()).expect("readable").is_none());
