@@ -7,74 +7,17 @@ use super::{Key, Kind};
 impl Key {
     /// Least and greatest integer; all of them for a kind that is no integer.
     pub(in crate::config) fn integers(&self) -> (i64, i64) {
-        match self.kind {
-            Kind::Integer { min, max } => (min, max),
-            Kind::Name
-            | Kind::User
-            | Kind::Interface
-            | Kind::Boolean
-            | Kind::Duration { .. }
-            | Kind::Choice(_)
-            | Kind::Addresses
-            | Kind::Address
-            | Kind::Host
-            | Kind::Hosts
-            | Kind::Checks
-            | Kind::Interfaces
-            | Kind::Command
-            | Kind::Table
-            | Kind::Keys
-            | Kind::Password
-            | Kind::File => (i64::MIN, i64::MAX),
-        }
+        if let Kind::Integer { min, max } = self.kind { (min, max) } else { (i64::MIN, i64::MAX) }
     }
 
     /// Shortest and longest duration; all of them for a kind that is no duration.
     pub(in crate::config) fn durations(&self) -> (Duration, Duration) {
-        match self.kind {
-            Kind::Duration { min, max } => (min, max),
-            Kind::Name
-            | Kind::User
-            | Kind::Interface
-            | Kind::Integer { .. }
-            | Kind::Boolean
-            | Kind::Choice(_)
-            | Kind::Addresses
-            | Kind::Address
-            | Kind::Host
-            | Kind::Hosts
-            | Kind::Checks
-            | Kind::Interfaces
-            | Kind::Command
-            | Kind::Table
-            | Kind::Keys
-            | Kind::Password
-            | Kind::File => (Duration::ZERO, Duration::MAX),
-        }
+        if let Kind::Duration { min, max } = self.kind { (min, max) } else { (Duration::ZERO, Duration::MAX) }
     }
 
     /// The strings to choose from; none for a kind that is no choice.
     pub(in crate::config) fn choices(&self) -> &'static [&'static str] {
-        match self.kind {
-            Kind::Choice(choices) => choices,
-            Kind::Name
-            | Kind::User
-            | Kind::Interface
-            | Kind::Integer { .. }
-            | Kind::Boolean
-            | Kind::Duration { .. }
-            | Kind::Addresses
-            | Kind::Address
-            | Kind::Host
-            | Kind::Hosts
-            | Kind::Checks
-            | Kind::Interfaces
-            | Kind::Command
-            | Kind::Table
-            | Kind::Keys
-            | Kind::Password
-            | Kind::File => &[],
-        }
+        if let Kind::Choice(choices) = self.kind { choices } else { &[] }
     }
 
     /// What its value is called in messages.
