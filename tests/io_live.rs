@@ -444,6 +444,24 @@ fn the_monitor_keeps_the_kernels_order() {
     });
 }
 
+/// Whether the job comes in time or long after the worker has gone to sleep again.
+#[test]
+fn a_roused_worker_does_what_it_is_handed_whenever_that_comes() {
+    isolated("a_roused_worker_does_what_it_is_handed_whenever_that_comes", || {
+        let (va, _) = cable();
+        let mut bench = Bench::on(va);
+        for last in 10..20 {
+            bench.worker.hand(Job::Rouse).expect("room for a job");
+            if last % 2 == 0 {
+                let later = Instant::from_nanos(clock::now().as_nanos() + 2_000_000);
+                while clock::now() < later {}
+            }
+            assert_eq!(bench.added(&[&format!("192.0.2.{last}/24")]), [AddressOutcome::Added]);
+        }
+        assert!((10..20).all(|last| addresses(va).contains(&format!("192.0.2.{last}/24"))));
+    });
+}
+
 #[test]
 fn what_an_overrun_lost_comes_back_with_a_listing() {
     isolated("what_an_overrun_lost_comes_back_with_a_listing", || {

@@ -13,7 +13,9 @@ use crate::io::system;
 use crate::io::timer::Timer;
 use crate::proto::{Effect, Input};
 use crate::report::Event;
-use crate::types::{AddressOutcome, Family, Instant, LeaseOutcome, LeftAddress, RouterName, RouterRecord};
+use crate::types::{
+    AddressOutcome, Family, Instant, InterfaceName, LeaseOutcome, LeftAddress, RouterName, RouterRecord, Vrid,
+};
 
 /// The monitor's token; those of the sockets count up from 0.
 pub(super) const MONITOR: u64 = u64::MAX;
@@ -59,6 +61,15 @@ pub(super) struct Past {
 struct Record {
     slots: Slots,
     works: bool,
+    /// What is written when all else of a wake-up is done: no claim waits for the disk.
+    held: Vec<Note>,
+}
+
+/// What is to be remembered.
+#[derive(Debug)]
+enum Note {
+    Keep(Box<RouterRecord>),
+    Forget((InterfaceName, Family, Vrid)),
 }
 
 impl Hands {
@@ -77,7 +88,7 @@ impl Hands {
         let mut log = Log { events, held: Vec::new(), lost: 0 };
         troubles.into_iter().for_each(|(what, error)| log.refused(what, error));
         let (listening, watching) = (Listening::new(sockets), Watching::default());
-        let record = Record { slots, works: true };
+        let record = Record { slots, works: true, held: Vec::new() };
         let (past, stopped, relist) = (Some(Past { records, left }), false, None);
         Ok(Hands {
             poller,
@@ -162,29 +173,39 @@ impl Hands {
                 let announcers = self.listening.announcers(interface);
                 self.hand(Job::Announce { router, interface, frames, until: None, announcers }, failures);
             }
-            Effect::Record(record) => {
-                let written = self.record.slots.write(&record);
-                self.remembered(written);
-            }
+            Effect::Record(record) => self.record.held.push(Note::Keep(record)),
             Effect::Forget { interface, family, vrid } => {
-                let written = self.record.slots.forget((interface, family, vrid));
-                self.remembered(written);
+                self.record.held.push(Note::Forget((interface, family, vrid)));
             }
             Effect::Tell(event) => self.log.hold(event),
             Effect::Stopped => self.stopped = true,
         }
     }
 
-    fn remembered(&mut self, written: io::Result<()>) {
-        match written {
-            Ok(()) => self.record.works = true,
-            Err(error) if self.record.works => {
-                self.record.works = false;
-                let what = "remember the virtual routers, so a restart will not resume".to_owned();
-                self.log.refused(what, error.to_string());
+    /// Writes down what this wake-up had to be remembered. A process that dies before leaves what was so before: its
+    /// successor takes the last advert for an older one, which errs on the safe side.
+    fn remember(&mut self) {
+        for note in std::mem::take(&mut self.record.held) {
+            let written = match note {
+                Note::Keep(record) => self.record.slots.write(&record),
+                Note::Forget(which) => self.record.slots.forget(which),
+            };
+            match written {
+                Ok(()) => self.record.works = true,
+                Err(error) if self.record.works => {
+                    self.record.works = false;
+                    let what = "remember the virtual routers, so a restart will not resume".to_owned();
+                    self.log.refused(what, error.to_string());
+                }
+                Err(_) => {}
             }
-            Err(_) => {}
         }
+    }
+
+    /// Addresses are about to be added: the worker wakes up while the advert is on its way out.
+    pub(super) fn rouse_worker(&self) {
+        // Where so many jobs wait that there is no room, it is awake.
+        drop(self.worker.hand(Job::Rouse));
     }
 
     /// Asks for a listing of all links and addresses.
@@ -231,6 +252,7 @@ impl Hands {
     pub(super) fn rest(&mut self, failures: &mut VecDeque<Input<'static>>) {
         self.renew(failures);
         self.heard.clear();
+        self.remember();
     }
 
     /// Has the worker say when it has done all it was handed until now; the number it says so with.
@@ -274,7 +296,7 @@ impl Hands {
                 });
                 failures.extend(failed);
             }
-            Job::List | Job::Mark(_) => {}
+            Job::List | Job::Mark(_) | Job::Rouse => {}
         }
     }
 

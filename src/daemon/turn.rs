@@ -176,13 +176,24 @@ impl Loop {
                 self.postponed += 1;
             } else {
                 self.postponed = 0;
-                self.feed(now, Input::Tick);
+                self.tick(now);
             }
         }
         if self.hands.relist.is_some_and(|at| at <= now) {
             self.hands.list(now);
         }
         self.rest(now);
+    }
+
+    /// Time itself; a second time for the claims whose adverts have left by the first, which wait for nothing else.
+    fn tick(&mut self, now: Instant) {
+        if self.agent.is_about_to_claim(now) {
+            self.hands.rouse_worker();
+        }
+        self.feed(now, Input::Tick);
+        if self.agent.next_deadline().is_some_and(|deadline| deadline <= now) {
+            self.feed(now, Input::Tick);
+        }
     }
 
     fn look(&mut self) -> io::Result<()> {

@@ -118,6 +118,12 @@ impl Agent {
         of_router.into_iter().chain(of_discards).chain(of_links).chain(self.listening.deadline()).min()
     }
 
+    /// Whether a tick may make a virtual router Active, so that addresses are to be added right after its advert.
+    pub fn is_about_to_claim(&self, now: Instant) -> bool {
+        let due = self.deadlines.iter().take_while(|(at, _)| *at <= now);
+        due.filter_map(|(_, number)| self.routers.get(*number)).any(|router| router.is_about_to_claim(now))
+    }
+
     /// Takes one input in and appends what is to be done, in order, to `effects`.
     ///
     /// Deadlines are judged on [`Input::Tick`] alone: who was late reads everything that is queued first, so that

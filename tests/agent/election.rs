@@ -162,3 +162,16 @@ fn a_reload_of_the_vrid_is_a_new_election_while_the_address_stays() {
     assert!(lines.contains(&"7709.375 backup -> active: active-silent".to_owned()), "{lines:?}");
     assert!(!lines.iter().any(|line| line.contains("remove")), "{lines:?}");
 }
+
+/// Whoever performs its effects makes ready for the addresses before the advert leaves.
+#[test]
+fn a_claim_is_foreseen_by_the_tick_that_makes_it_and_by_no_other() {
+    let mut bench = node();
+    let (before, due) = (instant(3_609.374), instant(3_609.375));
+    assert!(bench.until(3_609.374).iter().all(|line| !line.contains("active")));
+    assert!(!bench.agent.is_about_to_claim(before));
+    assert!(bench.agent.is_about_to_claim(due));
+    bench.until(3_610.0);
+    let advert = bench.agent.next_deadline().expect("the next advert");
+    assert!(!bench.agent.is_about_to_claim(advert));
+}

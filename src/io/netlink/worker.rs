@@ -6,6 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use nix::errno::Errno;
@@ -23,6 +24,8 @@ use crate::types::{AddressOutcome, Family, Instant, InterfaceName, LeaseOutcome,
 const JOBS: usize = 1024;
 /// Reports that may wait for the protocol thread; the worker waits beyond that.
 const REPORTS: usize = 256;
+/// How long the thread stays awake for a job that it was told to expect: an advert is sent in a tenth of it.
+const AWAKE: Duration = Duration::from_micros(300);
 /// Addresses added by one system call, and told of by one report.
 const CHUNK: usize = 64;
 
@@ -118,6 +121,8 @@ pub enum Job {
         /// What sends them.
         announcers: Announcers,
     },
+    /// Stay awake for a moment: a job that must not wait is about to come.
+    Rouse,
     /// Nothing; reported as [`Report::Reached`] when all jobs before it are done.
     Mark(u64),
     /// List all links and addresses; reported as [`Report::Listed`].
@@ -207,8 +212,13 @@ pub(super) struct Working {
 
 impl Working {
     fn run(&mut self, queue: &Receiver<Job>) {
-        while let Ok(job) = queue.recv() {
+        while let Ok(mut job) = queue.recv() {
+            if let Job::Rouse = job {
+                let Some(expected) = expect(queue) else { continue };
+                job = expected;
+            }
             match job {
+                Job::Rouse => {}
                 Job::Add { router, interface, index, additions, lifetime, until, again, announcers } => {
                     let adding = Adding { router: &router, interface: &interface, index, lifetime, until, again };
                     self.add(&adding, &additions, &announcers);
@@ -387,6 +397,18 @@ impl Working {
             self.fail(router, format!("write down that addresses of {interface} are gone"), &error);
         }
     }
+}
+
+/// Waits for a job without sleeping; others may have the processor meanwhile.
+fn expect(queue: &Receiver<Job>) -> Option<Job> {
+    let until = clock::now() + AWAKE;
+    while clock::now() < until {
+        if let Ok(job) = queue.try_recv() {
+            return Some(job);
+        }
+        std::thread::yield_now();
+    }
+    None
 }
 
 /// What the additions of one job have in common.

@@ -91,6 +91,11 @@ impl Router {
         self.hold.is_some_and(|hold| hold.until() <= now) || self.debounced_until.is_some_and(|at| at <= now)
     }
 
+    /// Whether it is Backup and has waited for as long as it has to.
+    pub(crate) fn is_about_to_claim(&self, now: Instant) -> bool {
+        matches!(self.election.state(), State::Backup(_)) && self.election.deadline().is_some_and(|due| due <= now)
+    }
+
     /// Sends the advert of a claim. Only when that has left is anything held: the next tick comes after its failure.
     pub(super) fn claim(&mut self, world: &mut World<'_>, why: Claim) {
         self.claiming = Some((world.now, why));
