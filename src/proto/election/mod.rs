@@ -104,8 +104,10 @@ pub enum Outcome {
     Listen(Duration),
     /// Nobody took the place in between: send an advert, and announce again.
     Reassert,
-    /// Somebody took the place while it slept: give everything up at once.
+    /// Somebody took the place while it slept: give everything up at once, and tell them that they were not alone.
     GiveUp,
+    /// Somebody took the place while it slept so long that nothing is left to give up: tell them that they were not alone.
+    Concede,
 }
 
 /// Why it became Active.
@@ -235,7 +237,7 @@ impl Election {
     pub fn lapse(&mut self, now: Instant) {
         let interval = self.params.advert_interval.duration();
         if let State::Active { adver_at, overslept } = self.state {
-            let span = if overslept { interval.min(adver_at.since(now)) } else { interval };
+            let span = if overslept && now < adver_at { adver_at.since(now) } else { interval };
             self.listen(now, self.params.advert_interval, Patience::Lapsed(span));
         }
     }
@@ -304,12 +306,27 @@ impl Election {
 
     fn tick_active(&mut self, now: Instant, adver_at: Instant, overslept: bool) -> Outcome {
         let interval = self.params.advert_interval.duration();
-        if !overslept && self.has_overslept(now, adver_at) {
+        if self.has_overslept(now, adver_at) {
+            // Also one that has slept through what it was to listen to.
             self.state = State::Active { adver_at: now + interval, overslept: true };
             return Outcome::Listen(now.since(adver_at - interval));
         }
         self.state = State::Active { adver_at: self.next_advert(adver_at, now), overslept: false };
         if overslept { Outcome::Reassert } else { Outcome::Advertise }
+    }
+
+    /// Whether it is Active and has slept so long that another one may be too: then it says nothing, not even that it
+    /// resigns, before it has listened.
+    pub fn has_slept(&self, now: Instant) -> bool {
+        match self.state {
+            State::Active { adver_at, overslept } => overslept || self.has_overslept(now, adver_at),
+            State::Initialize | State::Backup(_) => false,
+        }
+    }
+
+    /// Whether it is Active and listens after such a sleep.
+    pub fn listens(&self) -> bool {
+        matches!(self.state, State::Active { overslept: true, .. })
     }
 
     /// Whether peers have been without an advert for three intervals, so that one with a short Skew_Time may be Active.
@@ -334,7 +351,11 @@ impl Election {
             State::Initialize => Outcome::Nothing,
             State::Backup(backup) => {
                 self.hear_as_backup(backup, received, advertised, interval);
-                Outcome::Nothing
+                match (backup.patience, advertised) {
+                    (Patience::Lapsed(_), Advertised::Active(_)) => Outcome::Concede,
+                    (Patience::Lapsed(_), Advertised::Resigned)
+                    | (Patience::Full | Patience::Skew | Patience::Given(_) | Patience::Owner, _) => Outcome::Nothing,
+                }
             }
             State::Active { adver_at, overslept } if overslept || self.has_overslept(now, adver_at) => {
                 self.hear_after_sleep(now, advertised, interval)

@@ -46,9 +46,7 @@ impl Claims {
                         return wrong(format!("r{router}: addresses go before the resignation"));
                     }
                     let seat = &seats[router];
-                    // What it was still yielding when it claimed again goes as it was to.
-                    let left = self.left.contains(&router);
-                    if !(left || seat.resigned || seat.yielded || !scene.hosts[host].link) {
+                    if !(seat.resigned || seat.yielded || !scene.hosts[host].link) {
                         return wrong(format!("r{router}: drops addresses without resigning: {seat:?}"));
                     }
                     removals.iter().try_for_each(|net| self.remove(host, router, *net))?;
@@ -97,7 +95,10 @@ impl Claims {
         leases: &[Lease],
         before: &[Effect],
     ) -> Result<(), String> {
-        if !before.iter().any(|effect| is_advert(effect, router, false) || is_advert(effect, router, true)) {
+        // Who has slept has still what it promised with its last advert, while it listens.
+        let listens = |effect: &Effect| matches!(effect, Effect::Tell(Event::LateActive { router: name, .. }) if router_number(name) == router);
+        let said = |effect: &Effect| is_advert(effect, router, false) || is_advert(effect, router, true);
+        if !before.iter().any(|effect| said(effect) || listens(effect)) {
             return Err(format!("h{host}: r{router}: leases are renewed without an advert"));
         }
         match leases.iter().find(|lease| !self.may_be_restored(scene, host, lease.net)) {

@@ -9,7 +9,6 @@ use locum::types::Instant;
 
 use super::seat::{Seat, State};
 use super::{active_down_interval, skew_time};
-use crate::host::Host;
 use crate::scenario::{LOST_IN_A_ROW, Scenario};
 use crate::world::Scene;
 
@@ -233,11 +232,6 @@ impl Watched {
             }
             if !scene.lan.is_clean_since(overlap.since - slower * 5) {
                 allowed += slower * (LOST_IN_A_ROW + 1);
-            }
-            // Who wakes may resign a place that is another's by now; a Backup claims, and hears the next advert.
-            let woke = |host: &Host| host.woke.is_some_and(|(_, at)| overlap.since < at + slower * 4);
-            if scene.hosts.iter().any(woke) {
-                allowed += slower;
             }
             allowed += scene.plan.kernel_slack() + scene.plan.lan_slack() * 2;
             if let Some(dead) = [*one, *other].into_iter().find(|host| scene.hosts[*host].agent.is_none()) {

@@ -48,14 +48,10 @@ impl Views {
                 let rivals = scene.hosts.iter().filter(|host| host.id != holder && (before >> host.id) & 1 == 1);
                 let heard_by = scene.lan.clean_since().map(|at| at + scene.plan.longest_interval(watched.router));
                 let unheard = heard_by.is_none_or(|by| scene.now < by);
-                let interval = scene.plan.longest_interval(watched.router);
-                // Whoever wakes to another leaves without a word.
-                let slept = |rival: &Host| rival.woke.is_some_and(|(_, at)| scene.now < at + interval * 2);
                 let gone = |rival: &Host| {
                     !rival.powered
                         || rival.agent.is_none()
                         || !rival.link
-                        || slept(rival)
                         || (unheard && !seats[rival.id][watched.router].is_active())
                 };
                 let unaware = rivals.into_iter().any(gone);
