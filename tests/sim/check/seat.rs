@@ -22,6 +22,7 @@ pub struct Seat {
     /// When it was last told that somebody is Active.
     pub heard_at: Option<Instant>,
     heard_interval: Duration,
+    heard_from: Option<Ipv4Addr>,
     /// Since its last claim: whether it has resigned, and whether it has yielded.
     pub resigned: bool,
     pub yielded: bool,
@@ -29,12 +30,16 @@ pub struct Seat {
     /// The advert of a claim has gone out; the rest of it comes next.
     claiming: bool,
     sent_at: Option<Instant>,
+    /// The interval that it promised.
+    sent_interval: Duration,
     answered_at: Option<Instant>,
     degraded_since: Option<Instant>,
     /// It has slept through the patience of its peers, or may have.
     sleep: Option<Sleep>,
     /// When it last had a resignation to answer.
     answers: Option<Instant>,
+    /// When the last advert left that said it is Active, and its interval, as it was when its process was killed.
+    past: Option<(Instant, Duration)>,
     /// Whoever has followed while it slept, with its priority, and is to be told that it was not alone.
     concedes_to: Option<(u8, Ipv4Addr)>,
 }
@@ -51,6 +56,8 @@ pub enum State {
     Out,
     Backup {
         from: Instant,
+        /// Whose advert that was, if one's.
+        active: Option<Ipv4Addr>,
         interval: Duration,
         patience: Patience,
         preempt_at: Option<Instant>,
@@ -133,6 +140,22 @@ impl Seat {
             Patience::Owner => exactly(Duration::ZERO),
         };
         window.map(|window| put_off(window, from, interval, terms))
+    }
+
+    /// Its process is killed.
+    pub fn kill(&mut self) {
+        let past = match self.state {
+            State::Active { .. } => self.sent_at.map(|at| (at, self.sent_interval)),
+            // Killed before it began.
+            State::Out => self.past,
+            State::Backup { .. } => None,
+        };
+        *self = Seat { past, ..Seat::default() };
+    }
+
+    /// Another process begins.
+    pub fn boot(&mut self) {
+        *self = Seat { past: self.past, ..Seat::default() };
     }
 
     pub fn is_active(&self) -> bool {
@@ -343,7 +366,18 @@ impl Seat {
     ) -> Result<(), String> {
         let now = scene.now;
         let wrong = |what: &str, seat: &Seat| Err(format!("h{host} r{router}: {what}: {seat:?}"));
+        // holding.md, rule 1: peers wait for three intervals, of which a quarter of one is kept.
+        let past = self.past.take().filter(|(at, interval)| now.since(*at) < *interval * 11 / 4);
         match (to, self.state) {
+            (RouterState::Active, State::Out) if past.is_some() => {
+                let (sent_at, interval) = past.unwrap_or_default();
+                (self.sent_at, self.sent_interval) = (Some(sent_at), interval);
+                self.state = State::Active { since: sent_at };
+                self.degraded_since = terms.unhealthy.then_some(now);
+            }
+            _ if past.is_some() && terms.eligible => {
+                return wrong("its peers still wait for it, and it does not go on", self);
+            }
             (RouterState::Active, State::Active { .. }) if self.claiming => self.claiming = false,
             (RouterState::Active, _) => return wrong("claims out of turn", self),
             // The yield itself was entered when the advert was heard.
@@ -356,8 +390,8 @@ impl Seat {
             }
             (RouterState::Backup, _) if duty == Duty::GiveUp => {
                 self.listen(now, terms, Patience::Full);
-                if let State::Backup { interval, .. } = &mut self.state {
-                    *interval = self.heard_interval;
+                if let State::Backup { interval, active, .. } = &mut self.state {
+                    (*interval, *active) = (self.heard_interval, self.heard_from);
                 }
                 self.yielded = true;
             }
@@ -398,7 +432,7 @@ impl Seat {
 
     fn listen(&mut self, from: Instant, terms: &Terms, patience: Patience) {
         self.claiming = false;
-        self.state = State::Backup { from, interval: terms.interval, patience, preempt_at: None };
+        self.state = State::Backup { from, active: None, interval: terms.interval, patience, preempt_at: None };
     }
 
     fn claim(&mut self, now: Instant, terms: &Terms) {
@@ -433,7 +467,7 @@ impl Seat {
                 if self.sleep.take().is_some_and(|sleep| listens(&sleep) && self.answers.take() != Some(now)) {
                     return Err("asserts although it has slept through the patience of its peers".to_owned());
                 }
-                self.sent_at = Some(now);
+                (self.sent_at, self.sent_interval) = (Some(now), terms.interval);
                 match self.state {
                     State::Backup { .. } if self.window(terms).is_some_and(|(earliest, _)| now >= earliest) => {
                         self.claim(now, terms);

@@ -8,20 +8,27 @@ use super::{Duty, Patience, Seat, State, Terms};
 impl Seat {
     pub(super) fn hear(&mut self, now: Instant, received: Instant, heard: &Heard, terms: &Terms) -> Duty {
         if heard.priority > 0 {
-            (self.heard_at, self.heard_interval) = (Some(received), heard.interval);
+            (self.heard_at, self.heard_interval, self.heard_from) =
+                (Some(received), heard.interval, Some(heard.source));
         } else {
             self.answers = Some(now);
         }
-        let listen =
-            |from, preempt_at| State::Backup { from, interval: heard.interval, patience: Patience::Full, preempt_at };
+        let listen = |from, preempt_at| State::Backup {
+            from,
+            active: Some(heard.source),
+            interval: heard.interval,
+            patience: Patience::Full,
+            preempt_at,
+        };
         match self.state {
             State::Out => Duty::Nothing,
-            State::Backup { from, interval, preempt_at, patience } => {
+            State::Backup { from, active, interval, preempt_at, patience } => {
                 if heard.priority == 0 {
-                    // Repeated, it does not put the claim off.
-                    if !terms.unhealthy && patience != Patience::Skew {
-                        self.state =
-                            State::Backup { from: received, interval, patience: Patience::Skew, preempt_at: None };
+                    // Repeated, it does not put the claim off; and whoever is not Active any more has nothing to leave.
+                    let leaves = active.is_none_or(|active| active == heard.source);
+                    if !terms.unhealthy && patience != Patience::Skew && leaves {
+                        let (from, active, patience) = (received, None, Patience::Skew);
+                        self.state = State::Backup { from, active, interval, patience, preempt_at: None };
                     }
                 } else if !terms.preempt || heard.priority >= terms.priority {
                     self.state = listen(received, None);
