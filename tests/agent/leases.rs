@@ -105,7 +105,13 @@ fn whoever_was_too_late_asserts_nothing_to_the_one_who_has_followed() {
     let lines = bench.wake_to(11_000.0, 11_000.0, 51, 90);
     assert_eq!(
         lines,
-        ["11000.000 remove 198.51.100.10/24", "11000.000 released: lapsed", "11000.000 active -> backup: lease-lapsed",]
+        [
+            "11000.000 remove 198.51.100.10/24",
+            "11000.000 released: lapsed",
+            "11000.000 active -> backup: lease-lapsed",
+            // So that it announces once more.
+            "11000.000 advert 1",
+        ]
     );
     let lines = bench.hear(11_500.0, PEER, 250);
     assert_eq!(lines, [""; 0]);
@@ -327,18 +333,19 @@ fn who_slept_through_its_lease_with_all_others_holds_it_again_after_an_interval(
 fn who_slept_through_its_lease_preempts_a_lower_successor_as_any_backup() {
     let mut bench = active_node();
     let lines = bench.wake_to(11_000.0, 10_800.0, 51, 50);
-    assert_eq!(lines.last().map(String::as_str), Some("11000.000 active -> backup: lease-lapsed"));
+    assert_eq!(lines[2..], ["11000.000 active -> backup: lease-lapsed", "11000.000 advert 1"]);
     for second in 12..15 {
         assert_eq!(bench.hear(f64::from(second) * 1_000.0 - 200.0, PEER, 50), [""; 0]);
     }
     assert_eq!(bench.until(15_000.0)[..2], ["14609.375 advert 100", "14609.375 add 198.51.100.10/24"]);
 }
 
-/// It listens from 6800 on, and what it held is gone at 7559.375.
+/// It listens from 6800 on, and what it held is gone at 7559.375: the kernel does not answer.
 #[test]
 fn a_lease_that_ends_while_a_late_active_router_listens_does_not_make_it_listen_for_longer() {
     let mut bench = active_node();
     bench.until(3_700.0);
+    bench.renewal = None;
     assert_eq!(bench.wake(6_800.0, Input::Tick)[0], "6800.000 listens, 3190 ms silent");
     let lines = bench.until(7_799.0);
     assert_eq!(lines.last().map(String::as_str), Some("7559.375 active -> backup: lease-lapsed"));
@@ -406,4 +413,21 @@ fn an_ipv6_address_beside_the_hosts_own_leaves_the_route_alone() {
 
 fn last_two(lines: Vec<String>) -> Vec<String> {
     lines[lines.len() - 2..].to_vec()
+}
+
+/// A host that dies must not hold for as long as slow adverts would have let it: 10 s were for 40 s.
+#[test]
+fn a_lease_of_slower_adverts_is_made_as_short_as_those_of_now() {
+    let mut router = web();
+    router.advert_interval = Interval::from_centiseconds(1_000).unwrap();
+    let mut bench = Bench::up(config(&[("web", router)]), facts());
+    bench.tells_renewals = true;
+    bench.until(37_000.0);
+    let lines = bench.reload(37_000.0, |config| {
+        let router = config.routers.values_mut().next().unwrap();
+        router.advert_interval = Interval::from_centiseconds(100).unwrap();
+    });
+    assert_eq!(lines, [""; 0]);
+    let lines = bench.until(38_000.0);
+    assert_eq!(lines[1..], ["38000.000 advert 100", "38000.000 renew 198.51.100.10/24 for 4 s before 76043.750"]);
 }

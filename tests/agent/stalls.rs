@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use locum::proto::Input;
 use locum::report::WallClock;
-use locum::types::{Instant, InterfaceFacts};
+use locum::types::{CheckResult, Instant, InterfaceFacts};
 
 use super::bench::*;
 
@@ -73,7 +73,12 @@ fn a_late_active_router_gives_up_to_whom_it_hears_and_preempts_as_any_other() {
     let lines = bench.wake_to(11_000.0, 10_800.0, 51, 50);
     assert_eq!(
         lines,
-        ["11000.000 remove 198.51.100.10/24", "11000.000 released: at once", "11000.000 active -> backup: overslept"]
+        [
+            "11000.000 remove 198.51.100.10/24",
+            "11000.000 released: at once",
+            "11000.000 active -> backup: overslept",
+            "11000.000 advert 1",
+        ]
     );
     assert_eq!(bench.wake(11_000.0, Input::Tick), [""; 0]);
     for second in 12..15 {
@@ -94,13 +99,52 @@ fn a_late_backup_listens_whatever_it_learns_first() {
     assert_eq!(bench.until(10_610.0)[..1], ["10609.375 advert 100"]);
 }
 
-/// A round is due at 8609 ms: whoever took over would not know that caches name us again. Its lease is over at 9559 ms.
+/// A round is due at 8609 ms: whoever took over would not know that caches name us again. Its lease would be over at
+/// 9559 ms, before it has listened for an interval: the kernel keeps what is here for so long, and a little more.
 #[test]
-fn a_late_active_router_announces_nothing_while_it_listens() {
+fn a_late_active_router_announces_nothing_while_it_listens_and_keeps_what_nobody_has_taken() {
+    let mut bench = active_node();
+    bench.tells_renewals = true;
+    bench.until(5_700.0);
+    assert_eq!(
+        bench.wake(8_650.0, Input::Tick),
+        ["8650.000 listens, 3040 ms silent", "8650.000 renew 198.51.100.10/24 for 2 s before 9559.375"]
+    );
+    assert_eq!(bench.until(9_649.0), [""; 0]);
+    assert_eq!(
+        bench.until(9_650.0),
+        [
+            "9650.000 advert 100",
+            "9650.000 renew 198.51.100.10/24 for 4 s before 10600.000",
+            "9650.000 announce 198.51.100.10",
+        ]
+    );
+    // Nothing of that kind where it has still enough.
+    let mut bench = active_node();
+    bench.tells_renewals = true;
+    bench.until(4_000.0);
+    assert_eq!(bench.wake(6_600.0, Input::Tick)[..1], ["6600.000 advert 100"]);
+}
+
+/// It falls silent again at once, for good: the kernel has taken the addresses when it wakes.
+#[test]
+fn what_is_kept_while_it_listens_ends_soon_without_it() {
     let mut bench = active_node();
     bench.until(5_700.0);
-    assert_eq!(bench.wake(8_650.0, Input::Tick), ["8650.000 listens, 3040 ms silent"]);
-    assert_eq!(bench.until(9_559.0), [""; 0]);
+    bench.wake(8_650.0, Input::Tick);
+    assert_eq!(bench.wake(10_600.0, Input::Tick)[2..], ["10600.000 active -> backup: lease-lapsed"]);
+    // It has not listened yet.
+    assert_eq!(bench.until(11_599.0), [""; 0]);
+    assert_eq!(bench.until(11_600.0)[..1], ["11600.000 advert 100"]);
+}
+
+#[test]
+fn whoever_sleeps_through_what_it_was_to_listen_to_listens_anew() {
+    let mut bench = active_without_lease();
+    assert_eq!(bench.wake(11_000.0, Input::Tick), ["11000.000 listens, 7390 ms silent"]);
+    assert_eq!(bench.wake(15_000.0, Input::Tick), ["15000.000 listens, 4000 ms silent"]);
+    assert_eq!(bench.until(15_999.0), [""; 0]);
+    assert_eq!(bench.until(16_000.0)[..1], ["16000.000 advert 100"]);
 }
 
 #[test]
@@ -134,7 +178,110 @@ fn a_claim_that_was_slept_through_is_none() {
     bench.until(3_609.0);
     bench.wake(3_609.375, Input::Tick);
     // Somebody has followed meanwhile.
-    assert_eq!(bench.wake_to(7_000.0, 6_900.0, 51, 50), ["7000.000 still backup: overslept"]);
+    assert_eq!(bench.wake_to(7_000.0, 6_900.0, 51, 50), ["7000.000 still backup: overslept", "7000.000 advert 1"]);
     assert_eq!(bench.wake(7_000.0, Input::Tick), [""; 0]);
     assert!(bench.until(10_000.0).iter().all(|line| !line.contains("add")));
+}
+
+/// Whoever followed on the other side of a partition cannot know that caches name this host.
+#[test]
+fn who_has_followed_unheard_is_told_that_it_was_not_alone() {
+    // After its lease, too.
+    let mut bench = active_node();
+    let lapsed =
+        ["11000.000 remove 198.51.100.10/24", "11000.000 released: lapsed", "11000.000 active -> backup: lease-lapsed"];
+    assert_eq!(bench.wake(11_000.0, Input::Tick), lapsed);
+    assert_eq!(bench.hear(11_200.0, PEER, 50), ["11200.000 advert 1"]);
+    assert_eq!(bench.hear(11_900.0, PEER, 50), [""; 0]);
+    // Whoever is Active at the lowest priority and loses a tie would take it for a better one.
+    let mut bench = active_without_lease();
+    let bytes = advert("192.0.2.1".parse().unwrap(), 51, 1);
+    let lines = bench.wake(11_000.0, Input::Packet { interface: eth0(), received: instant(10_900.0), bytes: &bytes });
+    assert_eq!(lines[2..], ["11000.000 active -> backup: overslept", "11000.000 advert 0"]);
+}
+
+/// Active since 3609.375 with a check, its last advert at 4609.375.
+fn checked_sleeper() -> Bench {
+    let mut bench = checked_node(None, |_| ());
+    bench.until(5_000.0);
+    bench
+}
+
+fn failed() -> Input<'static> {
+    Input::Check { name: "app".parse().unwrap(), result: CheckResult::Failed, output: String::new() }
+}
+
+#[test]
+fn who_has_slept_and_learns_that_it_is_unhealthy_listens_before_it_resigns() {
+    let mut bench = checked_sleeper();
+    assert_eq!(bench.wake(7_700.0, failed()), ["7700.000 priority 100 -> 1"]);
+    assert_eq!(bench.wake(7_700.0, Input::Tick), ["7700.000 listens, 3090 ms silent"]);
+    // Somebody is Active by now: no resignation calls for a third.
+    assert_eq!(
+        bench.hear(8_100.0, PEER, 50),
+        [
+            "8100.000 remove 198.51.100.10/24",
+            "8100.000 released: at once",
+            "8100.000 active -> backup: overslept",
+            "8100.000 advert 1",
+        ]
+    );
+    let mut bench = checked_sleeper();
+    bench.wake(7_700.0, failed());
+    bench.wake(7_700.0, Input::Tick);
+    assert_eq!(bench.until(8_699.0), [""; 0]);
+    assert_eq!(bench.until(8_700.0), ["8700.000 advert 0", "8700.000 active -> backup: unhealthy"]);
+}
+
+/// Degraded since 6859.375 (5 s, and A and a margin), it is to resign anew 30 s later.
+#[test]
+fn a_degraded_router_that_has_slept_listens_before_it_resigns_anew() {
+    let mut bench = checked_node(None, |router| router.lease = false);
+    bench.until(5_000.0);
+    bench.check(5_000.0, CheckResult::Failed);
+    let lines = bench.until(7_000.0);
+    assert!(lines.contains(&"6270.000 backup -> active: degraded".to_owned()), "{lines:?}");
+    bench.until(33_000.0);
+    assert_eq!(bench.wake(37_000.0, Input::Tick), ["37000.000 listens, 4730 ms silent"]);
+    assert_eq!(bench.until(37_999.0), [""; 0]);
+    assert_eq!(bench.until(38_000.0), ["38000.000 advert 0", "38000.000 active -> backup: unhealthy"]);
+}
+
+#[test]
+fn who_has_slept_and_is_to_stop_listens_before_it_resigns() {
+    let mut bench = active_without_lease();
+    assert_eq!(bench.wake(11_000.0, Input::Stop), ["11000.000 active -> initialize: stopping"]);
+    assert_eq!(bench.until(11_999.0), [""; 0]);
+    assert_eq!(bench.until(12_030.0), ["12000.000 advert 0", "12020.000 advert 0"]);
+    let mut bench = active_without_lease();
+    bench.wake(11_000.0, Input::Stop);
+    let lines = bench.hear(11_300.0, PEER, 50);
+    assert_eq!(lines, [""; 0]);
+    let lines = bench.wake(11_300.0, Input::Tick);
+    assert_eq!(lines[..3], ["11300.000 advert 0", "11300.000 remove 198.51.100.10/24", "11300.000 released: heard"]);
+}
+
+/// Its leases were over before it learned anything.
+#[test]
+fn who_has_slept_beyond_its_lease_and_is_to_stop_has_nothing_to_resign() {
+    let mut bench = active_node();
+    let lines = bench.wake(11_000.0, Input::Stop);
+    assert_eq!(lines[..2], ["11000.000 remove 198.51.100.10/24", "11000.000 released: lapsed"]);
+    assert!(lines.iter().all(|line| !line.contains("advert")), "{lines:?}");
+    assert_eq!(lines.last().unwrap(), "11000.000 stopped");
+}
+
+/// Yielded at 4990, given up to be heard at 5040: that is when it hears that the other one resigns, with a Skew_Time of 0.
+#[test]
+fn a_claim_in_the_moment_in_which_a_yield_ends_holds_on() {
+    let mut bench = active_without_lease();
+    bench.until(4_700.0);
+    bench.hear(4_990.0, PEER, 200);
+    bench.hear(4_991.0, PEER, 0);
+    // 4991 + 609.375 is far behind it, so the end of the yield is slept through.
+    let lines = bench.wake(5_600.375, Input::Tick);
+    assert_eq!(lines, ["5600.375 advert 100"]);
+    let lines = bench.wake(5_600.375, Input::Tick);
+    assert_eq!(lines[..1], ["5600.375 backup -> active: active-resigned"]);
+    assert!(lines.iter().all(|line| !line.contains("add") && !line.contains("remove")), "{lines:?}");
 }

@@ -8,7 +8,7 @@ use locum::config::{Config, RouterConfig, WhenUnhealthy};
 use locum::proto::{Addition, Agent};
 use locum::types::{
     AddressOutcome, CheckName, CheckSpec, ChecksumForm, Family, Instant, InterfaceFacts, InterfaceName, IpNet, Ipv4Net,
-    Lifetime, MacAddr, RouterName, Version, VirtualAddress, Vrid,
+    LeftAddress, Lifetime, MacAddr, MarkedAddress, RouterName, RouterRecord, Version, VirtualAddress, Vrid,
 };
 
 use crate::scenario::{RETRY, Scenario};
@@ -31,6 +31,10 @@ pub struct Host {
     /// What is happening has ended that.
     pub freed: bool,
     pub addresses: BTreeMap<Ipv4Addr, Held>,
+    /// What the agent keeps for a successor of its process, by VRID. Lost with the power.
+    pub records: BTreeMap<u8, RouterRecord>,
+    /// The addresses that bore our mark when they were last listed.
+    pub marked: Vec<MarkedAddress>,
     /// When the queue in front of the kernel is empty.
     pub kernel_free_at: Instant,
     pub outcomes: VecDeque<(RouterName, IpNet, AddressOutcome)>,
@@ -67,6 +71,7 @@ pub struct Stall {
 pub struct Held {
     pub prefix: u8,
     pub ours: bool,
+    pub renewed_at: Instant,
     /// When its lease ends, if it has one.
     pub until: Option<Instant>,
 }
@@ -87,6 +92,8 @@ pub enum Job {
         addition: Addition,
         last: bool,
         lifetime: Option<Lifetime>,
+        until: Instant,
+        again: bool,
     },
     Renew {
         router: usize,
@@ -113,6 +120,8 @@ impl Host {
             held_until: None,
             freed: false,
             addresses: BTreeMap::new(),
+            records: BTreeMap::new(),
+            marked: Vec::new(),
             kernel_free_at: now,
             outcomes: VecDeque::new(),
             mute: BTreeSet::new(),
@@ -133,6 +142,7 @@ impl Host {
         self.life += 1;
         self.powered = false;
         self.addresses.clear();
+        self.records.clear();
         self.end();
     }
 
@@ -142,9 +152,21 @@ impl Host {
         self.end();
     }
 
-    /// When the last lease ends that is left here.
-    pub fn leased_until(&self) -> Option<Instant> {
-        self.addresses.values().filter_map(|held| held.until).max()
+    /// What an earlier process of ours has left here.
+    pub fn left(&self, plan: &Scenario) -> Vec<LeftAddress> {
+        let left = |(address, held): (&Ipv4Addr, &Held)| LeftAddress {
+            router: router_name(plan.router_of(*address)),
+            interface: interface(),
+            index: INDEX,
+            net: IpNet::V4(Ipv4Net::new_assert(*address, held.prefix)),
+        };
+        self.addresses.iter().filter(|(_, held)| held.ours).map(left).collect()
+    }
+
+    /// Whether peers are sure to be still waiting for an advert of a router that a record is of: for three intervals, of
+    /// which a quarter of one is kept (holding.md, rule 1).
+    pub fn is_awaited(record: &RouterRecord, now: Instant) -> bool {
+        record.sent_at.is_some_and(|at| now.since(at) < record.interval.duration() * 11 / 4)
     }
 
     /// The agent has ended.
@@ -176,10 +198,22 @@ impl Host {
             self.powered = true;
             if let Some((host, router, address)) = plan.foreign.filter(|(host, _, _)| *host == self.id) {
                 debug_assert_eq!(host, self.id);
-                self.addresses
-                    .insert(plan.routers[router].addresses[address], Held { prefix: 24, ours: false, until: None });
+                self.addresses.insert(
+                    plan.routers[router].addresses[address],
+                    Held { prefix: 24, ours: false, renewed_at: now, until: None },
+                );
             }
         }
+        let mark = |(address, held): (&Ipv4Addr, &Held)| MarkedAddress {
+            net: IpNet::V4(Ipv4Net::new_assert(*address, held.prefix)),
+            left: held.until.map(|until| Duration::from_secs(until.since(now).as_secs())),
+            renewed_at: held.renewed_at,
+        };
+        let marked = self.addresses.iter().filter(|(_, held)| held.ours && plan.marks);
+        self.marked = marked.map(mark).collect();
+        // Verdicts of a router that goes on stand until there are others.
+        let recalled = self.records.values().filter(|record| Self::is_awaited(record, now));
+        self.check.healthy = recalled.filter_map(|record| record.verdicts.get(&check_name()).copied()).next();
         self.agent = Some(Agent::new(self.config(plan), now));
     }
 
@@ -193,7 +227,7 @@ impl Host {
             running: self.link,
             mac: Some(self.mac),
             addresses,
-            marked: Vec::new(),
+            marked: self.marked.iter().filter(|marked| self.has(marked.net)).cloned().collect(),
             promote_secondaries: plan.promote_secondaries,
             forwards_ipv6: false,
             mtu: 1500,
@@ -294,6 +328,12 @@ impl Host {
         let refused = self.refused_at.get(&router).is_some_and(|at| now < *at + RETRY);
         let released = self.is_unhealthy(plan) && plan.seat(self.id, router).when_unhealthy == WhenUnhealthy::Release;
         self.agent.is_some() && !self.stopping && self.link && !waits && !refused && !released
+    }
+
+    fn has(&self, net: IpNet) -> bool {
+        self.addresses
+            .iter()
+            .any(|(address, held)| IpAddr::V4(*address) == net.addr() && held.prefix == net.prefix_len())
     }
 
     /// Whether the LAN finds this address here, by the agent's doing.

@@ -32,6 +32,8 @@ pub struct Scenario {
     pub promote_secondaries: bool,
     /// Whether changes of addresses come back as facts.
     pub facts_echo: bool,
+    /// Whether the kernel keeps marks of addresses.
+    pub marks: bool,
     pub lan: LanPlan,
     pub kernel: KernelPlan,
     /// A wake-up comes at most this late.
@@ -94,8 +96,10 @@ pub enum Fault {
     Crash(usize),
     /// Power is back; also ends a planned stop.
     Boot(usize),
-    /// The agent is killed, for good or until its addresses are gone; the host lives on.
+    /// The agent is killed; the host lives on.
     Kill(usize),
+    /// The agent ends as if killed, of itself (SIGUSR1).
+    Leave(usize),
     Stop(usize),
     CheckFails(usize),
     CheckRecovers(usize),
@@ -163,6 +167,7 @@ impl Scenario {
             checks,
             promote_secondaries: rng.chance(50),
             facts_echo: rng.chance(50),
+            marks: rng.chance(70),
             lan: LanPlan {
                 delay_min: step(50, 100),
                 delay_max: if jitter { step(2_000, 20) } else { step(100, 50) },
@@ -199,8 +204,10 @@ impl Scenario {
         let longest_lease = longest * 4 + Duration::from_millis(2_100);
         for _ in 0..rng.between(2, 9) {
             let host = rng.below(self.hosts as u64) as usize;
-            let (begin, end) = match rng.below(15) {
-                14 => (Fault::Kill(host), Fault::Boot(host)),
+            let (begin, end) = match rng.below(18) {
+                14 | 15 => (Fault::Kill(host), Fault::Boot(host)),
+                16 => (Fault::Leave(host), Fault::Boot(host)),
+                17 => (Fault::Stall(host, rng.chance(50)), Fault::Wake(host)),
                 0 | 1 => (Fault::Crash(host), Fault::Boot(host)),
                 2 => (Fault::Stop(host), Fault::Boot(host)),
                 3 => (Fault::CheckFails(host), Fault::CheckRecovers(host)),
@@ -216,17 +223,24 @@ impl Scenario {
             let longest_fault = (longest * 15).min(faulty / 2);
             let at = START + rng.span(Duration::from_micros(1), faulty);
             let mut until = at + rng.span(longest / 8, longest_fault);
-            if let Fault::Kill(_) = begin {
-                until = until.max(at + longest_lease);
+            if let Fault::Kill(_) | Fault::Leave(_) = begin {
+                // While its peers wait for it, when they have just given up on it, and when its leases are over.
+                until = match rng.below(4) {
+                    0 | 1 => at + rng.span(Duration::from_millis(5), shortest * 3),
+                    2 => at + rng.span(shortest * 2, longest_lease),
+                    _ => until.max(at + longest_lease),
+                };
             }
             if let Fault::Stall(..) = begin {
-                // So short that no lease ends: what follows that is not replayed beside the agents yet.
-                let most = shortest * 19 / 10;
-                until = until.min(at + most);
+                until = match rng.below(3) {
+                    0 => until.min(at + shortest * 19 / 10),
+                    1 => at + rng.span(shortest * 2, shortest * 5),
+                    _ => at + rng.span(shortest * 3, longest_lease * 2),
+                };
             }
             faults.push((at, begin));
             let lasts = match begin {
-                Fault::Crash(_) | Fault::Stop(_) | Fault::Kill(_) => {
+                Fault::Crash(_) | Fault::Stop(_) | Fault::Kill(_) | Fault::Leave(_) => {
                     let lasts = rng.chance(15) && dead_for_good + 1 < self.hosts;
                     dead_for_good += usize::from(lasts);
                     lasts
@@ -236,7 +250,6 @@ impl Scenario {
             };
             match (lasts, until < self.calm_at) {
                 (true, _) => {}
-                (false, false) if matches!(begin, Fault::Kill(_)) => faults.push((until, end)),
                 (false, true) => faults.push((until, end)),
                 (false, false) => faults.push((self.calm_at, end)),
             }
@@ -273,6 +286,11 @@ impl Scenario {
     /// The address that somebody else has set on one of the hosts.
     pub fn foreign_address(&self) -> Option<Ipv4Addr> {
         self.foreign.map(|(_, router, number)| self.routers[router].addresses[number])
+    }
+
+    /// The virtual router that an address belongs to.
+    pub fn router_of(&self, address: Ipv4Addr) -> usize {
+        self.routers.iter().position(|router| router.addresses.contains(&address)).expect("an address of the plan")
     }
 
     /// The longest advert interval of a virtual router.
@@ -372,7 +390,8 @@ impl fmt::Display for Scenario {
             seconds(self.calm_at)
         )?;
         writeln!(f, "  {:?}, {:?}, late up to {:?}", self.lan, self.kernel, self.late)?;
-        writeln!(f, "  promote_secondaries {}, facts echo {}", self.promote_secondaries, self.facts_echo)?;
+        let Scenario { promote_secondaries, facts_echo, marks, .. } = self;
+        writeln!(f, "  promote_secondaries {promote_secondaries}, facts echo {facts_echo}, marks {marks}")?;
         for (number, router) in self.routers.iter().enumerate() {
             writeln!(f, "  router r{number} (vrid {}): {:?}", router.vrid, router.addresses)?;
             for (host, seat) in router.seats.iter().enumerate() {

@@ -316,13 +316,14 @@ impl World {
                     self.queue_job(host, span, Job::Renew { router, leases, lifetime, asked, until });
                 }
             }
-            Effect::AddAddresses { router, additions, lifetime, .. } => {
+            Effect::AddAddresses { router, additions, lifetime, until, again, .. } => {
                 let count = additions.len();
                 for (number, addition) in additions.into_iter().enumerate() {
                     let plan = &self.scene.plan.kernel;
                     let span = self.rng.span(plan.add_min, plan.add_max);
                     let last = number + 1 == count;
-                    self.queue_job(host, span, Job::Add { router: router.clone(), addition, last, lifetime });
+                    let router = router.clone();
+                    self.queue_job(host, span, Job::Add { router, addition, last, lifetime, until, again });
                 }
             }
             Effect::RemoveAddresses { removals, .. } => {
@@ -332,8 +333,15 @@ impl World {
             Effect::Announce { frames, until, .. } => {
                 self.queue_job(host, Duration::ZERO, Job::Announce(frames, until));
             }
-            Effect::Record(_) | Effect::Forget { .. } => {}
+            Effect::Record(record) => {
+                self.scene.hosts[host].records.insert(record.vrid.get(), *record);
+            }
+            Effect::Forget { vrid, .. } => {
+                self.scene.hosts[host].records.remove(&vrid.get());
+            }
             Effect::Tell(event) => self.trace.line(now, Some(host), || event.to_string()),
+            // Whoever leaves is gone already.
+            Effect::Stopped if !self.scene.hosts[host].stopping => {}
             Effect::Stopped => {
                 let at = self.scene.hosts[host].kernel_free_at.max(now);
                 self.at(at, Happening::Ended { host, life });

@@ -59,6 +59,8 @@ pub struct Backup {
     pub active_adver_interval: Interval,
     /// From when the Active_Down_Timer runs: the last advert that counted.
     heard_at: Instant,
+    /// Whose that was.
+    active: Option<IpAddr>,
     /// What it waits for from then on.
     patience: Patience,
     /// When a lower Active router may be preempted; set by its first advert if there is a delay.
@@ -104,8 +106,10 @@ pub enum Outcome {
     Listen(Duration),
     /// Nobody took the place in between: send an advert, and announce again.
     Reassert,
-    /// Somebody took the place while it slept: give everything up at once.
+    /// Somebody took the place while it slept: give everything up at once, and tell them that they were not alone.
     GiveUp,
+    /// Somebody took the place while it slept so long that nothing is left to give up: tell them that they were not alone.
+    Concede,
 }
 
 /// Why it became Active.
@@ -235,7 +239,7 @@ impl Election {
     pub fn lapse(&mut self, now: Instant) {
         let interval = self.params.advert_interval.duration();
         if let State::Active { adver_at, overslept } = self.state {
-            let span = if overslept { interval.min(adver_at.since(now)) } else { interval };
+            let span = if overslept && now < adver_at { adver_at.since(now) } else { interval };
             self.listen(now, self.params.advert_interval, Patience::Lapsed(span));
         }
     }
@@ -304,12 +308,27 @@ impl Election {
 
     fn tick_active(&mut self, now: Instant, adver_at: Instant, overslept: bool) -> Outcome {
         let interval = self.params.advert_interval.duration();
-        if !overslept && self.has_overslept(now, adver_at) {
+        if self.has_overslept(now, adver_at) {
+            // Also one that has slept through what it was to listen to.
             self.state = State::Active { adver_at: now + interval, overslept: true };
             return Outcome::Listen(now.since(adver_at - interval));
         }
         self.state = State::Active { adver_at: self.next_advert(adver_at, now), overslept: false };
         if overslept { Outcome::Reassert } else { Outcome::Advertise }
+    }
+
+    /// Whether it is Active and has slept so long that another one may be too: then it says nothing, not even that it
+    /// resigns, before it has listened.
+    pub fn has_slept(&self, now: Instant) -> bool {
+        match self.state {
+            State::Active { adver_at, overslept } => overslept || self.has_overslept(now, adver_at),
+            State::Initialize | State::Backup(_) => false,
+        }
+    }
+
+    /// Whether it is Active and listens after such a sleep.
+    pub fn listens(&self) -> bool {
+        matches!(self.state, State::Active { overslept: true, .. })
     }
 
     /// Whether peers have been without an advert for three intervals, so that one with a short Skew_Time may be Active.
@@ -333,47 +352,61 @@ impl Election {
         match self.state {
             State::Initialize => Outcome::Nothing,
             State::Backup(backup) => {
-                self.hear_as_backup(backup, received, advertised, interval);
-                Outcome::Nothing
+                self.hear_as_backup(backup, received, source, advertised, interval);
+                match (backup.patience, advertised) {
+                    (Patience::Lapsed(_), Advertised::Active(_)) => Outcome::Concede,
+                    (Patience::Lapsed(_), Advertised::Resigned)
+                    | (Patience::Full | Patience::Skew | Patience::Given(_) | Patience::Owner, _) => Outcome::Nothing,
+                }
             }
             State::Active { adver_at, overslept } if overslept || self.has_overslept(now, adver_at) => {
-                self.hear_after_sleep(now, advertised, interval)
+                self.hear_after_sleep(now, source, advertised, interval)
             }
             State::Active { .. } => self.hear_as_active(now, received, source, advertised, interval),
         }
     }
 
     /// Section 6.4.2.
-    fn hear_as_backup(&mut self, backup: Backup, received: Instant, advertised: Advertised, interval: Interval) {
+    fn hear_as_backup(
+        &mut self,
+        backup: Backup,
+        received: Instant,
+        source: IpAddr,
+        advertised: Advertised,
+        interval: Interval,
+    ) {
         match advertised {
             // Two unhealthy routers that resigned to each other would pass the address to and fro.
             Advertised::Resigned if self.params.reluctant => {}
             // Resignations are repeated; one that put the claim off would leave a low priority no time for it.
             Advertised::Resigned if backup.patience == Patience::Skew => {}
+            // Whoever has followed is Active by now: a repeated resignation of the one before, or one that comes late,
+            // leaves no place that a third could take.
+            Advertised::Resigned if backup.active.is_some_and(|active| active != source) => {}
             Advertised::Resigned => {
                 self.listen(received, backup.active_adver_interval, Patience::Skew);
             }
             Advertised::Active(priority) if !self.params.preempt || priority >= self.params.priority => {
-                self.listen(received, interval, Patience::Full);
+                self.listen_to(source, received, interval);
             }
-            Advertised::Active(_) => self.hear_lower(backup, received, interval),
+            Advertised::Active(_) => self.hear_lower(backup, received, source, interval),
         }
     }
 
     /// A lower advert leaves the timer alone (section 6.4.2), unless a preempt_delay still runs, or it is the first that is
     /// heard after a lapse.
-    fn hear_lower(&mut self, backup: Backup, mut received: Instant, interval: Interval) {
+    fn hear_lower(&mut self, backup: Backup, mut received: Instant, source: IpAddr, interval: Interval) {
         if let Patience::Lapsed(_) = backup.patience {
             // What was queued is old: only from the lapse on a silence can be heard.
             received = received.max(backup.heard_at);
-            self.listen(received, interval, Patience::Full);
+            self.listen_to(source, received, interval);
         }
         if self.params.preempt_delay.is_zero() {
             return;
         }
         let preempt_at = backup.preempt_at.unwrap_or(received + self.params.preempt_delay);
         if received < preempt_at {
-            self.listen(received, interval, Patience::Full);
+            self.listen_to(source, received, interval);
         }
         if let State::Backup(backup) = &mut self.state {
             backup.preempt_at = Some(preempt_at);
@@ -394,7 +427,7 @@ impl Election {
             Advertised::Active(priority) => {
                 let (own, own_source) = (self.params.priority, self.params.source);
                 if priority > own || (priority == own && source > own_source) {
-                    self.listen(received, interval, Patience::Full);
+                    self.listen_to(source, received, interval);
                     Outcome::Yield
                 } else if self.next_answer(now).is_some() {
                     Outcome::Nothing
@@ -418,12 +451,18 @@ impl Election {
     }
 
     /// The place was left to others by sleeping; whoever has it now keeps it, whatever its priority.
-    fn hear_after_sleep(&mut self, now: Instant, advertised: Advertised, interval: Interval) -> Outcome {
+    fn hear_after_sleep(
+        &mut self,
+        now: Instant,
+        source: IpAddr,
+        advertised: Advertised,
+        interval: Interval,
+    ) -> Outcome {
         match advertised {
             Advertised::Resigned => self.answer_resignation(now),
             Advertised::Active(_) => {
                 // What was queued is old: only from now on a silence can be heard.
-                self.listen(now, interval, Patience::Full);
+                self.listen_to(source, now, interval);
                 Outcome::GiveUp
             }
         }
@@ -455,7 +494,17 @@ impl Election {
 
     fn listen(&mut self, heard_at: Instant, active_adver_interval: Interval, patience: Patience) {
         let vigil = Vigil::new(heard_at, active_adver_interval.duration());
-        self.state = State::Backup(Backup { active_adver_interval, heard_at, patience, preempt_at: None, vigil });
+        let active = None;
+        self.state =
+            State::Backup(Backup { active_adver_interval, heard_at, active, patience, preempt_at: None, vigil });
+    }
+
+    /// Backs this Active router up from its advert on.
+    fn listen_to(&mut self, source: IpAddr, received: Instant, interval: Interval) {
+        self.listen(received, interval, Patience::Full);
+        if let State::Backup(backup) = &mut self.state {
+            backup.active = Some(source);
+        }
     }
 
     fn claim(&mut self, now: Instant, why: Claim) -> Outcome {

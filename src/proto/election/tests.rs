@@ -464,3 +464,18 @@ fn priorities_next_to_each_other_are_due_one_after_the_other_even_at_10_ms() {
     // 3 * 10 ms + 156 / 256 * 10 ms, and 1 / 256 * 10 ms less.
     assert_eq!([due(100), due(101)], [36_093_750, 36_054_687]);
 }
+
+/// The first of three resignations was followed by another one; the others come behind its advert.
+#[test]
+fn a_resignation_of_who_is_not_active_any_more_is_none() {
+    let mut election = backup(|_| ());
+    election.hear(at(1_000), at(1_000), LOWER, active(200), interval(100));
+    election.hear(at(1_500), at(1_500), LOWER, Advertised::Resigned, interval(100));
+    assert_eq!(election.deadline(), Some(at_us(2_109_375)));
+    election.hear(at(1_600), at(1_600), HIGHER, active(200), interval(100));
+    election.hear(at(1_601), at(1_601), LOWER, Advertised::Resigned, interval(100));
+    assert_eq!(election.deadline(), Some(at_us(5_209_375)));
+    // But that of the one that has followed.
+    election.hear(at(1_700), at(1_700), HIGHER, Advertised::Resigned, interval(100));
+    assert_eq!(election.deadline(), Some(at_us(2_309_375)));
+}

@@ -47,10 +47,25 @@ impl Holding {
             // Who lingers answers until the successor has it; who yields is gone in a moment.
             Stage::Leaving(leaving) => !leaving.yields(),
         };
+        if renewable && self.slots.iter().any(|slot| is_due(slot, ground)) {
+            self.ask_to_renew(ground, ground.lifetime);
+        }
+    }
+
+    /// Keeps what is here while it is listened whether somebody has followed: the leases last till the next advert, and
+    /// not much longer, for a host that stood still once may do so again.
+    pub(crate) fn renew_to_listen(&mut self, ground: &mut Ground<'_>) {
+        let heard_by = ground.now + ground.interval.duration() * 3 / 2;
+        let ends = |slot: &Slot| slot.ends_at().is_some_and(|until| until < heard_by);
+        if let (Some(_), Stage::Held, true) = (ground.lifetime, &self.stage, self.slots.iter().any(ends)) {
+            self.ask_to_renew(ground, Some(Lifetime::covering(ground.interval.duration() * 2)));
+        }
+    }
+
+    fn ask_to_renew(&mut self, ground: &mut Ground<'_>, lifetime: Option<Lifetime>) {
         // An answer that never comes (a router has been renamed meanwhile) must not be waited for until they end.
-        let soon = ground.lifetime.map_or(Duration::ZERO, |lifetime| lifetime.duration() / 8);
-        let under_way = self.asked.is_some_and(|asked| ground.now < asked + soon);
-        if !renewable || under_way || !self.slots.iter().any(|slot| is_due(slot, ground)) {
+        let soon = lifetime.map_or(Duration::ZERO, |lifetime| lifetime.duration() / 8);
+        if self.asked.is_some_and(|asked| ground.now < asked + soon) {
             return;
         }
         for interface in self.carriers() {
@@ -62,7 +77,7 @@ impl Holding {
                 let (mut leases, mut until) = (Vec::new(), None);
                 for slot in self.slots.iter_mut().filter(|slot| chosen(slot)) {
                     let Some(net) = slot.held() else { continue };
-                    slot.asked = Some(ground.now);
+                    slot.asked = Some((ground.now, lifetime));
                     until = [until, slot.ends_at()].into_iter().flatten().min();
                     leases.push(Lease { net, borrows_route: ground.interfaces.keeps_route(interface, net) });
                 }
@@ -73,7 +88,7 @@ impl Holding {
                         interface,
                         index,
                         leases,
-                        lifetime: ground.lifetime,
+                        lifetime,
                         asked: ground.now,
                         until,
                         other_kind,
@@ -89,10 +104,11 @@ impl Holding {
             self.asked = None;
         }
         let mut known = false;
-        for slot in self.slots.iter_mut().filter(|slot| slot.asked == Some(asked)) {
+        for slot in &mut self.slots {
+            let Some((_, lifetime)) = slot.asked.filter(|(at, _)| *at == asked) else { continue };
             known = true;
             match outcome {
-                LeaseOutcome::Renewed => slot.term = term(asked, ground.lifetime),
+                LeaseOutcome::Renewed => slot.term = term(asked, lifetime),
                 LeaseOutcome::Lapsed | LeaseOutcome::Failed(_) => slot.asked = None,
             }
         }
@@ -133,7 +149,7 @@ impl Holding {
     }
 }
 
-/// Whether it must be renewed by now, or the kernel keeps it in another way than it should.
+/// Whether it must be renewed by now, or the kernel keeps it in another way, or longer, than it should.
 fn is_due(slot: &Slot, ground: &Ground<'_>) -> bool {
     let Presence::Ours(_) = slot.presence else { return false };
     match (slot.term, ground.lifetime) {
@@ -141,7 +157,8 @@ fn is_due(slot: &Slot, ground: &Ground<'_>) -> bool {
         (Term::Endless, Some(_)) | (Term::Until(_), None) | (Term::Unknown, _) => true,
         (Term::Until(until), Some(lifetime)) => {
             let enough = ground.longest_wait().max(lifetime.duration() / 2);
-            until < ground.now + ground.interval.duration() + enough
+            let too_long = until > ground.now + lifetime.duration();
+            too_long || until < ground.now + ground.interval.duration() + enough
         }
     }
 }

@@ -23,6 +23,8 @@ pub(crate) enum Departure {
 /// The times of a departure with resignation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Linger {
+    /// How long to listen before anything is said: the others may have given up on this host already.
+    pub(crate) listens: Option<Duration>,
     /// The own Skew_Time; the first resignations are repeated well within it.
     pub(crate) skew: Duration,
     /// When to resign once more if nobody has followed. A backup may count its Skew_Time from the last
@@ -37,6 +39,8 @@ pub(crate) struct Linger {
 pub(crate) struct Leaving {
     began: Instant,
     give_up_at: Instant,
+    /// Until when nothing is said; whoever is heard till then has had the place for some time.
+    listens_until: Instant,
     successor_heard: bool,
     /// Whether it gives way to a router that is Active already.
     yields: bool,
@@ -59,20 +63,23 @@ enum Resignations {
 }
 
 impl Leaving {
-    /// The first resignation, if there is one, has been sent just now.
+    /// The first resignation, if there is one and nothing is listened for before, has been sent just now.
     pub(crate) fn new(now: Instant, departure: Departure) -> Self {
         let yields = matches!(departure, Departure::Yield(_));
         match departure {
-            Departure::Linger(Linger { skew, resign_again, patience }) => {
+            Departure::Linger(Linger { listens, skew, resign_again, patience }) => {
                 let gap = RESIGN_GAP.min(skew / 4);
-                let last_at = resign_again.map(|after| now + after);
-                let resignations = Resignations::Early { next_at: now + gap, left: 2, gap, last_at };
-                let give_up_at = now + patience;
-                Leaving { began: now, give_up_at, successor_heard: false, yields, resignations }
+                let listens_until = now + listens.unwrap_or_default();
+                let last_at = resign_again.map(|after| listens_until + after);
+                let (next_at, left) = if listens.is_some() { (listens_until, 3) } else { (now + gap, 2) };
+                let resignations = Resignations::Early { next_at, left, gap, last_at };
+                let give_up_at = listens_until + patience;
+                Leaving { began: now, give_up_at, listens_until, successor_heard: false, yields, resignations }
             }
             Departure::Yield(interval) => Leaving {
                 began: now,
                 give_up_at: now + interval.min(LONGEST_YIELD),
+                listens_until: now,
                 successor_heard: true,
                 yields,
                 resignations: Resignations::None,
@@ -80,6 +87,7 @@ impl Leaving {
             Departure::AtOnce => Leaving {
                 began: now,
                 give_up_at: now,
+                listens_until: now,
                 successor_heard: false,
                 yields,
                 resignations: Resignations::None,
@@ -100,7 +108,8 @@ impl Leaving {
         self.resignations = Resignations::None;
         if !self.successor_heard {
             self.successor_heard = true;
-            self.give_up_at = self.give_up_at.min(now + ANNOUNCE_PATIENCE);
+            let patience = if now < self.listens_until { Duration::ZERO } else { ANNOUNCE_PATIENCE };
+            self.give_up_at = self.give_up_at.min(now + patience);
         }
     }
 

@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::types::{Instant, InterfaceName, IpNet, VirtualAddress};
+use crate::types::{Instant, InterfaceName, IpNet, Lifetime, VirtualAddress};
 
 /// Somebody who removes an address as often as this within [`FIGHT_SPAN`] is not given in to, but left alone.
 const FIGHT: usize = 5;
@@ -14,8 +14,8 @@ pub(super) struct Slot {
     pub(super) address: VirtualAddress,
     pub(super) presence: Presence,
     pub(super) term: Term,
-    /// The renewal that is under way, by the time of its decision.
-    pub(super) asked: Option<Instant>,
+    /// The renewal that is under way: when it was decided, and for how long.
+    pub(super) asked: Option<(Instant, Option<Lifetime>)>,
     /// When it was put back after somebody else had removed it, lately.
     restored: VecDeque<Instant>,
 }

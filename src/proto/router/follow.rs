@@ -7,7 +7,7 @@ use crate::proto::election::{Claim, Outcome, State};
 use crate::proto::holding::{Departure, Holding};
 use crate::proto::peers::Sealing;
 use crate::report::{Event, Reason, RouterState};
-use crate::types::{Advertised, Instant};
+use crate::types::{Advertised, Instant, Priority};
 use crate::wire::ip;
 use crate::wire::vrrp::{self, Advertisement, Proof, Unsendable};
 
@@ -39,12 +39,11 @@ impl Router {
                 let router = self.name.clone();
                 world.effects.push(Effect::Tell(Event::LateActive { router, silent }));
                 self.holding.keep_quiet();
+                self.hold(world, Holding::renew_to_listen);
             }
-            Outcome::Reassert => {
-                self.advertise(world);
-                self.holding.announce_again(world.now);
-            }
+            Outcome::Reassert => self.reassert(world),
             Outcome::GiveUp => self.give_up(world, heard),
+            Outcome::Concede => self.concede(world, heard),
         }
     }
 
@@ -92,6 +91,26 @@ impl Router {
         if let Some((source, _)) = heard {
             self.enter(world, RouterState::Backup, Reason::Overslept(source));
         }
+        self.concede(world, heard);
+    }
+
+    /// Whoever has followed may not know that it was not alone (a partition has healed meanwhile), and where caches still
+    /// name this host. It answers an advert of less right and announces again; one of the lowest priority moves nobody
+    /// else. A resignation would: backups follow those too.
+    fn concede(&mut self, world: &mut World<'_>, heard: Option<(IpAddr, Advertised)>) {
+        let Some((source, Advertised::Active(priority))) = heard else { return };
+        let less = (Priority::LOWEST, self.election.params().source) < (priority, source);
+        self.send(world, if less { Advertised::Active(Priority::LOWEST) } else { Advertised::Resigned });
+    }
+
+    /// It has listened, and nobody took the place. One that had a reason to resign when it woke does so now.
+    fn reassert(&mut self, world: &mut World<'_>) {
+        let unhealthy = matches!(self.mode, Mode::Unhealthy(_));
+        if unhealthy && self.resign_again_at.is_none_or(|at| at <= world.now) {
+            return self.step_back(world);
+        }
+        self.advertise(world);
+        self.holding.announce_again(world.now);
     }
 
     /// Neither an advert that counts nor one that does not: then it is the network that is looked at first.

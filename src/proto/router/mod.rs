@@ -215,7 +215,7 @@ impl Router {
             self.troubles.deadline(),
             self.discards.deadline(),
             self.mistakes.deadline(),
-            self.resign_again_at,
+            self.resign_again_at.filter(|_| !self.election.listens()),
             self.claiming_deadline(),
         ]
         .into_iter()
@@ -228,6 +228,7 @@ impl Router {
         if self.mode == Mode::Ended {
             return self.let_go_without_link(world);
         }
+        self.lapse_if_due(world);
         self.debounced_until = eligibility::debounced_until(&self.config, world.interfaces, world.now);
         let at = (world.now, self.started || self.resumption.is_some());
         match eligibility::verdict(&self.config, world.interfaces, world.checks, &self.troubles, at) {
@@ -245,7 +246,7 @@ impl Router {
             self.review(world);
         }
         self.give_up_if_mute(world);
-        if self.resign_again_at.is_some_and(|at| at <= world.now) {
+        if self.resign_again_at.is_some_and(|at| at <= world.now) && !self.election.has_slept(world.now) {
             self.step_back(world);
         }
         let listened_since = match self.election.state() {
@@ -256,6 +257,18 @@ impl Router {
         };
         let outcome = self.election.tick(world.now, listened_since);
         self.follow(world, outcome, None);
+        // A claim under way goes on with whatever is still here of a departure.
+        if self.claiming.is_none() {
+            self.depart(world);
+        }
+        let about = (Some(&self.name), self.config.interface);
+        let lines = self.discards.tick(world.now, about);
+        world.effects.extend(lines.into_iter().map(Effect::Tell));
+        self.tell_mistakes(world);
+    }
+
+    /// Goes on holding, or leaving.
+    fn depart(&mut self, world: &mut World<'_>) {
         match (self.holding.say(world.now), self.election.state()) {
             (Say::Resign, _) => self.resign(world),
             (Say::Challenge, State::Backup(_)) => self.advertise(world),
@@ -263,10 +276,6 @@ impl Router {
             (Say::Challenge, State::Active { .. }) | (Say::Nothing, _) => {}
         }
         self.hold(world, |holding, ground| holding.tick(ground));
-        let about = (Some(&self.name), self.config.interface);
-        let lines = self.discards.tick(world.now, about);
-        world.effects.extend(lines.into_iter().map(Effect::Tell));
-        self.tell_mistakes(world);
     }
 
     /// A valid advert of this VRID.
@@ -423,7 +432,8 @@ impl Router {
                 | Outcome::Wait(_)
                 | Outcome::Listen(_)
                 | Outcome::Reassert
-                | Outcome::GiveUp => {}
+                | Outcome::GiveUp
+                | Outcome::Concede => {}
                 Outcome::Nothing => {
                     let reason = self.backup_reason(world.now, recovered);
                     self.enter(world, RouterState::Backup, reason);
@@ -439,6 +449,8 @@ impl Router {
     /// Backup says how it is.
     fn adapt_to_health(&mut self, world: &mut World<'_>, was: &Mode) {
         match (self.election.state(), &self.mode, self.resign_again_at) {
+            // Another one may be Active by now: it resigns when it has listened, if nobody is.
+            (State::Active { .. }, Mode::Unhealthy(_), None) if self.election.has_slept(world.now) => {}
             (State::Active { .. }, Mode::Unhealthy(_), None) => self.step_back(world),
             (State::Active { .. }, Mode::Unhealthy(failing), Some(_)) if self.mode != *was => {
                 self.explain(world, Reason::Degraded(failing.clone()));
@@ -469,7 +481,7 @@ impl Router {
         let chance = self.chance();
         self.election.step_back(world.now, chance);
         // The address stays until the election is decided, one way or the other.
-        let linger = Linger { skew: self.skew(), resign_again: None, patience: chance * 2 };
+        let linger = Linger { listens: None, skew: self.skew(), resign_again: None, patience: chance * 2 };
         self.hold(world, |holding, ground| holding.leave(ground, Departure::Linger(linger)));
         self.enter(world, RouterState::Backup, reason);
     }
@@ -489,25 +501,29 @@ impl Router {
 
     /// Leaves the election, by resignation if Active.
     fn quit(&mut self, world: &mut World<'_>, state: RouterState, reason: Reason) {
+        self.lapse_if_due(world);
         self.resign_again_at = None;
         self.drop_claim();
         (self.hold, self.debounced_until) = (None, None);
+        let slept = self.election.has_slept(world.now);
         if self.election.shut_down() {
-            if !eligibility::is_cut_off(&reason) || matches!(reason, Reason::AddressFailed(..) | Reason::Duplicate(..))
-            {
+            let heard = !eligibility::is_cut_off(&reason)
+                || matches!(reason, Reason::AddressFailed(..) | Reason::Duplicate(..));
+            if heard && !slept {
                 self.resign(world);
             }
-            self.linger(world);
+            self.linger(world, slept.then(|| self.config.advert_interval.duration()));
         }
         self.enter(world, state, reason);
     }
 
     /// Holds on after a resignation until somebody follows, for as long as somebody may.
-    fn linger(&mut self, world: &mut World<'_>) {
+    fn linger(&mut self, world: &mut World<'_>, listens: Option<Duration>) {
         // Who has heard none of the resignations follows within the longest Active_Down_Interval there can be.
         let patience = self.active_down_interval(Priority::LOWEST);
         let resign_again = Some(self.chance());
-        let linger = Linger { skew: self.skew(), resign_again, patience: patience.min(LONGEST_LINGER) };
+        let patience = patience.min(LONGEST_LINGER);
+        let linger = Linger { listens, skew: self.skew(), resign_again, patience };
         self.hold(world, |holding, ground| holding.leave(ground, Departure::Linger(linger)));
     }
 

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use locum::proto::{Addition, Effect, Lease};
 use locum::report::status::AddressState;
-use locum::report::{Event, RouterState, WallClock};
+use locum::report::{Event, Reason, RouterState, WallClock};
 use locum::types::{Advertised, IpNet};
 use locum::wire::{announcement, vrrp};
 
@@ -19,9 +19,21 @@ pub struct Claims {
     asked: BTreeMap<Ipv4Addr, (usize, u8)>,
     /// Routers that had already left, by resigning or yielding, before the input that is looked at.
     left: BTreeSet<usize>,
+    /// It has just begun: what an earlier process has left may go.
+    begins: bool,
 }
 
 impl Claims {
+    /// What an earlier process has left.
+    pub fn left(scene: &Scene, host: usize) -> Self {
+        let left = scene.hosts[host].left(&scene.plan).into_iter();
+        let asked = left.filter_map(|left| match left.net {
+            IpNet::V4(net) => Some((net.addr(), (router_number(&left.router), net.prefix_len()))),
+            IpNet::V6(_) => None,
+        });
+        Claims { asked: asked.collect(), left: BTreeSet::new(), begins: true }
+    }
+
     pub fn after(&mut self, scene: &Scene, host: usize, seats: &[Seat], effects: &[Effect]) -> Result<(), String> {
         let wrong = |what: String| Err(format!("h{host}: {what}"));
         let mut telling = false;
@@ -42,13 +54,14 @@ impl Claims {
                 Effect::RemoveAddresses { router, removals, restore, .. } => {
                     telling = true;
                     let router = router_number(router);
-                    if !self.left.contains(&router) && behind.iter().any(|effect| is_advert(effect, router, true)) {
+                    // Whoever finds its place taken lets go first, and then says so.
+                    let left = self.left.contains(&router) || behind.iter().any(|effect| gives_up(effect, router));
+                    if !left && behind.iter().any(|effect| is_advert(effect, router, true)) {
                         return wrong(format!("r{router}: addresses go before the resignation"));
                     }
                     let seat = &seats[router];
-                    // What it was still yielding when it claimed again goes as it was to.
-                    let left = self.left.contains(&router);
-                    if !(left || seat.resigned || seat.yielded || !scene.hosts[host].link) {
+                    let leftover = self.begins && !seat.is_active();
+                    if !(leftover || seat.resigned || seat.yielded || !scene.hosts[host].link) {
                         return wrong(format!("r{router}: drops addresses without resigning: {seat:?}"));
                     }
                     removals.iter().try_for_each(|net| self.remove(host, router, *net))?;
@@ -86,6 +99,7 @@ impl Claims {
         }
         let left = seats.iter().enumerate().filter(|(_, seat)| seat.resigned || seat.yielded);
         self.left = left.map(|(router, _)| router).collect();
+        self.begins &= !effects.iter().any(|effect| matches!(effect, Effect::Tell(Event::Started { .. })));
         if telling { self.compare_with_status(scene, host, seats) } else { Ok(()) }
     }
 
@@ -97,7 +111,10 @@ impl Claims {
         leases: &[Lease],
         before: &[Effect],
     ) -> Result<(), String> {
-        if !before.iter().any(|effect| is_advert(effect, router, false) || is_advert(effect, router, true)) {
+        // Who has slept has still what it promised with its last advert, while it listens.
+        let listens = |effect: &Effect| matches!(effect, Effect::Tell(Event::LateActive { router: name, .. }) if router_number(name) == router);
+        let said = |effect: &Effect| is_advert(effect, router, false) || is_advert(effect, router, true);
+        if !before.iter().any(|effect| said(effect) || listens(effect)) {
             return Err(format!("h{host}: r{router}: leases are renewed without an advert"));
         }
         match leases.iter().find(|lease| !self.may_be_restored(scene, host, lease.net)) {
@@ -184,6 +201,11 @@ impl Claims {
         }
         Ok(())
     }
+}
+
+fn gives_up(effect: &Effect, router: usize) -> bool {
+    matches!(effect, Effect::Tell(Event::Transition { router: name, reason: Reason::Overslept(_), .. })
+        if router_number(name) == router)
 }
 
 fn is_foreign(scene: &Scene, host: usize, address: &Ipv4Addr) -> bool {

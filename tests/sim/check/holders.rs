@@ -9,7 +9,6 @@ use locum::types::Instant;
 
 use super::seat::{Seat, State};
 use super::{active_down_interval, skew_time};
-use crate::host::Host;
 use crate::scenario::{LOST_IN_A_ROW, Scenario};
 use crate::world::Scene;
 
@@ -44,12 +43,14 @@ pub struct Watched {
     covered: Option<(usize, Instant)>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Overlap {
     since: Instant,
     /// Both had it before they could hear each other.
     joined: bool,
     lingers: bool,
+    /// Since when one of them sleeps or is dead.
+    sleeps_since: Option<Instant>,
 }
 
 impl Holders {
@@ -194,7 +195,7 @@ impl Watched {
                 let pair = (1u8 << one) | (1 << other);
                 if mask & pair == pair && reaches(scene, one, other) {
                     let joined = before & pair == pair;
-                    let overlap = Overlap { since: now, joined, lingers: false };
+                    let overlap = Overlap { since: now, joined, lingers: false, sleeps_since: None };
                     self.overlaps.entry((one, other)).or_insert(overlap);
                 } else {
                     self.overlaps.remove(&(one, other));
@@ -218,13 +219,23 @@ impl Watched {
     /// could hear each other hear at the next advert, so A later. Where adverts get lost, two more of them.
     fn watch_overlaps(&mut self, scene: &Scene, seats: &[Vec<Seat>]) -> Result<(), String> {
         for ((one, other), overlap) in &mut self.overlaps {
-            // Who stalls lets go when it wakes, and has heard of the other.
-            if scene.hosts[*one].stall.is_some() || scene.hosts[*other].stall.is_some() {
-                *overlap = Overlap { since: scene.now, joined: true, lingers: overlap.lingers };
-                continue;
-            }
             let interval = |host: usize| scene.plan.seat(host, self.router).interval.duration();
             let slower = interval(*one).max(interval(*other));
+            // Who stalls or is dead lets go when it wakes or starts, and has heard of the other; or its kernel does before
+            // (DESIGN.md, P3).
+            let idle = |host: &usize| scene.hosts[*host].stall.is_some() || scene.hosts[*host].agent.is_none();
+            if let Some(asleep) = [*one, *other].into_iter().find(idle) {
+                let since = *overlap.sleeps_since.get_or_insert(scene.now);
+                *overlap = Overlap { since: scene.now, joined: true, ..*overlap };
+                if scene.now > since + lease(interval(asleep)) + scene.plan.kernel_slack() {
+                    return Err(format!(
+                        "{} is still on h{asleep}, which sleeps or is dead since {since}",
+                        self.address
+                    ));
+                }
+                continue;
+            }
+            overlap.sleeps_since = None;
             let lingers = |host: usize| seats[host][self.router].resigned;
             overlap.lingers |= lingers(*one) || lingers(*other);
             let mut allowed = if overlap.lingers { LINGER } else { YIELD.min(slower) };
@@ -234,15 +245,7 @@ impl Watched {
             if !scene.lan.is_clean_since(overlap.since - slower * 5) {
                 allowed += slower * (LOST_IN_A_ROW + 1);
             }
-            // Who wakes may resign a place that is another's by now; a Backup claims, and hears the next advert.
-            let woke = |host: &Host| host.woke.is_some_and(|(_, at)| overlap.since < at + slower * 4);
-            if scene.hosts.iter().any(woke) {
-                allowed += slower;
-            }
             allowed += scene.plan.kernel_slack() + scene.plan.lan_slack() * 2;
-            if let Some(dead) = [*one, *other].into_iter().find(|host| scene.hosts[*host].agent.is_none()) {
-                allowed += lease(interval(dead));
-            }
             if scene.now > overlap.since + allowed {
                 let (seat, rival) = (&seats[*one][self.router], &seats[*other][self.router]);
                 return Err(format!(

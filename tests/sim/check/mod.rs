@@ -14,7 +14,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use locum::proto::Effect;
-use locum::report::Event;
+use locum::report::{Event, Release};
 use locum::types::{Instant, IpNet};
 
 use crate::scenario::Scenario;
@@ -92,7 +92,9 @@ impl Judge {
         for (router, seat) in self.seats[host].iter_mut().enumerate() {
             results.push(seat.after(scene, host, router, cause, effects));
         }
-        if matches!(cause, Cause::Idle) {
+        // Whoever has slept through its leases notices that first, whatever it is handed.
+        let lapses = |effect: &Effect| matches!(effect, Effect::Tell(Event::Released { how: Release::Lapsed, .. }));
+        if matches!(cause, Cause::Idle) && !effects.iter().any(lapses) {
             results.push(nothing_moves(host, effects));
         }
         results.push(self.claims[host].after(scene, host, &self.seats[host], effects));
@@ -128,14 +130,14 @@ impl Judge {
     }
 
     pub fn booted(&mut self, scene: &Scene, host: usize) {
-        self.seats[host].iter_mut().for_each(|seat| *seat = Seat::default());
-        self.claims[host] = Claims::default();
+        self.seats[host].iter_mut().for_each(Seat::boot);
+        self.claims[host] = Claims::left(scene, host);
         self.holders.eligibility_changed(scene, &self.seats);
     }
 
     /// An agent was killed; its addresses are its kernel's now.
     pub fn killed(&mut self, scene: &Scene, host: usize) {
-        self.seats[host].iter_mut().for_each(|seat| *seat = Seat::default());
+        self.seats[host].iter_mut().for_each(Seat::kill);
         self.holders.ended(host);
         self.holders.eligibility_changed(scene, &self.seats);
     }

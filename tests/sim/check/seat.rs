@@ -1,6 +1,8 @@
 //! One router's seat in its election, replayed from what it hears: whether each claim, yield, answer and
 //! resignation comes when RFC 9568 section 6.4 and holding.md say, neither early nor late.
 
+mod hearing;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -20,6 +22,7 @@ pub struct Seat {
     /// When it was last told that somebody is Active.
     pub heard_at: Option<Instant>,
     heard_interval: Duration,
+    heard_from: Option<Ipv4Addr>,
     /// Since its last claim: whether it has resigned, and whether it has yielded.
     pub resigned: bool,
     pub yielded: bool,
@@ -27,12 +30,18 @@ pub struct Seat {
     /// The advert of a claim has gone out; the rest of it comes next.
     claiming: bool,
     sent_at: Option<Instant>,
+    /// The interval that it promised.
+    sent_interval: Duration,
     answered_at: Option<Instant>,
     degraded_since: Option<Instant>,
     /// It has slept through the patience of its peers, or may have.
     sleep: Option<Sleep>,
     /// When it last had a resignation to answer.
     answers: Option<Instant>,
+    /// When the last advert left that said it is Active, and its interval, as it was when its process was killed.
+    past: Option<(Instant, Duration)>,
+    /// Whoever has followed while it slept, with its priority, and is to be told that it was not alone.
+    concedes_to: Option<(u8, Ipv4Addr)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +56,8 @@ pub enum State {
     Out,
     Backup {
         from: Instant,
+        /// Whose advert that was, if one's.
+        active: Option<Ipv4Addr>,
         interval: Duration,
         patience: Patience,
         preempt_at: Option<Instant>,
@@ -92,6 +103,25 @@ enum Duty {
     GiveUp,
     /// It has slept, and its addresses have gone with their leases.
     Lapse,
+    /// The same, and now it hears of whoever has followed.
+    Concede,
+}
+
+/// What an advert of a router says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Said {
+    Active,
+    Resigned,
+    /// That it was Active too, and has less right than whoever has followed.
+    Concession,
+}
+
+/// What a router has sent in one step.
+#[derive(Debug, Default, Clone, Copy)]
+struct Sent {
+    active: bool,
+    resigned: bool,
+    conceded: bool,
 }
 
 impl Seat {
@@ -110,6 +140,22 @@ impl Seat {
             Patience::Owner => exactly(Duration::ZERO),
         };
         window.map(|window| put_off(window, from, interval, terms))
+    }
+
+    /// Its process is killed.
+    pub fn kill(&mut self) {
+        let past = match self.state {
+            State::Active { .. } => self.sent_at.map(|at| (at, self.sent_interval)),
+            // Killed before it began.
+            State::Out => self.past,
+            State::Backup { .. } => None,
+        };
+        *self = Seat { past, ..Seat::default() };
+    }
+
+    /// Another process begins.
+    pub fn boot(&mut self) {
+        *self = Seat { past: self.past, ..Seat::default() };
     }
 
     pub fn is_active(&self) -> bool {
@@ -135,28 +181,66 @@ impl Seat {
         if let (true, State::Backup { from, .. }) = (scene.hosts[host].freed, &mut self.state) {
             *from = scene.now.max(*from);
         }
-        let duty = match cause {
+        let heard = match cause {
             Cause::Advert(heard, received) if heard.vrid == scene.plan.routers[router].vrid => {
-                self.hear(scene.now, *received, heard, &terms)
+                Some((*heard, *received))
             }
-            Cause::Advert(..) | Cause::Idle | Cause::Other => Duty::Nothing,
+            Cause::Advert(..) | Cause::Idle | Cause::Other => None,
         };
+        // Leases end before anything is made of an input.
+        if effects.iter().any(|effect| self.leaves_asleep(effect, router) == Some(Duty::Lapse)) {
+            if self.sleep.take().is_none() {
+                return Err(format!("h{host} r{router}: lets its leases end although it was awake: {self:?}"));
+            }
+            self.enter(scene, host, router, RouterState::Backup, &terms, Duty::Lapse)?;
+        }
+        let duty = heard.map_or(Duty::Nothing, |(heard, received)| self.hear(scene.now, received, heard, &terms));
+        if let (Duty::Concede, Some((heard, _))) = (duty, heard) {
+            self.concedes_to = Some((heard.priority, heard.source));
+        }
         let was_active = self.is_active();
-        let mut sent = [false; 2];
+        let sent = self.act(scene, (host, router), heard.map(|(heard, _)| heard), effects, duty)?;
+        if self.claiming && sent.resigned {
+            self.listen(scene.now, &terms, Patience::Chance);
+        }
+        let link = scene.hosts[host].link;
+        self.has_done_its_duty(&duty, sent, was_active, &terms, link)
+            .map_err(|what| format!("h{host} r{router}: {what}"))?;
+        self.look(scene, host, router)
+    }
+
+    /// Takes in what it does, in order.
+    fn act(
+        &mut self,
+        scene: &Scene,
+        (host, router): (usize, usize),
+        heard: Option<&Heard>,
+        effects: &[Effect],
+        duty: Duty,
+    ) -> Result<Sent, String> {
+        let terms = terms(scene, host, router);
+        let mut sent = Sent::default();
         for effect in effects {
+            match (self.leaves_asleep(effect, router), heard) {
+                (Some(Duty::GiveUp), Some(heard)) if self.sleep.take().is_some() || duty == Duty::GiveUp => {
+                    self.concedes_to = Some((heard.priority, heard.source));
+                    self.enter(scene, host, router, RouterState::Backup, &terms, Duty::GiveUp)?;
+                    continue;
+                }
+                // See above.
+                (Some(Duty::Lapse), _) => continue,
+                (Some(_) | None, _) => {}
+            }
             match effect {
-                Effect::Tell(Event::Transition { router: name, to, reason, .. }) if router_number(name) == router => {
-                    let duty = match reason {
-                        Reason::Overslept(_) if self.sleep.take().is_some() => Duty::GiveUp,
-                        Reason::LeaseLapsed if self.sleep.take().is_some() => Duty::Lapse,
-                        _ => duty,
-                    };
+                Effect::Tell(Event::Transition { router: name, to, .. }) if router_number(name) == router => {
                     self.enter(scene, host, router, *to, &terms, duty)?;
                 }
                 Effect::SendAdvert { router: name, packet, .. } if router_number(name) == router => {
-                    let resigned =
-                        self.send(scene.now, packet, &terms).map_err(|what| format!("h{host} r{router}: {what}"))?;
-                    sent[usize::from(resigned)] = true;
+                    match self.send(scene.now, packet, &terms).map_err(|what| format!("h{host} r{router}: {what}"))? {
+                        Said::Active => sent.active = true,
+                        Said::Resigned => sent.resigned = true,
+                        Said::Concession => sent.conceded = true,
+                    }
                 }
                 Effect::SendAdvert { .. }
                 | Effect::Record(_)
@@ -174,20 +258,33 @@ impl Seat {
                 | Effect::Stopped => {}
             }
         }
-        if self.claiming && sent[1] {
-            self.listen(scene.now, &terms, Patience::Chance);
+        Ok(sent)
+    }
+
+    /// How the effect shows that it leaves its place since it has slept, if it does.
+    fn leaves_asleep(&self, effect: &Effect, router: usize) -> Option<Duty> {
+        let Effect::Tell(event) = effect else { return None };
+        let (name, reason) = match event {
+            Event::Transition { router: name, to: RouterState::Backup, reason, .. } => (name, reason),
+            // A claim of which nothing but the advert was done was never told.
+            Event::ReasonChanged { router: name, state: RouterState::Backup, reason } if self.claiming => {
+                (name, reason)
+            }
+            _ => return None,
+        };
+        match reason {
+            _ if router_number(name) != router => None,
+            Reason::Overslept(_) => Some(Duty::GiveUp),
+            Reason::LeaseLapsed => Some(Duty::Lapse),
+            _ => None,
         }
-        let link = scene.hosts[host].link;
-        self.has_done_its_duty(&duty, sent, was_active, &terms, link)
-            .map_err(|what| format!("h{host} r{router}: {what}"))?;
-        self.look(scene, host, router)
     }
 
     /// Holds what it sent, adverts and resignations, against what it had to do.
     fn has_done_its_duty(
         &mut self,
         duty: &Duty,
-        sent: [bool; 2],
+        sent: Sent,
         was_active: bool,
         terms: &Terms,
         link: bool,
@@ -196,24 +293,27 @@ impl Seat {
         match *duty {
             Duty::Yield if active => return Err("does not yield to a better advert"),
             Duty::GiveUp if active => return Err("has slept and does not leave its place to whoever took it"),
-            Duty::GiveUp if sent[0] => return Err("has slept and asserts"),
-            Duty::Answer if active && !sent[0] && self.sleep.is_none() => {
+            Duty::GiveUp if sent.active => return Err("has slept and asserts"),
+            Duty::Answer if active && !sent.active && self.sleep.is_none() => {
                 return Err("does not answer an advert it has to answer");
             }
-            Duty::Yield | Duty::GiveUp | Duty::Lapse | Duty::Answer | Duty::Nothing => {}
+            Duty::Yield | Duty::GiveUp | Duty::Lapse | Duty::Concede | Duty::Answer | Duty::Nothing => {}
+        }
+        if self.concedes_to.take().is_some() && link {
+            return Err("does not tell whoever has followed that it was not alone");
         }
         // Who has yielded may say once more that it was Active, so that the winner announces.
-        if sent[0] && !active && !self.claiming && !std::mem::take(&mut self.may_challenge) {
+        if sent.active && !active && !self.claiming && !std::mem::take(&mut self.may_challenge) {
             return Err("advertises although it is not Active");
         }
-        let gives_way = matches!(duty, Duty::Yield | Duty::GiveUp) || self.yielded;
-        if was_active && !active && !gives_way && !sent[1] && link {
+        let gives_way = matches!(duty, Duty::Yield | Duty::GiveUp) || self.yielded || self.sleep.is_some();
+        if was_active && !active && !gives_way && !sent.resigned && link {
             return Err("leaves without resigning");
         }
         if active && !terms.eligible {
             return Err("is Active and must not be");
         }
-        if active && terms.unhealthy && self.degraded_since.is_none() {
+        if active && terms.unhealthy && self.degraded_since.is_none() && self.sleep.is_none() {
             return Err("is unhealthy and has not resigned");
         }
         Ok(())
@@ -245,65 +345,14 @@ impl Seat {
                 if self.sent_at.is_none_or(|at| now > at + listens + terms.interval + late) {
                     return overdue("an advert is overdue");
                 }
-                if self.degraded_since.is_some_and(|at| terms.unhealthy && now > at + RESIGN_AGAIN + late) {
+                let listened = terms.woke.map_or(Instant::default(), |(_, woke)| woke + terms.interval);
+                let due = |at: Instant| (at + RESIGN_AGAIN).max(listened) + late;
+                if self.degraded_since.is_some_and(|at| terms.unhealthy && now > due(at)) {
                     return overdue("a degraded router has to resign anew");
                 }
             }
         }
         Ok(())
-    }
-
-    fn hear(&mut self, now: Instant, received: Instant, heard: &Heard, terms: &Terms) -> Duty {
-        if heard.priority > 0 {
-            (self.heard_at, self.heard_interval) = (Some(received), heard.interval);
-        } else {
-            self.answers = Some(now);
-        }
-        let listen = |preempt_at| State::Backup {
-            from: received,
-            interval: heard.interval,
-            patience: Patience::Full,
-            preempt_at,
-        };
-        match self.state {
-            State::Out => Duty::Nothing,
-            State::Backup { interval, preempt_at, patience, .. } => {
-                if heard.priority == 0 {
-                    // Repeated, it does not put the claim off.
-                    if !terms.unhealthy && patience != Patience::Skew {
-                        self.state =
-                            State::Backup { from: received, interval, patience: Patience::Skew, preempt_at: None };
-                    }
-                } else if patience == Patience::Lapsed || !terms.preempt || heard.priority >= terms.priority {
-                    self.state = listen(None);
-                } else if !terms.preempt_delay.is_zero() {
-                    let until = preempt_at.unwrap_or(received + terms.preempt_delay);
-                    if received < until {
-                        self.state = listen(Some(until));
-                    } else if let State::Backup { preempt_at, .. } = &mut self.state {
-                        *preempt_at = Some(until);
-                    }
-                }
-                Duty::Nothing
-            }
-            State::Active { .. } if self.sleep.is_some_and(|sleep| sleep.sure) => match heard.priority {
-                // Whoever asks is answered, and then it is awake.
-                0 => Duty::Nothing,
-                _ => Duty::GiveUp,
-            },
-            State::Active { .. } => {
-                let better = (heard.priority, heard.source) > (terms.priority, terms.source);
-                if better {
-                    (self.state, self.claiming) = (listen(None), false);
-                    Duty::Yield
-                } else if self.answered_at.is_none_or(|at| now >= at + terms.interval / 4) {
-                    self.answered_at = Some(now);
-                    Duty::Answer
-                } else {
-                    Duty::Nothing
-                }
-            }
-        }
     }
 
     fn enter(
@@ -317,7 +366,18 @@ impl Seat {
     ) -> Result<(), String> {
         let now = scene.now;
         let wrong = |what: &str, seat: &Seat| Err(format!("h{host} r{router}: {what}: {seat:?}"));
+        // holding.md, rule 1: peers wait for three intervals, of which a quarter of one is kept.
+        let past = self.past.take().filter(|(at, interval)| now.since(*at) < *interval * 11 / 4);
         match (to, self.state) {
+            (RouterState::Active, State::Out) if past.is_some() => {
+                let (sent_at, interval) = past.unwrap_or_default();
+                (self.sent_at, self.sent_interval) = (Some(sent_at), interval);
+                self.state = State::Active { since: sent_at };
+                self.degraded_since = terms.unhealthy.then_some(now);
+            }
+            _ if past.is_some() && terms.eligible => {
+                return wrong("its peers still wait for it, and it does not go on", self);
+            }
             (RouterState::Active, State::Active { .. }) if self.claiming => self.claiming = false,
             (RouterState::Active, _) => return wrong("claims out of turn", self),
             // The yield itself was entered when the advert was heard.
@@ -330,8 +390,8 @@ impl Seat {
             }
             (RouterState::Backup, _) if duty == Duty::GiveUp => {
                 self.listen(now, terms, Patience::Full);
-                if let State::Backup { interval, .. } = &mut self.state {
-                    *interval = self.heard_interval;
+                if let State::Backup { interval, active, .. } = &mut self.state {
+                    (*interval, *active) = (self.heard_interval, self.heard_from);
                 }
                 self.yielded = true;
             }
@@ -372,7 +432,7 @@ impl Seat {
 
     fn listen(&mut self, from: Instant, terms: &Terms, patience: Patience) {
         self.claiming = false;
-        self.state = State::Backup { from, interval: terms.interval, patience, preempt_at: None };
+        self.state = State::Backup { from, active: None, interval: terms.interval, patience, preempt_at: None };
     }
 
     fn claim(&mut self, now: Instant, terms: &Terms) {
@@ -381,26 +441,33 @@ impl Seat {
         (self.resigned, self.yielded) = (false, false);
     }
 
-    /// Whether it is a resignation.
-    fn send(&mut self, now: Instant, packet: &[u8], terms: &Terms) -> Result<bool, String> {
+    fn send(&mut self, now: Instant, packet: &[u8], terms: &Terms) -> Result<Said, String> {
         let advertisement = vrrp::parse(packet).map_err(|reason| format!("sends what is {reason:?}"))?;
         if advertisement.source != IpAddr::V4(terms.source)
             || advertisement.advertisement.interval.duration() != terms.interval
         {
             return Err("sends an advert with another host's source or interval".to_owned());
         }
+        if let Some(to) = self.concedes_to.take() {
+            // The lowest priority, unless that would win a tie: then as a resignation.
+            let said = if to > (1, terms.source) { 1 } else { 0 };
+            let byte = advertisement.advertisement.advertised.byte();
+            return if byte == said { Ok(Said::Concession) } else { Err(format!("concedes with {byte}, not {said}")) };
+        }
+        let listens = |sleep: &Sleep| sleep.sure && now < sleep.woke + terms.interval;
         match advertisement.advertisement.advertised {
+            Advertised::Resigned if self.is_active() && self.sleep.as_ref().is_some_and(listens) => {
+                Err("resigns although it has slept through the patience of its peers".to_owned())
+            }
             Advertised::Resigned => {
                 self.resigned = true;
-                Ok(true)
+                Ok(Said::Resigned)
             }
             Advertised::Active(priority) if priority.get() == terms.priority => {
-                if self.sleep.take().is_some_and(|sleep| {
-                    sleep.sure && now < sleep.woke + terms.interval && self.answers.take() != Some(now)
-                }) {
+                if self.sleep.take().is_some_and(|sleep| listens(&sleep) && self.answers.take() != Some(now)) {
                     return Err("asserts although it has slept through the patience of its peers".to_owned());
                 }
-                self.sent_at = Some(now);
+                (self.sent_at, self.sent_interval) = (Some(now), terms.interval);
                 match self.state {
                     State::Backup { .. } if self.window(terms).is_some_and(|(earliest, _)| now >= earliest) => {
                         self.claim(now, terms);
@@ -410,7 +477,7 @@ impl Seat {
                     }
                     State::Out | State::Backup { .. } | State::Active { .. } => {}
                 }
-                Ok(false)
+                Ok(Said::Active)
             }
             Advertised::Active(priority) => Err(format!("sends priority {priority}, not {}", terms.priority)),
         }

@@ -32,6 +32,8 @@ struct Sole {
     since: Instant,
     /// A rival lost power, agent or link, or left, before it could be heard of.
     unaware: bool,
+    /// A rival that slept when its lease ended, and may say when it wakes that it was there too.
+    sleeper: Option<usize>,
 }
 
 impl Views {
@@ -48,30 +50,30 @@ impl Views {
                 let rivals = scene.hosts.iter().filter(|host| host.id != holder && (before >> host.id) & 1 == 1);
                 let heard_by = scene.lan.clean_since().map(|at| at + scene.plan.longest_interval(watched.router));
                 let unheard = heard_by.is_none_or(|by| scene.now < by);
-                let interval = scene.plan.longest_interval(watched.router);
-                // Whoever wakes to another leaves without a word.
-                let slept = |rival: &Host| rival.woke.is_some_and(|(_, at)| scene.now < at + interval * 2);
                 let gone = |rival: &Host| {
                     !rival.powered
                         || rival.agent.is_none()
                         || !rival.link
-                        || slept(rival)
                         || (unheard && !seats[rival.id][watched.router].is_active())
                 };
+                let sleeper = rivals.clone().find(|rival| rival.stall.is_some()).map(|rival| rival.id);
                 let unaware = rivals.into_iter().any(gone);
-                self.sole.insert(watched.address, Sole { router: watched.router, holder, since: scene.now, unaware });
+                let sole = Sole { router: watched.router, holder, since: scene.now, unaware, sleeper };
+                self.sole.insert(watched.address, sole);
             }
         }
     }
 
     pub fn look(&self, scene: &Scene, seats: &[Vec<Seat>]) -> Result<(), String> {
         let Some(clean_since) = scene.lan.clean_since() else { return Ok(()) };
-        for (address, Sole { router, holder, since, unaware }) in &self.sole {
-            let seen = *since >= clean_since && !unaware;
+        for (address, Sole { router, holder, since, unaware, sleeper }) in &self.sole {
+            let sleeper = sleeper.map(|sleeper| &scene.hosts[sleeper]);
+            let slept = sleeper.is_some_and(|host| host.stall.is_some() || host.agent.is_none());
+            let seen = *since >= clean_since && !unaware && !slept;
             let by = if seen { *since + WITHIN } else { clean_since.max(*since) + REFRESH };
-            let woke =
-                scene.hosts[*holder].woke.map_or(by, |(_, at)| at + WITHIN + scene.plan.longest_interval(*router));
-            let by = by.max(woke) + scene.plan.lan_slack() + scene.plan.kernel_slack();
+            let woke = std::iter::once(&scene.hosts[*holder]).chain(sleeper).filter_map(|host| host.woke);
+            let woke = woke.map(|(_, at)| at + WITHIN + scene.plan.longest_interval(*router)).max();
+            let by = by.max(woke.unwrap_or(by)) + scene.plan.lan_slack() + scene.plan.kernel_slack();
             // Who lingers answers, but announces no more: the successor will.
             if scene.now <= by || scene.hosts[*holder].stall.is_some() || !seats[*holder][*router].is_active() {
                 continue;

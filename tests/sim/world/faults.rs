@@ -40,6 +40,11 @@ impl World {
         let now = self.scene.now;
         self.scene.hosts[host].boot(&self.scene.plan, now);
         self.judge.booted(&self.scene, host);
+        let planned = &self.scene.hosts[host];
+        let (records, left) = (planned.records.values().cloned().collect::<Vec<_>>(), planned.left(&self.scene.plan));
+        if !records.is_empty() || !left.is_empty() {
+            self.feed(host, Cause::Other, Input::Past { records, left });
+        }
         self.tell_facts(host);
         // The first tick begins everything.
         self.feed(host, Cause::Other, Input::Tick);
@@ -78,12 +83,9 @@ impl World {
             Fault::Boot(host) => match (&self.scene.hosts[host].agent, self.scene.hosts[host].stopping) {
                 (Some(_), true) => self.scene.hosts[host].boot_after_stop = true,
                 (Some(_), false) => {}
-                // Whoever starts again sooner finds the addresses of a killed one.
-                (None, _) => match self.scene.hosts[host].leased_until() {
-                    Some(until) => self.at(until + Duration::from_millis(1), Happening::Fault(fault)),
-                    None => self.boot(host),
-                },
+                (None, _) => self.boot(host),
             },
+            Fault::Leave(host) => self.leave(host),
             Fault::Stop(host) => self.stop(host),
             Fault::CheckFails(host) | Fault::CheckRecovers(host) => {
                 self.scene.hosts[host].check.sick = matches!(fault, Fault::CheckFails(_));
@@ -168,6 +170,7 @@ impl World {
             | Happening::Fault(
                 Fault::Boot(host)
                 | Fault::Stop(host)
+                | Fault::Leave(host)
                 | Fault::CheckFails(host)
                 | Fault::CheckRecovers(host)
                 | Fault::LinkDown(host)
@@ -202,6 +205,16 @@ impl World {
         let config = self.scene.hosts[host].config(&self.scene.plan);
         let cause = if change == Change::Nothing { Cause::Idle } else { Cause::Other };
         self.feed(host, cause, Input::Reload(Box::new(config)));
+    }
+
+    /// What was handed to the kernel before is still done. Whoever is stopping has resigned and does not leave any more.
+    fn leave(&mut self, host: usize) {
+        if self.scene.hosts[host].agent.is_some() && !self.scene.hosts[host].stopping {
+            self.feed(host, Cause::Other, Input::Leave);
+            self.put_off[host].clear();
+            self.scene.hosts[host].end();
+            self.judge.killed(&self.scene, host);
+        }
     }
 
     fn stop(&mut self, host: usize) {

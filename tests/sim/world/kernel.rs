@@ -37,12 +37,16 @@ impl World {
                 let (at, life) = (now + Duration::from_micros(50), self.scene.hosts[host].life);
                 self.at(at, Happening::Renewed { host, life, router, asked, outcome });
             }
-            Job::Add { router, addition, last, lifetime } => {
+            Job::Add { router, addition, last, lifetime, until, again } => {
                 let IpNet::V4(net) = addition.address else { return };
                 let planned = &mut self.scene.hosts[host];
                 let outcome = if planned.refuses {
                     planned.spared.insert(net.addr());
                     AddressOutcome::Failed("No buffer space available".to_owned())
+                } else if until <= now {
+                    AddressOutcome::TooLate
+                } else if again && planned.addresses.get(&net.addr()).is_some_and(|held| held.ours) {
+                    AddressOutcome::StillThere
                 } else if planned.addresses.contains_key(&net.addr()) {
                     planned.spared.insert(net.addr());
                     AddressOutcome::AlreadyThere
@@ -95,6 +99,10 @@ impl World {
             let (these, others): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(|(of, _, _)| *of == router);
             outcomes = others;
             let number = crate::host::router_number(&router);
+            let late = |outcome: &AddressOutcome| *outcome == AddressOutcome::TooLate;
+            for (_, net, _) in these.iter().filter(|(_, _, outcome)| late(outcome)) {
+                self.judge.refused(host, *net);
+            }
             for (_, net, _) in these.iter().filter(|(_, _, outcome)| matches!(outcome, AddressOutcome::Failed(_))) {
                 if self.judge.refused(host, *net) {
                     self.scene.hosts[host].refused_at.insert(number, self.scene.now);
@@ -111,7 +119,7 @@ impl World {
             let late = self.rng.span(Duration::ZERO, LATE);
             self.scene.now + lifetime.duration() + late
         });
-        let held = Held { prefix: net.prefix_len(), ours: true, until };
+        let held = Held { prefix: net.prefix_len(), ours: true, renewed_at: self.scene.now, until };
         self.scene.hosts[host].addresses.insert(net.addr(), held);
         if let Some(until) = until {
             self.at(until, Happening::Expires { host, net });
