@@ -230,8 +230,14 @@ impl Agent {
 
     /// One of our commands about it.
     pub fn ask(&self, arguments: &[&str]) -> Output {
-        let runtime = path(&self.runtime);
-        Command::new(LOCUM).args(arguments).args(["--runtime-dir", &runtime]).output().expect("a program")
+        self.command(arguments).output().expect("a program")
+    }
+
+    /// The same, to be run by whoever cannot wait for it.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(LOCUM);
+        command.args(arguments).args(["--runtime-dir", &path(&self.runtime)]);
+        command
     }
 
     /// The status document; `None` while nobody answers.

@@ -13,7 +13,7 @@ use crate::live::{live, samples};
 use crate::power_loss::VIP;
 
 /// A check that is ok while a file is there, and the file, there.
-fn check(lab: &Lab, host: usize) -> (String, PathBuf) {
+pub fn check(lab: &Lab, host: usize) -> (String, PathBuf) {
     let file = lab.file(&format!("{host}.healthy"));
     fs::write(&file, "").expect("a file");
     let test = tool("test").expect("test");

@@ -57,6 +57,9 @@ fn gone_for_good(lab: &Lab, signal: Signal) -> Option<(u64, u64)> {
     }
     drop((first, second));
     lab.holders.wait(VIP, &[]);
+    if lab.stalls.slow_within(from, alone) {
+        return None;
+    }
     let around = |at: Moment| (at - 100 * MS, at + 50 * MS);
     unless_disturbed(lab, &[around(from), around(took), around(alone)], (two, right.saturating_sub(took)))
 }

@@ -7,6 +7,10 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+#[allow(dead_code, reason = "the simulator draws more of it")]
+#[path = "../sim/rng.rs"]
+mod rng;
+
 mod agents;
 mod ask;
 mod clock;
@@ -20,6 +24,7 @@ mod stalls;
 mod wire;
 
 mod authentication;
+mod chaos;
 mod departures;
 mod exits;
 mod families;
