@@ -29,6 +29,8 @@ const SECONDS: u64 = 75;
 /// All must be as before within this after the last fault of a round: what listens to a new link for longest, and then
 /// waits before it preempts.
 const SETTLE: u64 = 16 * SECOND;
+/// The same where the machine stands still again and again.
+const LONGEST: u64 = 120 * SECOND;
 /// For so long nothing may move then.
 const CALM: u64 = 2_500 * MS;
 /// Between two questions whom the client believes.
@@ -155,8 +157,11 @@ impl Play {
             if right && self.stage.agree(held[0]) && self.stage.lab.holders.of(VIP) == held {
                 return now();
             }
-            let slow: u64 = self.stage.lab.stalls.slow().iter().filter(|(_, to)| *to >= from).map(|(a, b)| b - a).sum();
-            if now() > from + SETTLE + slow {
+            // Each time that the machine stands still it may have to begin anew.
+            let stalls = &self.stage.lab.stalls;
+            let stills = stalls.since(from).into_iter().filter(|(begin, end)| end - begin > judge::STILL);
+            let since = stills.chain(stalls.slow()).map(|(_, end)| end).max().unwrap_or(0).max(from);
+            if now() > since + SETTLE || now() > from + LONGEST {
                 let what = format!("after {what} all should be as before, but {held:?} hold it");
                 self.fail(&[Violation { at: (from, now()), what }], &[]);
             }

@@ -45,8 +45,8 @@ fn moves_there_and_back(backup_preempts: bool) {
         second.state("web", "backup");
         cost
     });
-    unnoticed(&there);
-    unnoticed(&back);
+    unnoticed("a failing check", &there);
+    unnoticed("a healed check", &back);
     first.logged("check file is failing");
     first.logged("check file is healthy");
 }

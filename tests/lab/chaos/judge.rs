@@ -25,6 +25,9 @@ const RIGHT: u64 = SECOND + MARGIN / 2;
 /// A fault that took this much longer than planned is not the one that was meant.
 const SLIP: u64 = 700 * MS;
 
+/// A stall of the machine that may make an agent late for something.
+pub const STILL: u64 = 300 * MS;
+
 type Span = (Moment, Moment);
 
 /// All that was seen of a round, and what was done in it.
@@ -68,7 +71,9 @@ impl Record {
     /// while it is slow.
     pub fn is_machines(&self, violation: &Violation) -> bool {
         let (from, to) = (violation.at.0.saturating_sub(6 * SECOND), violation.at.1);
-        self.slow.iter().any(|slow| overlap(*slow, (from, to)) > 0) || self.stood_still((from, to)) > 400 * MS
+        let touched = |span: &&Span| overlap(**span, (from, to)) > 0;
+        let long = self.stalls.iter().filter(touched).any(|stall| length(*stall) > STILL);
+        long || self.slow.iter().any(|slow| overlap(*slow, (from, to)) > 0)
     }
 
     /// Whether what was done took so long that it was something else.

@@ -92,12 +92,14 @@ impl Stage {
         &mut self.agents[host - 1]
     }
 
-    /// Whether each of ours says of itself what is true: that one is Active, and the others back it up.
+    /// Whether each of ours says of itself what is true: that one is Active, and the others back it up, all at their full
+    /// priority.
     pub fn agree(&self, holder: usize) -> bool {
         (1..=self.cast.ours).all(|host| {
             let expected = if host == holder { "active" } else { "backup" };
             let status = self.agents[host - 1].status();
-            status.is_some_and(|status| status["routers"]["web"]["state"] == expected)
+            let web = status.map(|status| status["routers"]["web"].clone()).unwrap_or_default();
+            web["state"] == expected && web["priority"]["effective"] == self.router(host).priority
         })
     }
 
