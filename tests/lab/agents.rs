@@ -210,9 +210,11 @@ impl Agent {
         fs::read_to_string(&self.log).expect("a log")
     }
 
-    /// Puts another configuration file in place.
+    /// Puts another configuration file in place, as editors do: nobody ever reads half of one.
     pub fn configure(&self, config: &str) {
-        fs::write(&self.config, config).expect("a configuration file");
+        let new = self.config.with_extension("new");
+        fs::write(&new, config).expect("a configuration file");
+        fs::rename(&new, &self.config).expect("a configuration file");
     }
 
     /// Puts another configuration file in place and has it read.
