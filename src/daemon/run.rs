@@ -68,7 +68,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         None => RuntimeDir::claim(&options.runtime_dir),
     };
     let runtime_dir = claimed.map_err(|error| Failure::new(error.exit(), format!("runtime directory {error}")))?;
-    capabilities::probe().map_err(|error| {
+    let probed = capabilities::probe().map_err(|error| {
         let exit = if error.is_permission() { Exit::NotPermitted } else { Exit::Internal };
         Failure::new(exit, error.to_string())
     })?;
@@ -81,6 +81,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let laid = before.as_ref().is_some_and(|before| before.sandboxed);
     let missing = sandbox::enter(&needs(options, &loaded.config, &runtime_dir, &program, laid));
     let (log, writer) = log::start().map_err(internal("start the log"))?;
+    drop(probed);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(internal("start"))?;
     for sandbox::Missing { what, why } in missing {
         log.tell(Event::SystemRefused { router: None, what: what.to_owned(), error: why });

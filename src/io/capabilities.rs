@@ -4,7 +4,8 @@ use std::io;
 
 use caps::{CapSet, Capability};
 
-use super::{neighbours, vrrp};
+use super::packet::PacketSocket;
+use super::vrrp;
 
 /// CAP_NET_ADMIN's bit, from linux/capability.h.
 const NET_ADMIN: u32 = 12;
@@ -42,17 +43,23 @@ impl ProbeError {
     }
 }
 
+/// What the probe has opened. Dropping it starts a thread: to be kept until the process may have several.
+#[derive(Debug)]
+pub struct Probed {
+    _packet: PacketSocket,
+}
+
 /// Tries what the agent will need: a raw socket for VRRP, a packet socket for ARP, the right to change addresses.
 ///
 /// # Errors
 /// The first right that is missing, by name.
-pub fn probe() -> Result<(), ProbeError> {
+pub fn probe() -> Result<Probed, ProbeError> {
     opened("a raw socket for VRRP", vrrp::open_raw(crate::types::Family::Ipv4).map(drop))?;
-    opened("a packet socket for ARP", neighbours::open_packet().map(drop))?;
+    let packet = opened("a packet socket for ARP", PacketSocket::open())?;
     match ours().map_err(|error| ProbeError::System(STATUS, error))? {
         // A kernel that does not tell is left to refuse by itself.
         Some(set) if set & (1 << NET_ADMIN) == 0 => Err(ProbeError::NetAdmin),
-        Some(_) | None => Ok(()),
+        Some(_) | None => Ok(Probed { _packet: packet }),
     }
 }
 
@@ -106,7 +113,7 @@ fn ours() -> io::Result<Option<u64>> {
     Ok(effective(&status))
 }
 
-fn opened(what: &'static str, result: io::Result<()>) -> Result<(), ProbeError> {
+fn opened<T>(what: &'static str, result: io::Result<T>) -> Result<T, ProbeError> {
     result.map_err(|error| match error.kind() {
         io::ErrorKind::PermissionDenied => ProbeError::NetRaw(what),
         _ => ProbeError::System(what, error),
@@ -133,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_missing_right_is_named() {
-        let denied = || Err(io::Error::from_raw_os_error(libc::EPERM));
+        let denied = || Err::<(), _>(io::Error::from_raw_os_error(libc::EPERM));
         let error = opened("a raw socket for VRRP", denied());
         assert!(matches!(&error, Err(error) if error.is_permission() && error.to_string().contains("CAP_NET_RAW")));
         assert!(ProbeError::NetAdmin.to_string().contains("CAP_NET_ADMIN"));

@@ -3,9 +3,10 @@
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 
-use socket2::{SockFilter, Socket};
+use socket2::SockFilter;
 
-use super::{neighbours, sys};
+use super::packet::PacketSocket;
+use super::sys;
 use crate::types::MacAddr;
 
 /// Bytes of a frame that are handed over: nobody looks at them.
@@ -49,7 +50,7 @@ fn filter(own: MacAddr) -> [SockFilter; 22] {
 /// A packet socket that hears the frames of one interface; to be closed when it has heard one.
 #[derive(Debug)]
 pub struct FramesSocket {
-    socket: Socket,
+    socket: PacketSocket,
 }
 
 impl FramesSocket {
@@ -58,7 +59,7 @@ impl FramesSocket {
     /// # Errors
     /// CAP_NET_RAW is missing (`PermissionDenied`), or the interface is gone.
     pub fn open(index: u32, own: Option<MacAddr>) -> io::Result<Self> {
-        let socket = neighbours::open_packet()?;
+        let socket = PacketSocket::open()?;
         // Without an address it sends nothing of its own; no frame comes from all zeroes.
         socket.attach_filter(&filter(own.unwrap_or(MacAddr([0; 6]))))?;
         sys::ignore_outgoing(socket.as_fd())?;
@@ -72,7 +73,7 @@ impl FramesSocket {
     /// # Errors
     /// The kernel's; the socket cannot be used any more unless it is ENETDOWN.
     pub fn has_heard(&self) -> io::Result<bool> {
-        match (&self.socket).read(&mut [0; KEPT as usize]) {
+        match (&*self.socket).read(&mut [0; KEPT as usize]) {
             Ok(_) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
             Err(error) => Err(error),

@@ -19,6 +19,7 @@ pub mod lan;
 pub mod namespace;
 pub mod neighbours;
 pub mod netlink;
+mod packet;
 pub mod poller;
 pub mod program;
 pub mod realtime;

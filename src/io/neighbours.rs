@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{Domain, SockFilter, SockRef, Socket, Type};
 
+use super::packet::PacketSocket;
 use super::sys;
 use crate::types::Family;
 
@@ -33,7 +34,7 @@ const ADVERTISEMENTS: [SockFilter; 6] = [
 /// A packet socket for ARP or neighbour discovery on one interface. It may be shared with the thread that announces.
 #[derive(Debug)]
 pub struct NeighbourSocket {
-    socket: Socket,
+    socket: PacketSocket,
 }
 
 impl NeighbourSocket {
@@ -46,7 +47,7 @@ impl NeighbourSocket {
     /// # Errors
     /// CAP_NET_RAW is missing (`PermissionDenied`), or the interface is gone.
     pub fn open(index: u32, family: Family) -> io::Result<Self> {
-        let socket = open_packet()?;
+        let socket = PacketSocket::open()?;
         let (protocol, filter) = heard(family);
         socket.attach_filter(&filter)?;
         sys::ignore_outgoing(socket.as_fd())?;
@@ -79,7 +80,7 @@ impl NeighbourSocket {
         if !ours || socket.set_nonblocking(true).is_err() || socket.attach_filter(&filter).is_err() {
             return Err(fd);
         }
-        Ok(NeighbourSocket { socket: fd.into() })
+        Ok(NeighbourSocket { socket: Socket::from(fd).into() })
     }
 
     /// Sends one whole Ethernet frame. Waits a little for a full transmit queue: not for the protocol thread.
@@ -103,7 +104,7 @@ impl NeighbourSocket {
     /// # Errors
     /// The kernel's; the socket cannot be used any more unless it is ENETDOWN.
     pub fn receive<'b>(&self, buffer: &'b mut [u8; Self::LARGEST]) -> io::Result<Option<&'b [u8]>> {
-        match (&self.socket).read(buffer) {
+        match (&*self.socket).read(buffer) {
             Ok(length) => Ok(buffer.get(..length)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(error),
@@ -163,13 +164,6 @@ fn heard(family: Family) -> (u16, Vec<SockFilter>) {
         Family::Ipv4 => (ETH_P_ARP, claims(&[])),
         Family::Ipv6 => (ETH_P_IPV6, ADVERTISEMENTS.into()),
     }
-}
-
-/// A packet socket that hears nothing yet; also tells whether one may be opened.
-pub(super) fn open_packet() -> io::Result<Socket> {
-    let socket = Socket::new(Domain::PACKET, Type::RAW, None)?;
-    socket.set_nonblocking(true)?;
-    Ok(socket)
 }
 
 fn is_full(error: &io::Error) -> bool {

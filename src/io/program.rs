@@ -152,7 +152,8 @@ pub fn signals() -> io::Result<SignalFd> {
     Ok(SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?)
 }
 
-/// Starts this very program anew, whatever has become of its file, with this as its standard input.
+/// Starts this very program anew, whatever has become of its file, with this as its standard input. What it is told
+/// ([`Told::End`], [`Told::Replace`]) before it listens waits for it.
 ///
 /// # Errors
 /// The system's.
@@ -163,6 +164,7 @@ pub fn start_self(arguments: &[&str], input: OwnedFd) -> io::Result<i32> {
     for name in super::systemd::ENVIRONMENT.iter().chain([&super::handover::VARIABLE]) {
         command.env_remove(name);
     }
+    super::sys::hold_back(&mut command, SigSet::from_iter([Signal::SIGUSR1, Signal::SIGUSR2]));
     i32::try_from(command.spawn()?.id()).map_err(io::Error::other)
 }
 

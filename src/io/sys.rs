@@ -117,6 +117,13 @@ pub(super) fn prepare_child(command: &mut Command) {
     unsafe { command.pre_exec(prepare) };
 }
 
+/// Lets `command` start its child with these signals blocked, and no others: they wait until it listens to them.
+pub(super) fn hold_back(command: &mut Command, signals: nix::sys::signal::SigSet) {
+    let prepare = move || Ok(signals.thread_set_mask()?);
+    // SAFETY: between fork and exec the closure makes one system call and neither allocates nor takes a lock.
+    unsafe { command.pre_exec(prepare) };
+}
+
 /// Gives up every capability of the calling thread, for what it becomes too (root excepted). The crate for capabilities
 /// allocates, which must not be done between fork and exec.
 fn drop_capabilities() -> io::Result<()> {

@@ -157,3 +157,41 @@ fn only_a_frame_that_was_passed_on_counts() {
         }
     });
 }
+
+/// Closing a packet socket takes the kernel milliseconds, or seconds where much wants to run: not the protocol thread's.
+#[test]
+fn dropping_a_packet_socket_does_not_wait_for_the_kernel() {
+    isolated("hearing::dropping_a_packet_socket_does_not_wait_for_the_kernel", || {
+        const TIMES: usize = 11;
+        let (_, vb) = cable();
+        let timed = |what: &dyn Fn()| {
+            let begun = clock::now();
+            what();
+            clock::now().since(begun)
+        };
+        let (mut bare, mut ours) = (Vec::new(), Vec::new());
+        for _ in 0..TIMES {
+            let socket =
+                socket2::Socket::new(socket2::Domain::PACKET, socket2::Type::RAW, None).expect("a packet socket");
+            let socket = std::cell::Cell::new(Some(socket));
+            bare.push(timed(&|| drop(socket.take())));
+            let socket = std::cell::Cell::new(Some(NeighbourSocket::open(vb, Family::Ipv4).expect("a packet socket")));
+            ours.push(timed(&|| drop(socket.take())));
+        }
+        bare.sort();
+        ours.sort();
+        let (bare, ours) = (bare[TIMES / 2], ours[TIMES / 2]);
+        // A kernel may be told to be quick about it.
+        assert!(ours < bare / 2 || bare < Duration::from_millis(1), "{ours:?}, and by the kernel itself {bare:?}");
+        // More at once than are closed aside: all go in the end.
+        let many: Vec<_> = (0..20).map(|_| NeighbourSocket::open(vb, Family::Ipv4).expect("a packet socket")).collect();
+        let open = || std::fs::read_to_string("/proc/thread-self/net/packet").expect("a table").lines().count() - 1;
+        assert!(open() >= 20);
+        drop(many);
+        let patience = clock::now() + Duration::from_secs(30);
+        while open() > 0 {
+            assert!(clock::now() < patience, "{} packet sockets are left", open());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    });
+}

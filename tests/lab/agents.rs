@@ -210,9 +210,11 @@ impl Agent {
         fs::read_to_string(&self.log).expect("a log")
     }
 
-    /// Puts another configuration file in place.
+    /// Puts another configuration file in place, as editors do: nobody ever reads half of one.
     pub fn configure(&self, config: &str) {
-        fs::write(&self.config, config).expect("a configuration file");
+        let new = self.config.with_extension("new");
+        fs::write(&new, config).expect("a configuration file");
+        fs::rename(&new, &self.config).expect("a configuration file");
     }
 
     /// Puts another configuration file in place and has it read.
@@ -230,8 +232,14 @@ impl Agent {
 
     /// One of our commands about it.
     pub fn ask(&self, arguments: &[&str]) -> Output {
-        let runtime = path(&self.runtime);
-        Command::new(LOCUM).args(arguments).args(["--runtime-dir", &runtime]).output().expect("a program")
+        self.command(arguments).output().expect("a program")
+    }
+
+    /// The same, to be run by whoever cannot wait for it.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(LOCUM);
+        command.args(arguments).args(["--runtime-dir", &path(&self.runtime)]);
+        command
     }
 
     /// The status document; `None` while nobody answers.

@@ -3,9 +3,13 @@
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::time::Instant;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::agents::{Agent, Router, toml};
-use crate::clock::{MS, SECOND, now};
+use crate::clock::{MS, PATIENCE, SECOND, eventually, now};
 use crate::common::tool;
 use crate::departures::{cost_of_a_move, made_before_broken, unnoticed};
 use crate::lan::{Lab, address};
@@ -13,7 +17,7 @@ use crate::live::{live, samples};
 use crate::power_loss::VIP;
 
 /// A check that is ok while a file is there, and the file, there.
-fn check(lab: &Lab, host: usize) -> (String, PathBuf) {
+pub fn check(lab: &Lab, host: usize) -> (String, PathBuf) {
     let file = lab.file(&format!("{host}.healthy"));
     fs::write(&file, "").expect("a file");
     let test = tool("test").expect("test");
@@ -45,8 +49,8 @@ fn moves_there_and_back(backup_preempts: bool) {
         second.state("web", "backup");
         cost
     });
-    unnoticed(&there);
-    unnoticed(&back);
+    unnoticed("a failing check", &there);
+    unnoticed("a healed check", &back);
     first.logged("check file is failing");
     first.logged("check file is healthy");
 }
@@ -135,6 +139,39 @@ fn where_nobody_is_healthy_and_nobody_may_hold_nobody_holds() {
         fs::write(&files[1], "").expect("the file");
         lab.holders.wait(VIP, &[2]);
     });
+}
+
+/// What keeps the runner going may be told that it hangs before it has begun to listen, where the machine is slow.
+#[test]
+fn a_keeper_that_is_told_too_early_goes_on() {
+    live(&[], || {
+        let lab = Lab::new(1);
+        let (check, _) = check(&lab, 1);
+        for _ in 0..5 {
+            let mut agent = Agent::locum(&lab, 1, &config(Router::new(200), "", &check));
+            let (begun, parent) = (Instant::now(), agent.pid());
+            let keeper = loop {
+                if let Some(keeper) = children(parent).into_iter().find(|child| command_line(*child).contains("keeper"))
+                {
+                    break keeper;
+                }
+                assert!(begun.elapsed() < PATIENCE, "no keeper");
+            };
+            kill(keeper, Signal::SIGUSR2).expect("it has only just begun");
+            eventually("a healthy check", || (agent.status()?["checks"]["file"]["healthy"] == true).then_some(()));
+            assert!(command_line(keeper).contains("keeper"), "it has ended");
+            assert_eq!(agent.stop(), 0);
+        }
+    });
+}
+
+fn children(parent: Pid) -> Vec<Pid> {
+    let text = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap_or_default();
+    text.split_whitespace().filter_map(|pid| pid.parse().ok().map(Pid::from_raw)).collect()
+}
+
+fn command_line(pid: Pid) -> String {
+    fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default()
 }
 
 /// Watches that nobody takes an address. The LAN may be silent, so that only asking shows that time has passed.

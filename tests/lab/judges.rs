@@ -50,7 +50,7 @@ fn keepalived_backs_us_up() {
             assert_eq!(lab.holders.of(OTHER), [2]);
             cost
         });
-        unnoticed(&stops);
+        unnoticed("stopped beside keepalived", &stops);
         // keepalived drops its addresses when it hears our advert, which our addresses follow.
         let lost = median(&returns.iter().map(|cost| cost.lost).collect::<Vec<_>>());
         assert!(lost <= 5, "{returns:?}");

@@ -108,18 +108,27 @@ impl Lab {
 
     /// What it sends is lost, what it is sent arrives.
     pub fn mute(&self, host: usize) {
-        self.lose(&format!("iifname \"{}\" drop", port(host, 0)));
+        self.lose(&format!("{} drop", sent_by(host)));
     }
 
     /// What it is sent is lost, what it sends arrives.
     pub fn deafen(&self, host: usize) {
-        self.lose(&format!("oifname \"{}\" drop", port(host, 0)));
+        self.lose(&format!("{} drop", sent_to(host)));
     }
 
     /// A rule of nftables for the first segment's frames that are forwarded from one host to another.
     pub fn lose(&self, rule: &str) {
         self.switch.nft(&format!(
             "table bridge lab {{\n chain loss {{\n type filter hook forward priority 0; policy accept;\n {rule}\n }}\n}}\n"
+        ));
+    }
+
+    /// These rules of nftables are in force from now on, and no others, for the first segment's frames.
+    pub fn lose_only(&self, rules: &[String]) {
+        let chain = "chain loss {\n type filter hook forward priority 0; policy accept;\n";
+        let rules = rules.join("\n ");
+        self.switch.nft(&format!(
+            "table bridge lab\ndelete table bridge lab\ntable bridge lab {{\n {chain} {rules}\n }}\n}}\n"
         ));
     }
 
@@ -245,6 +254,16 @@ impl Drop for Lab {
         // What is left is removed by the next lab.
         fs::remove_dir_all(&self.folder).ok();
     }
+}
+
+/// What fits the frames that a host sends on the first segment, in nftables' words.
+pub fn sent_by(host: usize) -> String {
+    format!("iifname \"{}\"", port(host, 0))
+}
+
+/// What fits those that it is sent.
+pub fn sent_to(host: usize) -> String {
+    format!("oifname \"{}\"", port(host, 0))
 }
 
 /// A host's own address on a segment.

@@ -4,7 +4,7 @@ use std::any::type_name;
 use std::io::{Write, stderr};
 use std::process::Command;
 
-use crate::clock::Moment;
+use crate::clock::{Moment, in_ms};
 use crate::common::{LiveGuard, Need, full, live_alone, live_guard, require, tool};
 use crate::lan::Lab;
 
@@ -71,6 +71,27 @@ pub fn median<T: Copy + Ord>(results: &[T]) -> T {
     let mut sorted = results.to_vec();
     sorted.sort_unstable();
     sorted[sorted.len() / 2]
+}
+
+/// What nine of ten of them do not exceed; of three, none.
+pub fn most<T: Copy + Ord>(results: &[T]) -> T {
+    let mut sorted = results.to_vec();
+    sorted.sort_unstable();
+    sorted[(sorted.len() * 9).div_ceil(10) - 1]
+}
+
+/// What a limit is for that nine of ten must keep: of a few runs, where one stands for a third of them, only the middle
+/// one shows anything.
+pub fn most_or_median<T: Copy + Ord>(results: &[T]) -> T {
+    if full() { most(results) } else { median(results) }
+}
+
+/// Tells what was measured, in nanoseconds.
+pub fn tell(what: &str, results: &[u64]) {
+    let figures = [median(results), most(results), results.iter().copied().max().unwrap_or(0)].map(in_ms);
+    let [median, most, max] = figures;
+    let count = results.len();
+    println!("{what}: median {median:.1} ms, 90th percentile {most:.1} ms, maximum {max:.1} ms of {count} runs");
 }
 
 /// A result, unless the machine stood still in one of these times.

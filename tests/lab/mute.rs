@@ -3,7 +3,7 @@
 use crate::agents::{Agent, Router, toml};
 use crate::clock::{MS, SECOND, now};
 use crate::lan::{Lab, address};
-use crate::live::live;
+use crate::live::{live, median, samples, tell};
 use crate::power_loss::VIP;
 
 const FIREWALL: &str = "table inet guard {\n chain out {\n type filter hook output priority 0; policy accept;\n \
@@ -44,6 +44,36 @@ fn an_active_whose_adverts_do_not_leave_says_so_and_hands_over() {
         assert!(back - opened < 4 * SECOND, "{} ms", (back - opened) / MS);
         assert_eq!(first.state("web", "active")["reason"], "preempting");
         lab.stays(VIP, 1, 3 * SECOND);
+    });
+}
+
+#[test]
+fn a_firewall_is_found_out_within_an_interval_and_named() {
+    live(&[], || {
+        let lab = Lab::new(2);
+        let first = Agent::locum(&lab, 1, &toml(&[Router::new(200)]));
+        lab.holders.wait(VIP, &[1]);
+        let _second = Agent::locum(&lab, 2, &toml(&[Router::new(100)]));
+        let times = samples("a firewall", || {
+            let from = now();
+            lab.host(1).nft(FIREWALL);
+            let fault = first.router("web", "names it", |web| web["reason"] == "send-failed");
+            assert!(fault["words"].as_str().is_some_and(|words| words.contains("Operation not permitted")), "{fault}");
+            lab.holders.wait(VIP, &[2]);
+            let to = now();
+            lab.host(1).nft("delete table inet guard\n");
+            lab.holders.wait(VIP, &[1]);
+            first.state("web", "active");
+            lab.stays(VIP, 1, SECOND);
+            let spans = lab.holders.spans(VIP, from, to);
+            (!lab.stalls.within(from, to, 300 * MS)).then_some((to - from, spans.several))
+        });
+        let found: Vec<u64> = times.iter().map(|(found, _)| *found).collect();
+        tell("a firewall, until the backup holds", &found);
+        tell("a firewall, two holders", &times.iter().map(|(_, several)| *several).collect::<Vec<_>>());
+        // The next advert is the first that does not leave; the backup must be told, or lose its patience.
+        assert!(median(&found) < 5 * SECOND, "{times:?} ns");
+        assert!(times.iter().all(|(_, several)| *several <= 1_500 * MS), "{times:?} ns");
     });
 }
 

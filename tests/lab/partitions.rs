@@ -2,8 +2,9 @@
 
 use crate::agents::{Agent, Router, toml};
 use crate::clock::{MS, SECOND, eventually, now};
+use crate::common::full;
 use crate::lan::{Lab, mac};
-use crate::live::{live, median, samples, unless_disturbed};
+use crate::live::{live, most_or_median, samples, tell, unless_disturbed};
 use crate::power_loss::VIP;
 use crate::probe::{Probe, believed};
 use nix::sys::signal::Signal;
@@ -15,14 +16,19 @@ fn config(priority: u8) -> String {
 /// Breaks the LAN in a way that makes both hold the address and heals it: how long it takes until one does.
 fn heals(what: &str, part: impl Fn(&Lab), join: impl Fn(&Lab)) {
     let lab = Lab::new(2);
-    let _second = Agent::locum(&lab, 2, &config(100));
-    let _first = Agent::locum(&lab, 1, &config(200));
+    let second = Agent::locum(&lab, 2, &toml(&[Router::new(100)]));
+    let first = Agent::locum(&lab, 1, &toml(&[Router::new(200)]));
     lab.holders.wait(VIP, &[1]);
+    let lasted = std::cell::Cell::new(false);
     let times = samples(what, || {
         // The client asks, so that its entry is alive and can be wrong.
         let probe = Probe::start(&lab.client, VIP);
+        let parted = now();
         part(&lab);
         lab.holders.wait(VIP, &[1, 2]);
+        // Ten seconds, as the hosts see it; of the few runs one alone.
+        let until = parted + if full() || !lasted.replace(true) { 10 * SECOND } else { 0 };
+        lab.wire.watched_until(until);
         let from = now();
         join(&lab);
         let healed = lab.holders.wait(VIP, &[1]);
@@ -31,11 +37,16 @@ fn heals(what: &str, part: impl Fn(&Lab), join: impl Fn(&Lab)) {
         lab.stays(VIP, 1, 2 * SECOND);
         unless_disturbed(&lab, &[(from, known)], (healed.saturating_sub(from), known.saturating_sub(healed)))
     });
-    let healed = median(&times.iter().map(|(healed, _)| *healed).collect::<Vec<_>>());
-    let known = median(&times.iter().map(|(_, known)| *known).collect::<Vec<_>>());
+    let healed: Vec<u64> = times.iter().map(|(healed, _)| *healed).collect();
+    let known: Vec<u64> = times.iter().map(|(_, known)| *known).collect();
+    tell(&format!("one holder after {what}"), &healed);
+    tell(&format!("until the client knows after {what}"), &known);
     // The advert interval and the 50 ms in which the winner's announcement is waited for.
-    assert!(healed <= 600 * MS, "one holder after {times:?} ns");
-    assert!(known <= SECOND, "the client knows after {times:?} ns");
+    assert!(most_or_median(&healed) <= 1_100 * MS, "one holder after {times:?} ns");
+    assert!(known.iter().all(|known| *known <= SECOND), "the client knows after {times:?} ns");
+    second.logged("192.0.2.1 was Active and has been silent");
+    second.logged("192.0.2.1 is Active with the higher priority 200");
+    first.logged("192.0.2.2 was Active as well, with less right (priority 100)");
 }
 
 #[test]

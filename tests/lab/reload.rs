@@ -111,6 +111,40 @@ fn the_command_tells_what_came_of_it() {
     });
 }
 
+/// Everything that has the configuration read again, one after the other.
+#[test]
+fn no_reload_of_any_kind_costs_an_echo_or_moves_the_address() {
+    live(&[], || {
+        let lab = Lab::new(2);
+        let first = Agent::locum(&lab, 1, &toml(&[Router::new(200)]));
+        lab.holders.wait(VIP, &[1]);
+        let second = Agent::locum(&lab, 2, &toml(&[Router::new(100)]));
+        second.state("web", "backup");
+        let mut priority = 200;
+        samples("reload, reload of a broken file, reload --exec", || {
+            let probe = Probe::start(&lab.client, VIP);
+            probe.wait_answer(now());
+            let from = now();
+            priority ^= 1;
+            first.configure(&toml(&[Router::new(priority)]));
+            assert_eq!(first.ask(&["reload"]).status.code(), Some(0));
+            first.configure("nonsense");
+            assert_eq!(first.ask(&["reload"]).status.code(), Some(78));
+            priority ^= 2;
+            first.configure(&toml(&[Router::new(priority)]));
+            assert_eq!(first.ask(&["reload", "--exec"]).status.code(), Some(0));
+            first.router("web", "has the new priority", |web| web["priority"]["base"] == priority);
+            // Longer than the patience of host 2.
+            lab.stays(VIP, 1, 4 * SECOND);
+            assert_eq!(probe.stop().lost(), 0, "echoes lost");
+            assert_eq!(lab.holders.changes(VIP, from), [], "no address moved");
+            let odd = lab.wire.since(from).into_iter().find(|seen| seen.advert().is_some_and(|it| it.priority < 200));
+            assert_eq!(odd, None, "nobody resigned, and host 2 asserted nothing");
+            Some(())
+        });
+    });
+}
+
 #[test]
 fn a_broken_file_changes_nothing() {
     live(&[], || {

@@ -1,6 +1,8 @@
 //! When the machine itself stood still, so that what it did to a measurement is not laid at an agent's door.
 //!
-//! A virtual machine may lose one of its processors for a while, so each is watched by a thread of its own.
+//! A virtual machine may lose one of its processors for a while, so each is watched by a thread of its own. One more
+//! watches how long the kernel's own work takes that ends processes and leases: where many programs want to run it waits
+//! for whichever of them was interrupted at a bad moment, for seconds.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -9,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
+use socket2::{Domain, Socket, Type};
 
 use crate::clock::{MS, Moment, now};
 
@@ -20,10 +23,23 @@ pub const STALL: u64 = 20 * MS;
 /// As much as the beginning of a stall may lie before the nap that showed it.
 const MARGIN: u64 = 2 * MS;
 
+/// Between two looks at the kernel's own work.
+const PAUSE: Duration = Duration::from_millis(50);
+/// Work of the kernel that took longer than this was a stall of its own.
+const SLOW: u64 = 250 * MS;
+
 type Naps = Arc<Mutex<Vec<(Moment, Moment)>>>;
+
+/// When the kernel was slow, and since when it has been at what is asked of it just now.
+#[derive(Default)]
+struct Work {
+    slow: Vec<(Moment, Moment)>,
+    since: Option<Moment>,
+}
 
 pub struct Stalls {
     found: Naps,
+    work: Arc<Mutex<Work>>,
     end: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -38,8 +54,24 @@ impl Stalls {
             let run = move || doze(processor, &theirs, &until);
             thread::Builder::new().name(format!("stalls {processor}")).spawn(run).expect("a thread")
         };
-        let threads = processors.map(watch).collect();
-        Stalls { found, end, threads }
+        let mut threads: Vec<JoinHandle<()>> = processors.map(watch).collect();
+        let work = Arc::<Mutex<Work>>::default();
+        let (theirs, until) = (Arc::clone(&work), Arc::clone(&end));
+        let run = move || ask_of_the_kernel(&theirs, &until);
+        threads.push(thread::Builder::new().name("kernel".to_owned()).spawn(run).expect("a thread"));
+        Stalls { found, work, end, threads }
+    }
+
+    /// Whether the kernel was slow to do its own work in a part of this time.
+    pub fn slow_within(&self, from: Moment, to: Moment) -> bool {
+        self.slow().iter().any(|(begin, end)| *begin <= to && *end >= from)
+    }
+
+    /// When the kernel was slow to do its own work, until now.
+    pub fn slow(&self) -> Vec<(Moment, Moment)> {
+        let work = self.work.lock().expect("nobody panicked over it");
+        let under_way = work.since.map(|since| (since, now())).filter(|(since, now)| now - since > SLOW);
+        work.slow.iter().copied().chain(under_way).collect()
     }
 
     /// Whether a processor stood still for longer than so many nanoseconds (from 5 ms on) in a part of this time.
@@ -47,6 +79,12 @@ impl Stalls {
         let found = self.found.lock().expect("nobody panicked over it");
         let here = found.iter().filter(|(begin, end)| *begin <= to + MARGIN && *end + MARGIN >= from);
         here.into_iter().any(|(begin, end)| end - begin > longer)
+    }
+
+    /// Every time that a processor stood still for longer than [`STALL`], from a moment on.
+    pub fn since(&self, from: Moment) -> Vec<(Moment, Moment)> {
+        let found = self.found.lock().expect("nobody panicked over it");
+        found.iter().copied().filter(|(begin, end)| *end >= from && end - begin > STALL).collect()
     }
 }
 
@@ -60,6 +98,24 @@ fn doze(processor: usize, found: &Naps, end: &AtomicBool) {
         if asleep.elapsed() > REMEMBERED {
             found.lock().expect("nobody panicked over it").push((from, now()));
         }
+    }
+}
+
+/// Closing a packet socket waits for what the end of a process waits for, and much else.
+fn ask_of_the_kernel(work: &Mutex<Work>, end: &AtomicBool) {
+    while !end.load(Ordering::Relaxed) {
+        let socket = Socket::new(Domain::PACKET, Type::RAW, None).expect("a packet socket");
+        let since = now();
+        work.lock().expect("nobody panicked over it").since = Some(since);
+        drop(socket);
+        let until = now();
+        let mut work = work.lock().expect("nobody panicked over it");
+        work.since = None;
+        if until - since > SLOW {
+            work.slow.push((since, until));
+        }
+        drop(work);
+        thread::sleep(PAUSE);
     }
 }
 
