@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Read;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixDatagram;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -36,8 +36,20 @@ impl Runner {
         let mut command = Command::new(env!("CARGO_BIN_EXE_locum"));
         command.args(["runner", "--role", "worker"]).stdin(std::os::fd::OwnedFd::from(listener)).stdout(Stdio::null());
         command.env("LOCUM_TEST", "not passed on").env("HOME", "/");
+        Self::of(&mut command, folder)
+    }
+
+    /// A service, whose program is this file.
+    fn service(program: &Path, folder: PathBuf) -> Self {
+        let mut command = Command::new(program);
+        command.args(["runner", "--runtime-dir"]).arg(&folder).stdin(Stdio::null()).stdout(Stdio::null());
+        Self::of(&mut command, folder)
+    }
+
+    fn of(command: &mut Command, folder: PathBuf) -> Self {
         let child = command.spawn().expect("the runner starts");
         let mut runner = Runner { child, channel: None, next_id: 0, folder, user: None };
+        until("it listens", || runner.folder.join("runner.sock").exists());
         runner.connect();
         runner
     }
@@ -285,6 +297,38 @@ fn it_goes_on_when_told_to_terminate_and_serves_the_next_agent_when_one_is_gone(
     runner.is_alone();
     nix::sys::signal::kill(runner.pid(), nix::sys::signal::Signal::SIGUSR1).expect("sent");
     assert!(runner.child.wait().expect("it ends").success());
+}
+
+#[test]
+fn a_service_becomes_the_program_that_has_taken_its_place_on_disk_when_the_next_agent_comes() {
+    let folder = std::env::temp_dir().join(format!("locum-runner-{}-upgrade", std::process::id()));
+    fs::create_dir_all(&folder).expect("a folder");
+    let (program, new) = (folder.join("locum"), folder.join("locum.new"));
+    fs::copy(env!("CARGO_BIN_EXE_locum"), &program).expect("copied");
+    let mut runner = Runner::service(&program, folder);
+    let inode = |path: &Path| fs::metadata(path).expect("there").ino();
+    let running = PathBuf::from(format!("/proc/{}/exe", runner.child.id()));
+    let mut lives = runner.lives("lives");
+    runner.ask(&["/bin/sh", "-c", &format!("exec 3>{}; echo x >&3; exec sleep 1000", lives.path)], 900_000);
+    lives.begin();
+    for round in 1..=3 {
+        fs::copy(env!("CARGO_BIN_EXE_locum"), &new).expect("copied");
+        fs::rename(&new, &program).expect("renamed");
+        assert_ne!(inode(&running), inode(&program));
+        // The agent that is there is served as before.
+        assert_eq!(runner.shell("exit 7", 20_000).outcome, ProgramOutcome::Exited(7));
+        runner.connect();
+        assert_eq!(runner.shell("exit 8", 20_000).outcome, ProgramOutcome::Exited(8));
+        assert_eq!(inode(&running), inode(&program), "round {round}");
+        lives.end();
+        runner.is_alone();
+    }
+    fs::remove_file(&program).expect("removed");
+    runner.connect();
+    assert_eq!(runner.shell("exit 9", 20_000).outcome, ProgramOutcome::Exited(9));
+    nix::sys::signal::kill(runner.pid(), nix::sys::signal::Signal::SIGTERM).expect("sent");
+    assert!(runner.child.wait().expect("it ends").success());
+    assert!(!runner.folder.join("runner.sock").exists());
 }
 
 #[test]

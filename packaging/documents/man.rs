@@ -44,11 +44,23 @@ the runtime directory: lock and status socket. The socket is for root and the gr
 .BR locum .
 .TP
 .I /usr/lib/locum
-ready check scripts.
+ready check scripts:
+.BR check\-http ,
+.BR check\-tcp " and"
+.BR check\-process .
+.TP
+.IR locum.service ", " locum\-runner.service
+the agent, and what starts the programs of its checks. To start, stop and reload the first is enough.
 .SH SECURITY
-The agent needs CAP_NET_RAW and CAP_NET_ADMIN and runs as the user
-.BR locum ,
-and so do the programs that its checks name.
+The agent needs CAP_NET_RAW and CAP_NET_ADMIN, has no other right and runs as the user
+.BR locum .
+The programs of checks are started by
+.BR locum\-runner.service ,
+as the user that a check names or else as
+.BR locum .
+They get none of the agent's rights, and nothing is forbidden to them. Key files belong to
+.B locum
+and are for nobody else (mode 0600).
 .SH SEE ALSO
 .BR locum.toml (5),
 .BR systemctl (1),

@@ -24,6 +24,7 @@ pub fn check(file: &Path) -> Result<(), Failure> {
     match config::parse(&source, &system::host_name()) {
         Ok(config::Parsed { config, mut warnings }) => {
             warnings.extend(lacking(&config, &source));
+            warnings.extend(keys_of_root(&config, &source));
             let unusable = unusable_keys(&config, &source);
             warnings.extend(unusable.iter().cloned());
             tell(&warnings, &name, &source);
@@ -50,6 +51,17 @@ fn unusable_keys(config: &Config, source: &str) -> Vec<Diagnostic> {
     let told = errors.map(|(file, error)| {
         let message = format!("key file {error}");
         Diagnostic::error_at(source, &file.display().to_string(), message, &error.remedy(file))
+    });
+    told.collect()
+}
+
+/// Key files that root can read, but not the agent of the package.
+fn keys_of_root(config: &Config, source: &str) -> Vec<Diagnostic> {
+    let files = config.key_files().into_iter().filter(|file| keys::is_roots_alone(file));
+    let told = files.map(|file| {
+        let file = file.display().to_string();
+        let message = format!("key file {file}: is root's alone, and under systemd the agent runs as `locum`");
+        Diagnostic::warning_at(source, &file, message, &format!("chown locum {file}"))
     });
     told.collect()
 }

@@ -64,6 +64,11 @@ pub fn own_path() -> io::Result<PathBuf> {
     named.filter(same).map_or_else(|| fs::read_link(running), Ok)
 }
 
+/// Whether another file than the one we run has this path by now; not if there is none.
+pub fn is_replaced(path: &Path) -> bool {
+    matches!((Identity::of(path), Identity::of(Path::new("/proc/self/exe"))), (Ok(there), Ok(running)) if there != running)
+}
+
 /// An anonymous file with this content, to be read from its beginning.
 ///
 /// # Errors
@@ -356,5 +361,6 @@ mod tests {
         let path = own_path().expect("a path");
         assert!(path.is_absolute());
         assert_eq!(Identity::of(&path).expect("there"), Identity::of(Path::new("/proc/self/exe")).expect("there"));
+        assert!(!is_replaced(&path) && !is_replaced(Path::new("/nonexistent")) && is_replaced(Path::new("/bin/sh")));
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::files::{ReadError, open};
+use super::users::{self, PACKAGE_USER};
 use crate::types::{Secret, SecretError};
 
 /// The longest content that can be a key: `hex:`, two digits a byte, and the end of the line.
@@ -21,7 +22,7 @@ pub enum KeyError {
     /// Its group or everybody may read or write it.
     #[error("{}: others than its owner can get at it (mode {:04o})", .0.display(), .1)]
     Exposed(PathBuf, u32),
-    /// It belongs to somebody who is neither root nor us.
+    /// It belongs to somebody who is neither root nor the agent.
     #[error("{}: belongs to user {}, who can read and change it", .0.display(), .1)]
     Foreign(PathBuf, u32),
     /// What stands in it is no key.
@@ -40,11 +41,14 @@ impl KeyError {
                 )
             }
             KeyError::Read(_) => format!(
-                "the agent must be able to read it (ls -l {file}), and a running one only what lies in folders that its \
-                 configuration named when it started; otherwise restart it"
+                "the agent must be able to read it (under systemd: chown {PACKAGE_USER} {file}), and a running one only \
+                 what lies in folders that its configuration named when it started; otherwise restart it"
             ),
             KeyError::Exposed(..) => format!("chmod 600 {file}"),
-            KeyError::Foreign(..) => format!("chown root {file}"),
+            KeyError::Foreign(..) => {
+                let owner = if users::own_uid() == 0 && agent().is_none() { "root" } else { PACKAGE_USER };
+                format!("chown {owner} {file}")
+            }
             KeyError::Content(..) => {
                 format!(
                     "make a new one and copy it to all nodes: (umask 077; printf hex: > {file}; openssl rand -hex 32 >> {file})"
@@ -65,7 +69,7 @@ pub fn read(path: &Path) -> Result<Secret, KeyError> {
         return Err(KeyError::Exposed(path.to_owned(), mode));
     }
     let owner = metadata.uid();
-    if owner != 0 && owner != nix::unistd::geteuid().as_raw() {
+    if owner != 0 && owner != users::own_uid() && agent() != Some(owner) {
         return Err(KeyError::Foreign(path.to_owned(), owner));
     }
     // Room for all at once: growing would leave copies behind.
@@ -73,6 +77,19 @@ pub fn read(path: &Path) -> Result<Secret, KeyError> {
     let failed = |error| KeyError::Read(ReadError::Unreadable(path.to_owned(), error));
     file.take(LARGEST as u64 + 1).read_to_end(&mut content).map_err(failed)?;
     Secret::parse(&content).map_err(|error| KeyError::Content(path.to_owned(), error))
+}
+
+/// Where we are root: as whom the agent of the package runs instead, if there is such a user.
+fn agent() -> Option<u32> {
+    if users::own_uid() != 0 {
+        return None;
+    }
+    users::package().ok().flatten().and_then(|user| user.other_uid())
+}
+
+/// Whether this file, which root has read, is out of reach for the agent of the package.
+pub fn is_roots_alone(path: &Path) -> bool {
+    agent().is_some() && std::fs::metadata(path).is_ok_and(|metadata| metadata.uid() == 0)
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! Processes: starting other people's programs and ours, ending and reaping them.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::{self, PipeReader};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use caps::Capability;
@@ -177,6 +179,12 @@ pub fn start_self_as_child(arguments: &[&str]) -> io::Result<i32> {
     command.arg0("locum").args(arguments).stdout(Stdio::null());
     super::sys::prepare_child(&mut command);
     i32::try_from(command.spawn()?.id()).map_err(io::Error::other)
+}
+
+/// Becomes the program at this path, in this process, with this as its standard input. Returns only if that fails; what
+/// signals do is undefined then, so that there is nothing left but to end.
+pub fn become_other(program: &Path, arguments: &[OsString], input: OwnedFd) -> io::Error {
+    Command::new(program).arg0("locum").args(arguments).stdin(input).exec()
 }
 
 /// Tells the service manager that this process is ready, where there is one that wants to hear it.

@@ -8,6 +8,9 @@ use nix::unistd::{Gid, Uid, User, getgrouplist};
 
 use crate::types::UserName;
 
+/// The user that the packages make.
+pub const PACKAGE_USER: &str = "locum";
+
 /// As whom a program runs.
 #[derive(Debug, Clone)]
 pub struct Identity {
@@ -19,6 +22,11 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// Its number, where it is not who we are.
+    pub(super) fn other_uid(&self) -> Option<u32> {
+        self.change.as_ref().map(|change| change.uid.as_raw())
+    }
+
     /// Whether this is not who we are.
     pub fn is_another(&self) -> bool {
         self.change.is_some()
@@ -50,6 +58,14 @@ pub fn named(name: &UserName) -> io::Result<Option<Identity>> {
     let groups = getgrouplist(&CString::new(user.name.as_str())?, user.gid)?;
     let change = Change { uid: user.uid, gid: user.gid, groups };
     Ok(Some(of(Some(user), Some(change))))
+}
+
+/// The user of the package, as whom its agent runs; `None` where there is none.
+///
+/// # Errors
+/// The database cannot be read.
+pub fn package() -> io::Result<Option<Identity>> {
+    PACKAGE_USER.parse().map_or(Ok(None), |name| named(&name))
 }
 
 /// The one we are.

@@ -6,8 +6,6 @@ use crate::io::users::{self, Identity};
 use crate::io::{capabilities, system};
 use crate::types::UserName;
 
-/// The user of the package, as whom root's runner starts what names no other one.
-const PACKAGE_USER: &str = "locum";
 /// Most users that are remembered; with more, all are asked for anew.
 const MAX_USERS: usize = 256;
 
@@ -48,9 +46,9 @@ fn look_up(name: Option<&UserName>) -> Result<Identity, String> {
         let found = users::named(name).map_err(failed)?;
         return found.ok_or_else(|| format!("this host has no user {name}; see `getent passwd {name}`"));
     }
+    // As whom root's runner starts what names no other one.
     if users::own_uid() == 0
-        && let Ok(package) = PACKAGE_USER.parse()
-        && let Some(found) = users::named(&package).map_err(failed)?
+        && let Some(found) = users::package().map_err(failed)?
     {
         return Ok(found);
     }

@@ -7,7 +7,8 @@
 //! and to kill, and hands on none. Belongs here: starting, bounding, watching and ending a program, as whom, and who may
 //! ask for it. Does not belong here: when a check is due and what its result means (`service`, `proto`).
 //!
-//! Installed it is a service of its own, which the service manager starts anew. Elsewhere the agent starts a `keeper`
+//! Installed it is a service of its own, which the service manager starts anew, and which becomes the program on disk
+//! when that has changed and an agent connects. Elsewhere the agent starts a `keeper`
 //! before it gives up its rights; that starts the runner, and another one when that has ended, as the agent no longer
 //! could. A keeper ends with its agent; if it is killed itself, every check fails until the agent is started anew.
 //!
@@ -28,16 +29,21 @@ use std::time::Duration;
 use nix::poll::PollTimeout;
 
 use crate::io::channel::Listener;
+use crate::io::handover;
 use crate::types::{Exit, Failure, RUNNER_SOCKET};
 pub use serve::{MAX_MESSAGE, MAX_RUNS};
 
-/// Runs as a service that listens in this runtime directory, until it is told to terminate.
+/// Runs as a service that listens in this runtime directory, until it is told to terminate. The socket may be its
+/// standard input already, left by the version before it.
 ///
 /// # Errors
 /// It cannot listen there, or the system refuses something basic.
 pub fn service(runtime_dir: &Path) -> Result<(), Failure> {
     let path = runtime_dir.join(RUNNER_SOCKET);
-    let listener = Listener::bind(&path).map_err(|error| {
+    let program = handover::own_path()
+        .map_err(|error| Failure::new(Exit::Internal, format!("the runner cannot find its program: {error}")))?;
+    let arguments = vec!["runner".into(), "--runtime-dir".into(), runtime_dir.into()];
+    let listener = Listener::standard_input().or_else(|_| Listener::bind(&path)).map_err(|error| {
         let exit = match error.kind() {
             std::io::ErrorKind::PermissionDenied => Exit::NotPermitted,
             std::io::ErrorKind::NotFound => Exit::NoFile,
@@ -45,7 +51,7 @@ pub fn service(runtime_dir: &Path) -> Result<(), Failure> {
         };
         Failure::new(exit, format!("cannot listen at {}: {error}", path.display()))
     })?;
-    let result = serve::serve(listener, serve::Role::Service);
+    let result = serve::serve(listener, serve::Role::Service { program, arguments });
     // Left behind it would tell agents to wait for a runner that is about to come.
     std::fs::remove_file(&path).ok();
     result

@@ -1,7 +1,9 @@
 use std::collections::{BTreeMap, VecDeque};
+use std::ffi::OsString;
 use std::io::{self, PipeReader, Read};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -11,7 +13,7 @@ use nix::sys::signalfd::SignalFd;
 use super::admission::{Users, may_ask, why_not_started};
 use super::last_line::LastLine;
 use crate::io::channel::Listener;
-use crate::io::{clock, program, system};
+use crate::io::{clock, handover, program, system};
 use crate::types::{Exit, Failure, Instant, ProgramOutcome, ProgramReport, ProgramRequest};
 
 /// Most programs at once; one more is reported as "could not run". Twice the checks a configuration may have, so that
@@ -52,10 +54,16 @@ struct Runner {
 }
 
 /// What a runner answers to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Role {
-    /// A service of its own: it ends when it is told to terminate.
-    Service,
+    /// A service of its own: it ends when it is told to terminate. An upgrade puts another program at its path, which
+    /// takes its place, and its socket, before the next agent is served.
+    Service {
+        /// Its own path.
+        program: PathBuf,
+        /// What follows the name of the program on its command line.
+        arguments: Vec<OsString>,
+    },
     /// A child of the keeper: what ends the agent's terminal or service must not end it before the agent.
     Worker,
 }
@@ -72,6 +80,7 @@ struct Ready {
 enum Then {
     GoOn,
     End,
+    Yield,
 }
 
 /// Serves one agent after the other until it is told to end.
@@ -85,16 +94,22 @@ pub(super) fn serve(listener: Listener, role: Role) -> Result<(), Failure> {
     let (runs, reports, users) = (BTreeMap::new(), VecDeque::new(), Users::default());
     let mut runner =
         Runner { role, listener, channel: None, signals, runs, reports, users, buffer: vec![0; OUTPUT_READ] };
-    if role == Role::Service {
+    if matches!(runner.role, Role::Service { .. }) {
         program::tell_ready().map_err(internal)?;
     }
     let result = runner.serve();
     runner.forget_agent();
-    result.map_err(internal)
+    match (result.map_err(internal)?, runner.role) {
+        (Then::Yield, Role::Service { program, arguments }) => {
+            let error = program::become_other(&program, &arguments, runner.listener.into());
+            Err(internal(io::Error::new(error.kind(), format!("{}: {error}", program.display()))))
+        }
+        (Then::GoOn | Then::End | Then::Yield, Role::Service { .. } | Role::Worker) => Ok(()),
+    }
 }
 
 impl Runner {
-    fn serve(&mut self) -> io::Result<()> {
+    fn serve(&mut self) -> io::Result<Then> {
         loop {
             let ready = self.wait()?;
             for pid in ready.outputs {
@@ -102,12 +117,12 @@ impl Runner {
             }
             // What has ended did so in time, however late we look: only then does time decide.
             if ready.signals && self.read_signals()? == Then::End {
-                return Ok(());
+                return Ok(Then::End);
             }
             self.reap()?;
             self.end_overdue(clock::now());
-            if ready.requests {
-                self.hear()?;
+            if ready.requests && self.hear()? == Then::Yield {
+                return Ok(Then::Yield);
             }
             self.send_reports()?;
         }
@@ -118,7 +133,7 @@ impl Runner {
         while let Some(signal) = self.signals.read_signal()? {
             let number = i32::try_from(signal.ssi_signo).unwrap_or_default();
             let terminated = matches!(number, libc::SIGTERM | libc::SIGINT);
-            if number == libc::SIGUSR1 || (terminated && self.role == Role::Service) {
+            if number == libc::SIGUSR1 || (terminated && self.role != Role::Worker) {
                 then = Then::End;
             }
         }
@@ -126,12 +141,18 @@ impl Runner {
     }
 
     /// Accepts an agent, or takes in what the one that is there asks for.
-    fn hear(&mut self) -> io::Result<()> {
+    fn hear(&mut self) -> io::Result<Then> {
         if self.channel.is_some() {
             if !self.take_requests()? {
                 self.forget_agent();
             }
-            return Ok(());
+            return Ok(Then::GoOn);
+        }
+        if let Role::Service { program, .. } = &self.role
+            && handover::is_replaced(program)
+        {
+            // Who has connected waits for it.
+            return Ok(Then::Yield);
         }
         if let Some((channel, peer)) = self.listener.accept()? {
             match may_ask(peer) {
@@ -142,7 +163,7 @@ impl Runner {
                 }
             }
         }
-        Ok(())
+        Ok(Then::GoOn)
     }
 
     /// The agent has gone: nobody waits for what it has asked for any more.

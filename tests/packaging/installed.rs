@@ -1,84 +1,10 @@
 //! The packages on booted systems: what an administrator does with them, from the first hour to the purge.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::common::{Need, live_guard, require};
-use crate::node::{Lan, Node};
-use crate::packages::{Packages, packages};
-
-const VIP: &str = "192.0.2.10";
-const CONFIG: &str = "/etc/locum/locum.toml";
-/// Under its number the packages of this very tree stand for those before it.
-const BEFORE: &str = "0.0.1";
-
-fn both_versions() -> Option<(Packages, Packages)> {
-    let (before, new) = (packages(BEFORE)?, packages(env!("CARGO_PKG_VERSION"))?);
-    require(&[
-        Need::Root,
-        Need::Tool("systemd-nspawn"),
-        Need::Tool("debootstrap"),
-        Need::Tool("ip"),
-        Need::Tool("nsenter"),
-    ])
-    .then_some((before, new))
-}
-
-fn config(priority: u8) -> String {
-    format!(
-        "[virtual_router.web]\ninterface = \"eth0\"\nvrid = 51\npriority = {priority}\naddresses = [\"{VIP}/24\"]\n\
-         checks = [\"own\"]\n\n[check.own]\nscript = [\"/usr/bin/test\", \"-e\", \"/etc/ready\"]\n"
-    )
-}
-
-/// Whether these stand in a text in this order.
-fn in_order(text: &str, words: &[&str]) {
-    let mut rest = text;
-    for word in words {
-        let Some((_, after)) = rest.split_once(word) else { panic!("`{word}` is missing or too early in:\n{text}") };
-        rest = after;
-    }
-}
-
-const STEPS: [&str; 5] =
-    [CONFIG, "locum check", "systemctl reload-or-restart locum", "locum status", "through the firewall"];
-
-/// Every path of the node's disk that the package or its agent could have left.
-fn files(node: &Node) -> BTreeSet<String> {
-    let list = node.sh("find / -xdev \\( -path /proc -o -path /sys -o -path /dev -o -path /tmp -o -path /run/systemd \
-         -o -path /var/log -o -path /var/lib/dpkg -o -path /var/lib/systemd -o -path /run/log \\) -prune -o -print");
-    list.lines().map(str::to_owned).collect()
-}
-
-fn install(node: &Node, deb: &Path) -> String {
-    node.put(deb, "/opt/locum.deb");
-    node.sh("DEBIAN_FRONTEND=noninteractive dpkg --install /opt/locum.deb")
-}
-
-/// The first hour: a node with the package, told what to do next, that then holds to what its configuration says.
-fn set_up(node: &Node, deb: &Path, priority: u8) {
-    in_order(&install(node, deb), &STEPS);
-    assert_eq!(node.property("ActiveState"), "active");
-    assert_eq!(node.sh("systemctl is-enabled locum").trim(), "enabled");
-    in_order(&node.sh("systemctl status --full locum"), &STEPS);
-    in_order(&node.sh("locum status"), &STEPS);
-    in_order(&node.journal(), &STEPS);
-
-    node.write(CONFIG, &config(priority));
-    let told = node.sh("locum check");
-    let line = told.lines().map(str::trim).find(|line| line.starts_with("iifname \"eth0\""));
-    let line = line.unwrap_or_else(|| panic!("no line for nftables in: {told}"));
-    // A firewall that lets in what check says and echoes, and nothing else.
-    node.write(
-        "/etc/nftables.conf",
-        &format!(
-            "table inet filter {{\n  chain input {{\n    type filter hook input priority 0; policy drop;\n    ip protocol icmp accept\n    {line}\n  }}\n}}\n"
-        ),
-    );
-    node.sh("nft --file /etc/nftables.conf");
-    node.write("/etc/ready", "");
-    node.sh("systemctl reload-or-restart locum");
-}
+use crate::common::live_guard;
+use crate::node::{Lan, Node, until};
+use crate::steps::{CONFIG, VIP, both_versions, config, install, install_rpm, of_rpm, ours, pair};
 
 /// An upgrade replaces the program within the process: nothing moves, and a client at 100 Hz loses nothing.
 fn upgrades_go_unnoticed(node: &Node, install: impl Fn(&Node) -> String) {
@@ -90,9 +16,27 @@ fn upgrades_go_unnoticed(node: &Node, install: impl Fn(&Node) -> String) {
     let program = node.sh(&format!("readlink /proc/{before}/exe"));
     assert_eq!(program.trim(), "/usr/bin/locum", "the program before the upgrade still runs");
     assert_eq!(node.sh(&format!("cat {CONFIG}")), config(150), "the edited configuration survives");
-    let (sent, answered) = load.end();
-    assert!(sent >= 10, "{sent} echoes are no load");
-    assert_eq!(sent, answered, "echoes were lost: {}", node.journal());
+    let echoes = load.end();
+    assert!(echoes.sent >= 10 && echoes.lost.is_empty(), "{echoes:?}: {}", node.journal());
+}
+
+/// A restart resumes, with the runner restarted beside it: nothing moves either.
+fn restarts_go_unnoticed(node: &Node) {
+    let before = node.property("MainPID");
+    let load = node.under_load(VIP);
+    node.sh("systemctl restart locum");
+    node.until_it_holds(VIP);
+    assert_ne!(node.property("MainPID"), before);
+    let echoes = load.end();
+    assert!(echoes.sent >= 10 && echoes.lost.is_empty(), "{echoes:?}: {}", node.journal());
+}
+
+/// The runner is of the version of the agent that it serves.
+fn the_runner_is_upgraded_too(node: &Node) {
+    let runner = node.property_of("locum-runner.service", "MainPID");
+    let program = || node.sh(&format!("readlink /proc/{runner}/exe")).trim() == "/usr/bin/locum";
+    until("the runner has become the new program", || program().then_some(()));
+    assert_eq!(node.property_of("locum-runner.service", "NRestarts"), "0", "{}", node.journal());
 }
 
 fn a_new_version_that_rejects_the_file_leaves_the_agent_alone(node: &Node, new: &Path) {
@@ -119,17 +63,51 @@ fn a_broken_configuration_is_no_loop(node: &Node, other: &Node) {
     other.until_state("backup");
 }
 
-/// A pair of the deb, the first node Active.
-fn pair(lan: &Lan, first: &Packages, second: &Packages, names: [&str; 2]) -> (Node, Node, BTreeSet<String>) {
-    let one = Node::boot(names[0], lan, "192.0.2.1/24");
-    let two = Node::boot(names[1], lan, "192.0.2.2/24");
-    let empty = files(&one);
-    set_up(&one, &first.deb, 150);
-    set_up(&two, &second.deb, 100);
+/// The key is made by the commands of README.md, which end where nobody but the agent can read it.
+fn authenticated(one: &Node, two: &Node) {
+    let readme = include_str!("../../README.md");
+    let commands = readme.lines().skip_while(|line| !line.ends_with("openssl rand -hex 32 >> web.key)"));
+    let commands: Vec<&str> = commands.take_while(|line| *line != "```").collect();
+    assert!(commands.len() == 2 && commands[1].starts_with("sudo install "), "{commands:?}");
+    one.sh(commands[0]);
+    two.put(&one.path("/web.key"), "/web.key");
+    let auth = "[virtual_router.web.auth]\nmode = \"MODE\"\nactive_key = 1\n\
+                keys = [{ id = 1, file = \"/etc/locum/keys/web\" }]\n";
+    for node in [one, two] {
+        // As a user would do it first: root's file, of which `check` warns and which the agent cannot read.
+        node.sh(&commands[1].replace("sudo ", "").replace("-o locum ", ""));
+        let before = node.sh(&format!("cat {CONFIG}"));
+        node.write(CONFIG, &format!("{before}{}", auth.replace("MODE", "permissive")));
+        let told = node.sh("locum check");
+        assert!(told.contains("chown locum /etc/locum/keys/web"), "{told}");
+        let reload = node.try_sh("exec 2>&1; locum reload");
+        assert_eq!(reload.status.code(), Some(78));
+        assert!(String::from_utf8_lossy(&reload.stdout).contains("chown locum /etc/locum/keys/web"));
+        node.sh(&commands[1].replace("sudo ", ""));
+        assert!(!node.sh("locum check").contains("chown"));
+        node.write(CONFIG, &format!("{before}{}", auth.replace("MODE", "enforce")));
+    }
+    // The folder of the keys was out of reach when the agents were started.
+    for node in [two, one] {
+        node.sh("systemctl restart locum");
+    }
     one.until_it_holds(VIP);
     two.until_state("backup");
-    assert!(!two.holds(VIP));
-    (one, two, empty)
+    until("adverts under the key", || (two.document()["routers"]["web"]["peers"][0]["key"] == 1).then_some(()));
+    assert!(!one.sh("journalctl --unit=locum").contains(&one.sh("cut -c 5- /web.key")), "a secret in the journal");
+}
+
+#[test]
+fn a_pair_of_debs_with_a_key() {
+    let Some((_, new)) = both_versions() else { return };
+    let _turn = live_guard();
+    let lan = Lan::new("key");
+    let (one, two, _) = pair(&lan, &new, &new, ["m", "n"]);
+    authenticated(&one, &two);
+    one.sh("systemctl stop locum");
+    two.until_it_holds(VIP);
+    one.sh("DEBIAN_FRONTEND=noninteractive dpkg --purge locum");
+    assert!(!one.path("/etc/locum").exists());
 }
 
 #[test]
@@ -157,6 +135,12 @@ fn a_pair_of_debs_from_the_first_hour_to_the_purge() {
     assert_eq!(one.sh(&format!("cat {CONFIG}")), config(150));
     one.sh("dpkg --purge locum; rm /opt/locum.deb");
     assert_eq!(ours(&one, &empty), Vec::<String>::new());
+    assert!(!one.sh("cat /etc/passwd /etc/group /etc/shadow /etc/gshadow").contains("locum"), "users are left");
+    // That it has forgotten what is no more may take systemd a while.
+    let units = one.sh("systemctl list-units --all --full; systemctl list-unit-files");
+    let left = units.lines().filter(|line| line.contains("locum") && !line.contains("not-found inactive dead"));
+    assert_eq!(left.collect::<Vec<_>>(), Vec::<&str>::new());
+    assert!(!one.try_sh("pgrep locum").status.success(), "something of it still runs");
 }
 
 #[test]
@@ -165,38 +149,18 @@ fn a_pair_of_debs_upgraded_broken_and_repaired() {
     let _turn = live_guard();
     let lan = Lan::new("upd");
     let (one, two, _) = pair(&lan, &before, &new, ["d", "e"]);
+    let since = two.transitions();
     upgrades_go_unnoticed(&one, |node| install(node, &new.deb));
+    the_runner_is_upgraded_too(&one);
+    restarts_go_unnoticed(&one);
     upgrades_go_unnoticed(&one, |node| install(node, &before.deb));
+    the_runner_is_upgraded_too(&one);
+    assert_eq!((two.state().as_str(), two.transitions()), ("backup", since), "{}", two.journal());
     a_new_version_that_rejects_the_file_leaves_the_agent_alone(&one, &new.deb);
     a_broken_configuration_is_no_loop(&one, &two);
     one.sh("dpkg --remove locum");
     two.until_it_holds(VIP);
     assert!(!one.holds(VIP), "a removal resigns");
-}
-
-/// What is there now and was not, and is called by our name.
-fn ours(node: &Node, empty: &BTreeSet<String>) -> Vec<String> {
-    let now = files(node);
-    now.difference(empty).filter(|path| path.contains("locum")).cloned().collect()
-}
-
-/// A node with the rpm, Active.
-fn of_rpm(lan: &Lan, name: &str, rpm: &Path) -> (Node, BTreeSet<String>) {
-    let node = Node::boot(name, lan, "192.0.2.3/24");
-    let empty = files(&node);
-    node.sh("rpm --initdb");
-    in_order(&install_rpm(&node, rpm), &STEPS);
-    node.write(CONFIG, &config(150));
-    node.write("/etc/ready", "");
-    node.sh("systemctl enable locum; systemctl reload-or-restart locum");
-    node.until_it_holds(VIP);
-    (node, empty)
-}
-
-fn install_rpm(node: &Node, rpm: &Path) -> String {
-    node.put(rpm, "/opt/locum.rpm");
-    // The database of rpm on a Debian knows nothing of what is installed.
-    node.sh("rpm --upgrade --oldpackage --nodeps /opt/locum.rpm && rm /opt/locum.rpm")
 }
 
 #[test]
@@ -209,6 +173,7 @@ fn an_rpm_installed_and_erased() {
     assert!(told.contains(".rpmsave"), "{told}");
     assert!(!node.holds(VIP), "an erasure resigns");
     assert_eq!(node.property("LoadState"), "not-found");
+    assert!(!node.try_sh("pgrep locum").status.success(), "something of it still runs");
     assert_eq!(ours(&node, &empty), ["/etc/locum", "/etc/locum/locum.toml.rpmsave"]);
 }
 
@@ -219,7 +184,10 @@ fn an_rpm_upgraded_and_back() {
     let lan = Lan::new("rpu");
     let (node, _) = of_rpm(&lan, "f", &before.rpm);
     upgrades_go_unnoticed(&node, |node| install_rpm(node, &new.rpm));
+    the_runner_is_upgraded_too(&node);
+    restarts_go_unnoticed(&node);
     upgrades_go_unnoticed(&node, |node| install_rpm(node, &before.rpm));
+    the_runner_is_upgraded_too(&node);
     node.sh("rpm --erase locum");
     assert!(!node.holds(VIP), "an erasure resigns");
 }

@@ -8,9 +8,14 @@ mod man;
 #[path = "../../packaging/documents/schema.rs"]
 mod schema;
 
+mod confined;
 mod documents;
+mod hung;
 mod installed;
 mod node;
 mod origin;
 mod packages;
+mod programs;
+mod roots;
 mod scripts;
+mod steps;
