@@ -11,7 +11,7 @@ mod mistakes;
 mod snapshot;
 mod trust;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -27,13 +27,13 @@ use crate::config::RouterConfig;
 use crate::report::{Event, Reason, RouterState};
 use crate::types::{
     Advertised, BackupMemory, Channel, CheckName, CheckResult, Discard, Instant, InterfaceName, LeftAddress, Priority,
-    RouterName, RouterRecord,
+    RouterName,
 };
 use crate::wire::announcement::Announcement;
 use crate::wire::vrrp::{Advertisement, Received};
 
 pub(crate) use memory::NOTHING_LEFT;
-use memory::Resumption;
+use memory::{Remembered, Resumption};
 
 /// Nobody is waited for longer, however slow the adverts.
 const LONGEST_LINGER: Duration = Duration::from_secs(10);
@@ -92,10 +92,8 @@ pub(crate) struct Router {
     /// When the last advert left that said it is Active, and the one before that.
     sent_at: Option<Instant>,
     sent_before: Option<Instant>,
-    /// Numbers that must not go back, also when the process ends.
-    marks: BTreeMap<String, u64>,
     /// What was last written down for a successor of this process.
-    remembered: Option<RouterRecord>,
+    remembered: Option<Remembered>,
     /// What an earlier process was, until it is clear whether that can go on.
     resumption: Option<Resumption>,
     /// Packets that the newest advert went out in, one for each destination, and how many of them did not leave.
@@ -173,7 +171,6 @@ impl Router {
             memory: None,
             sent_at: None,
             sent_before: None,
-            marks: BTreeMap::new(),
             remembered: None,
             resumption: None,
             unsent: 0,
