@@ -9,7 +9,7 @@ use crate::io::neighbours::NeighbourSocket;
 use crate::io::netlink::Announcers;
 use crate::io::poller::Poller;
 use crate::io::vrrp::VrrpSocket;
-use crate::types::{Channel, Family, Instant, InterfaceName};
+use crate::types::{AwaitedAdverts, Channel, Family, Instant, InterfaceName};
 
 /// The socket of one channel.
 #[derive(Debug)]
@@ -111,6 +111,45 @@ impl Listening {
         };
         self.close(interface, CHANNEL);
         Some((CHANNEL, error))
+    }
+
+    /// Has what may count on an interface heard apart from what cannot. A channel on which that cannot be is closed and
+    /// named.
+    pub(super) fn sift(&mut self, interface: InterfaceName, awaited: &[AwaitedAdverts]) -> Vec<(Channel, io::Error)> {
+        let mut failed = Vec::new();
+        for family in [Family::Ipv4, Family::Ipv6] {
+            let channel = Channel::Adverts(family);
+            let Some(open) = self.channels.get_mut(&(interface, channel)) else { continue };
+            let error = match &mut open.socket {
+                Socket::Adverts(socket) => socket.sift(&interface, awaited).err(),
+                Socket::Announcements(_) => None,
+            };
+            failed.extend(error.map(|error| (channel, error)));
+        }
+        failed.iter().for_each(|(channel, _)| self.close(interface, *channel));
+        failed
+    }
+
+    /// Where adverts are listened to.
+    pub(super) fn advert_channels(&self) -> Vec<(InterfaceName, Family)> {
+        let adverts = |(interface, channel): &(InterfaceName, Channel)| match channel {
+            Channel::Adverts(family) => Some((*interface, *family)),
+            Channel::Announcements(_) => None,
+        };
+        self.channels.keys().filter_map(adverts).collect()
+    }
+
+    /// Whether adverts are listened to anywhere.
+    pub(super) fn hears_adverts(&self) -> bool {
+        self.channels.keys().any(|(_, channel)| matches!(channel, Channel::Adverts(_)))
+    }
+
+    /// What adverts of a family are heard by.
+    pub(super) fn adverts_mut(&mut self, interface: InterfaceName, family: Family) -> Option<&mut VrrpSocket> {
+        match &mut self.channels.get_mut(&(interface, Channel::Adverts(family)))?.socket {
+            Socket::Adverts(socket) => Some(socket),
+            Socket::Announcements(_) => None,
+        }
     }
 
     fn socket_for(&mut self, interface: InterfaceName, index: u32, channel: Channel) -> io::Result<Socket> {

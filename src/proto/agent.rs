@@ -192,6 +192,11 @@ impl Agent {
             Input::Frame { interface, bytes } => self.frame(now, interface, bytes, effects),
             Input::Interface { name, facts } => self.interface(now, name, facts, effects),
             Input::FramesPass { interface } => self.frames_pass(now, interface, effects),
+            Input::Missed { interface, reason, packets } => {
+                let discards = self.discards.entry(interface).or_insert_with(|| Discards::new(now));
+                effects.extend(discards.count_unseen(now, interface, reason, packets).map(Effect::Tell));
+            }
+            Input::Behind { interface } => self.ears.fall_behind(interface),
             Input::ListenFailed { interface, channel, error } => {
                 self.listen_failed(now, interface, channel, &error, effects);
             }
@@ -445,6 +450,7 @@ impl Agent {
         for number in due {
             self.at(now, effects, number, |router, world| router.tick(world));
         }
+        self.ears.catch_up();
         if self.listening.is_due(now) {
             self.listen(effects);
         }

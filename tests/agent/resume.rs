@@ -1,7 +1,6 @@
 //! The process ends without a word, and another one begins. Adverts leave at 3609.375 and each second from there on;
 //! peers wait for 3 s at least, of which a quarter of the interval is kept: a successor goes on until 2750 ms after one.
 
-
 use locum::config::WhenUnhealthy;
 use locum::proto::Input;
 use locum::types::{CheckResult, InterfaceFacts, LeftAddress};

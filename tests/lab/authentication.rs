@@ -24,7 +24,7 @@ const TEXT: &str = "quartz-lantern-meadow-orbit-77";
 const HEX: &str = "71756172747a";
 
 /// Makes a key file of this mode in the lab's folder; its path.
-fn key_file(lab: &Lab, name: &str, content: &str, mode: u32) -> String {
+pub fn key_file(lab: &Lab, name: &str, content: &str, mode: u32) -> String {
     let path = lab.file(name);
     fs::write(&path, content).expect("a key file");
     fs::set_permissions(&path, Permissions::from_mode(mode)).expect("its mode");

@@ -43,3 +43,4 @@ mod realtime;
 mod reload;
 mod replace;
 mod resume;
+mod sealed;

@@ -251,8 +251,10 @@ impl Router {
             }
             State::Initialize | State::Active { .. } => None,
         };
-        let outcome = self.election.tick(world.now, listened_since);
-        self.follow(world, outcome, None);
+        if !self.may_be_answered(world) {
+            let outcome = self.election.tick(world.now, listened_since);
+            self.follow(world, outcome, None);
+        }
         match (self.holding.say(world.now), self.election.state()) {
             (Say::Resign, _) => self.resign(world),
             (Say::Challenge, State::Backup(_)) => self.advertise(world),
@@ -264,6 +266,15 @@ impl Router {
         let lines = self.discards.tick(world.now, about);
         world.effects.extend(lines.into_iter().map(Effect::Tell));
         self.tell_mistakes(world);
+    }
+
+    /// Whether a Backup whose patience is over has not yet read what came before it was: an advert may wait there, behind
+    /// a flood of others.
+    fn may_be_answered(&self, world: &World<'_>) -> bool {
+        let read_up_to = world.ears.read_up_to(self.config.interface);
+        let due = self.election.deadline().filter(|due| *due <= world.now);
+        let waits = matches!(self.election.state(), State::Backup(_));
+        waits && read_up_to.zip(due).is_some_and(|(read_up_to, due)| read_up_to < due)
     }
 
     /// A valid advert of this VRID.
