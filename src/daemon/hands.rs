@@ -108,8 +108,7 @@ impl Hands {
         match effect {
             Effect::Listen { interface, index, channels, addresses, awaited } => {
                 let mut failed = self.listening.open(&self.poller, interface, index, &channels);
-                failed.extend(self.listening.heed(interface, &addresses));
-                failed.extend(self.listening.sift(interface, &awaited));
+                failed.extend(self.listening.heed(interface, &addresses, &awaited));
                 for (channel, error) in failed {
                     failures.push_back(Input::ListenFailed { interface, channel, error: error.to_string() });
                 }

@@ -93,38 +93,27 @@ impl Listening {
         Ok(())
     }
 
-    /// Has claims to these addresses heard on an interface. A channel on which that cannot be is closed and named.
+    /// Has claims to these addresses heard on an interface, and what may be one of these adverts apart from what cannot.
+    /// Channels on which that cannot be are closed and named.
     pub(super) fn heed(
         &mut self,
         interface: InterfaceName,
         addresses: &BTreeSet<IpAddr>,
-    ) -> Option<(Channel, io::Error)> {
-        const CHANNEL: Channel = Channel::Announcements(Family::Ipv4);
+        awaited: &[AwaitedAdverts],
+    ) -> Vec<(Channel, io::Error)> {
         let of_ipv4 = |address: &IpAddr| match address {
             IpAddr::V4(address) => Some(*address),
             IpAddr::V6(_) => None,
         };
         let heeded: Vec<_> = addresses.iter().filter_map(of_ipv4).collect();
-        let error = match &self.channels.get(&(interface, CHANNEL))?.socket {
-            Socket::Announcements(socket) => socket.heed(&heeded).err()?,
-            Socket::Adverts(_) => return None,
-        };
-        self.close(interface, CHANNEL);
-        Some((CHANNEL, error))
-    }
-
-    /// Has what may count on an interface heard apart from what cannot. A channel on which that cannot be is closed and
-    /// named.
-    pub(super) fn sift(&mut self, interface: InterfaceName, awaited: &[AwaitedAdverts]) -> Vec<(Channel, io::Error)> {
         let mut failed = Vec::new();
-        for family in [Family::Ipv4, Family::Ipv6] {
-            let channel = Channel::Adverts(family);
-            let Some(open) = self.channels.get_mut(&(interface, channel)) else { continue };
-            let error = match &mut open.socket {
-                Socket::Adverts(socket) => socket.sift(&interface, awaited).err(),
-                Socket::Announcements(_) => None,
+        for ((_, channel), open) in self.channels.iter_mut().filter(|((on, _), _)| *on == interface) {
+            let outcome = match (&mut open.socket, channel) {
+                (Socket::Adverts(socket), _) => socket.sift(&interface, awaited),
+                (Socket::Announcements(socket), Channel::Announcements(Family::Ipv4)) => socket.heed(&heeded),
+                (Socket::Announcements(_), Channel::Announcements(Family::Ipv6) | Channel::Adverts(_)) => Ok(()),
             };
-            failed.extend(error.map(|error| (channel, error)));
+            failed.extend(outcome.err().map(|error| (*channel, error)));
         }
         failed.iter().for_each(|(channel, _)| self.close(interface, *channel));
         failed

@@ -55,6 +55,23 @@ fn awaited(family: Family, version: Version, vrid: u8, senders: &[&str], keys: O
     }
 }
 
+/// One virtual router of each kind: open to all, with keys, of version 2, with host 77 as a peer, without it, and one of
+/// the other family, which is nobody here.
+fn routers(family: Family) -> [AwaitedAdverts; 6] {
+    let (other, with, without): (_, &[&str], &[&str]) = match family {
+        Family::Ipv4 => (Family::Ipv6, &["192.0.2.5", "192.0.2.77"], &["192.0.2.78"]),
+        Family::Ipv6 => (Family::Ipv4, &["fe80::5", "fe80::77"], &["fe80::78"]),
+    };
+    [
+        awaited(family, Version::V3, 51, &[], None),
+        awaited(family, Version::V3, 52, &[], Some(&[7, 8])),
+        awaited(family, Version::V2, 53, &[], None),
+        awaited(family, Version::V3, 54, with, None),
+        awaited(family, Version::V3, 55, without, None),
+        awaited(other, Version::V3, 56, &[], None),
+    ]
+}
+
 /// An IP packet of protocol 112 to the group, from host 77 of its family, with this TTL and these bytes.
 fn of_protocol_112(family: Family, ttl: u8, message: &[u8]) -> Vec<u8> {
     let mut packet = match family {
@@ -102,23 +119,7 @@ fn what_cannot_count_is_heard_aside_and_all_else_at_first_hand() {
         for (family, size, group) in
             [(Family::Ipv4, 4, IpAddr::from([224, 0, 0, 18])), (Family::Ipv6, 16, "ff02::12".parse().expect("a group"))]
         {
-            let of = |version, vrid, senders: &[&str], keys| awaited(family, version, vrid, senders, keys);
-            let listed: (&[&str], &[&str]) = match family {
-                Family::Ipv4 => (&["192.0.2.5", "192.0.2.77"], &["192.0.2.78"]),
-                Family::Ipv6 => (&["fe80::5", "fe80::77"], &["fe80::78"]),
-            };
-            let routers = [
-                of(Version::V3, 51, &[], None),
-                of(Version::V3, 52, &[], Some(&[7, 8])),
-                of(Version::V2, 53, &[], None),
-                of(Version::V3, 54, listed.0, None),
-                of(Version::V3, 55, listed.1, None),
-                // Of the other family, and so nobody here.
-                AwaitedAdverts {
-                    family: if family == Family::Ipv4 { Family::Ipv6 } else { Family::Ipv4 },
-                    ..of(Version::V3, 56, &[], None)
-                },
-            ];
+            let routers = routers(family);
             let sender = VrrpSocket::open(&name("va"), va, family).expect("a raw socket");
             let mut receiver = VrrpSocket::open(&name("vb"), vb, family).expect("a raw socket");
             receiver.sift(&name("vb"), &routers).expect("filters");

@@ -207,7 +207,7 @@ fn authentication_is_rolled_out_without_a_break() {
     });
 }
 
-/// Two hosts with different keys under one id hold the address both, as nothing unauthenticated decides: each is told why.
+/// Two hosts with different keys under one id hold the address both, as nothing unauthenticated decides: we say why.
 #[test]
 fn keys_that_differ_are_named() {
     beside(|program| {
