@@ -9,6 +9,8 @@ mod advert;
 mod arp;
 #[path = "fuzz/properties/nd.rs"]
 mod nd;
+#[path = "fuzz/properties/trailer.rs"]
+mod trailer;
 
 /// Each target must have at least this many files: an empty folder proves nothing.
 const FEWEST: usize = 10;
@@ -38,4 +40,9 @@ fn arp_packets() {
 #[test]
 fn neighbor_advertisements() {
     replay("nd", nd::check);
+}
+
+#[test]
+fn trailers() {
+    replay("trailer", trailer::check);
 }

@@ -121,6 +121,24 @@ impl RouterConfig {
         !self.unicast_peers.is_empty()
     }
 
+    /// Bytes of each of its adverts, from the IP header on.
+    pub fn advert_length(&self) -> usize {
+        let (header, address) = match self.family {
+            Family::Ipv4 => (20, 4),
+            Family::Ipv6 => (40, 16),
+        };
+        let password = match self.version {
+            Version::V2 => 8,
+            Version::V3 => 0,
+        };
+        let sealed = self.auth.as_ref().is_some_and(|auth| match auth.mode {
+            AuthMode::Enforce | AuthMode::Permissive => true,
+            AuthMode::ReceiveOnly => false,
+        });
+        let trailer = if sealed { 28 } else { 0 };
+        header + 8 + address * self.advertised.len() + password + trailer
+    }
+
     /// Whether its adverts over IPv6 come from a link-local address: they do unless a peer is beyond the link.
     pub fn is_link_local(&self) -> bool {
         self.unicast_peers.iter().all(|peer| match peer {

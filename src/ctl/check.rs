@@ -7,7 +7,7 @@ use super::firewall::{self, Adverts};
 use super::{lists, print};
 use crate::config::{self, Config, Diagnostic};
 use crate::io::{files, keys, system};
-use crate::report::first_steps;
+use crate::report::{Reason, first_steps};
 use crate::types::{Exit, Failure, Family, InterfaceName};
 
 /// Largest file that is read; the parser says what it makes of one that is larger than it takes.
@@ -120,6 +120,14 @@ fn lacking(config: &Config, source: &str) -> Vec<Diagnostic> {
         let message = format!("this host has no interface `{interface}`");
         let remedy = "a virtual router waits in fault until its interfaces exist";
         warnings.push(Diagnostic::warning_at(source, interface.as_str(), message, remedy));
+    }
+    for router in config.routers.values() {
+        let (interface, bytes) = (router.interface, router.advert_length());
+        if let Some(mtu) = system::mtu(&interface).filter(|mtu| usize::try_from(*mtu).is_ok_and(|mtu| mtu < bytes)) {
+            let message = Reason::AdvertTooLarge { interface, bytes, mtu }.to_string();
+            let remedy = "a virtual router whose adverts do not fit stays in fault";
+            warnings.push(Diagnostic::warning_at(source, interface.as_str(), message, remedy));
+        }
     }
     let peers: BTreeSet<IpAddr> =
         config.routers.values().flat_map(|router| router.unicast_peers.iter().copied()).collect();

@@ -117,9 +117,9 @@ impl Hands {
     /// Performs one effect; what fails at once is an input for the agent.
     pub(super) fn perform(&mut self, effect: Effect, failures: &mut VecDeque<Input<'static>>) {
         match effect {
-            Effect::Listen { interface, index, channels, addresses } => {
+            Effect::Listen { interface, index, channels, addresses, awaited } => {
                 let mut failed = self.listening.open(&self.poller, interface, index, &channels);
-                failed.extend(self.listening.heed(interface, &addresses));
+                failed.extend(self.listening.heed(interface, &addresses, &awaited));
                 for (channel, error) in failed {
                     failures.push_back(Input::ListenFailed { interface, channel, error: error.to_string() });
                 }

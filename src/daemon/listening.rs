@@ -9,7 +9,7 @@ use crate::io::neighbours::NeighbourSocket;
 use crate::io::netlink::Announcers;
 use crate::io::poller::Poller;
 use crate::io::vrrp::VrrpSocket;
-use crate::types::{Channel, Family, Instant, InterfaceName};
+use crate::types::{AwaitedAdverts, Channel, Family, Instant, InterfaceName};
 
 /// The socket of one channel.
 #[derive(Debug)]
@@ -93,24 +93,52 @@ impl Listening {
         Ok(())
     }
 
-    /// Has claims to these addresses heard on an interface. A channel on which that cannot be is closed and named.
+    /// Has claims to these addresses heard on an interface, and what may be one of these adverts apart from what cannot.
+    /// Channels on which that cannot be are closed and named.
     pub(super) fn heed(
         &mut self,
         interface: InterfaceName,
         addresses: &BTreeSet<IpAddr>,
-    ) -> Option<(Channel, io::Error)> {
-        const CHANNEL: Channel = Channel::Announcements(Family::Ipv4);
+        awaited: &[AwaitedAdverts],
+    ) -> Vec<(Channel, io::Error)> {
         let of_ipv4 = |address: &IpAddr| match address {
             IpAddr::V4(address) => Some(*address),
             IpAddr::V6(_) => None,
         };
         let heeded: Vec<_> = addresses.iter().filter_map(of_ipv4).collect();
-        let error = match &self.channels.get(&(interface, CHANNEL))?.socket {
-            Socket::Announcements(socket) => socket.heed(&heeded).err()?,
-            Socket::Adverts(_) => return None,
+        let mut failed = Vec::new();
+        for ((_, channel), open) in self.channels.iter_mut().filter(|((on, _), _)| *on == interface) {
+            let outcome = match (&mut open.socket, channel) {
+                (Socket::Adverts(socket), _) => socket.sift(&interface, awaited),
+                (Socket::Announcements(socket), Channel::Announcements(Family::Ipv4)) => socket.heed(&heeded),
+                (Socket::Announcements(_), Channel::Announcements(Family::Ipv6) | Channel::Adverts(_)) => Ok(()),
+            };
+            failed.extend(outcome.err().map(|error| (*channel, error)));
+        }
+        failed.iter().for_each(|(channel, _)| self.close(interface, *channel));
+        failed
+    }
+
+    /// Where adverts are listened to.
+    pub(super) fn advert_channels(&self) -> Vec<(InterfaceName, Family)> {
+        let adverts = |(interface, channel): &(InterfaceName, Channel)| match channel {
+            Channel::Adverts(family) => Some((*interface, *family)),
+            Channel::Announcements(_) => None,
         };
-        self.close(interface, CHANNEL);
-        Some((CHANNEL, error))
+        self.channels.keys().filter_map(adverts).collect()
+    }
+
+    /// Whether adverts are listened to anywhere.
+    pub(super) fn hears_adverts(&self) -> bool {
+        self.channels.keys().any(|(_, channel)| matches!(channel, Channel::Adverts(_)))
+    }
+
+    /// What adverts of a family are heard by.
+    pub(super) fn adverts_mut(&mut self, interface: InterfaceName, family: Family) -> Option<&mut VrrpSocket> {
+        match &mut self.channels.get_mut(&(interface, Channel::Adverts(family)))?.socket {
+            Socket::Adverts(socket) => Some(socket),
+            Socket::Announcements(_) => None,
+        }
     }
 
     fn socket_for(&mut self, interface: InterfaceName, index: u32, channel: Channel) -> io::Result<Socket> {

@@ -13,12 +13,17 @@ use crate::config::Config;
 use crate::io::clock::{self, ClockPair, SuspendWatch};
 use crate::io::neighbours::NeighbourSocket;
 use crate::io::netlink::{MonitorState, Report};
+use crate::io::vrrp::VrrpSocket;
 use crate::proto::{Agent, Effect, Input};
 use crate::report::{Event, Summary, WallClock};
-use crate::types::{Channel, Instant, InterfaceName, IpNet, Memory};
+use crate::types::{Channel, Discard, Instant, InterfaceName, IpNet, Memory};
 
 /// What is read from one socket, and taken from one channel, at one wake-up.
 const READS: usize = 256;
+/// How often what cannot count is looked at, at most and at least; and how much of it at a time.
+const ASIDE_SOONEST: Duration = Duration::from_millis(250);
+const ASIDE_LATEST: Duration = Duration::from_secs(1);
+const ASIDE_READS: usize = 64;
 /// Turns by which a tick that is due waits for sockets that had more than [`READS`]: what was heard while we were
 /// not scheduled decides before time does, but no flood holds an advert up for long.
 const PATIENCE: u32 = 3;
@@ -79,6 +84,10 @@ pub(super) struct Loop {
     /// Something is left to do without waiting.
     again: bool,
     postponed: u32,
+    /// Interfaces on which there is more to read than was read in this turn.
+    behind: BTreeSet<InterfaceName>,
+    /// When what cannot count was last looked at.
+    aside_at: Instant,
     suspends: SuspendWatch,
 }
 
@@ -99,6 +108,8 @@ impl Loop {
             ready: Vec::new(),
             again: false,
             postponed: 0,
+            behind: BTreeSet::new(),
+            aside_at: Instant::default(),
             suspends: SuspendWatch::start(),
         }
     }
@@ -170,12 +181,16 @@ impl Loop {
         self.tell_news(now);
         self.tell_removals(now);
         let more = self.read_sockets(&clocks);
+        self.read_aside(&clocks);
         self.take_in(&clocks, wake);
         if self.agent.next_deadline().is_some_and(|deadline| deadline <= now) {
             if more && self.postponed < PATIENCE {
                 self.postponed += 1;
             } else {
                 self.postponed = 0;
+                for interface in std::mem::take(&mut self.behind) {
+                    self.feed(now, Input::Behind { interface });
+                }
                 self.tick(now);
             }
         }
@@ -246,7 +261,8 @@ impl Loop {
         }
         self.again |= !self.effects.is_empty() || !self.failures.is_empty();
         let pulse = self.beside.pulse.as_ref().map(Pulse::deadline);
-        let deadline = [self.agent.next_deadline(), self.hands.relist, pulse].into_iter().flatten().min();
+        let aside = self.hands.listening.hears_adverts().then(|| self.aside_at + ASIDE_LATEST);
+        let deadline = [self.agent.next_deadline(), self.hands.relist, pulse, aside].into_iter().flatten().min();
         if let Err(error) = self.hands.timer.set(deadline) {
             self.hands.log.refused("set the timer".to_owned(), error.to_string());
         }
@@ -313,6 +329,7 @@ impl Loop {
     /// Whether a socket has more than was read.
     fn read_sockets(&mut self, clocks: &ClockPair) -> bool {
         let mut more = false;
+        self.behind.clear();
         for position in 0..self.ready.len() {
             let Some(token) = self.ready.get(position).copied() else { break };
             more |= self.read_socket(clocks, token);
@@ -345,7 +362,34 @@ impl Loop {
             }
             self.perform(now);
         }
+        let interface = self.hands.listening.which(token).map(|(interface, _)| interface);
+        self.behind.extend(interface);
         true
+    }
+
+    /// A little of what cannot count, so that everybody learns who is there, and how much there was besides.
+    fn read_aside(&mut self, clocks: &ClockPair) {
+        let now = clocks.boot;
+        if now < self.aside_at + ASIDE_SOONEST {
+            return;
+        }
+        self.aside_at = now;
+        for (interface, family) in self.hands.listening.advert_channels() {
+            for _ in 0..ASIDE_READS {
+                let Some(socket) = self.hands.listening.adverts_mut(interface, family) else { break };
+                // Whatever is wrong with it is told of the socket beside it, and opens both anew.
+                let Ok(Some((received, bytes))) = socket.receive_aside(clocks) else { break };
+                self.agent.handle(now, Input::Packet { interface, received, bytes }, &mut self.effects);
+                self.perform(now);
+            }
+            let missed = self.hands.listening.adverts_mut(interface, family).map(VrrpSocket::missed);
+            let [overrun, unread] = missed.unwrap_or_default();
+            for (reason, packets) in [(Discard::Overrun, overrun), (Discard::Unread, unread)] {
+                if packets > 0 {
+                    self.feed(now, Input::Missed { interface, reason, packets });
+                }
+            }
+        }
     }
 
     fn read_frames(&mut self, now: Instant, token: u64) -> bool {

@@ -38,6 +38,11 @@ pub fn interface_exists(name: &InterfaceName) -> bool {
     nix::net::if_::if_nametoindex(name.as_str()).is_ok()
 }
 
+/// The MTU of an interface; `None` if it does not exist, or /sys is not mounted.
+pub fn mtu(name: &InterfaceName) -> Option<u32> {
+    std::fs::read_to_string(format!("/sys/class/net/{name}/mtu")).ok()?.trim().parse().ok()
+}
+
 /// Whether an interface in the network namespace of the caller has this address.
 pub fn has_address(address: IpAddr) -> bool {
     let Ok(all) = nix::ifaddrs::getifaddrs() else { return false };
@@ -103,6 +108,8 @@ mod tests {
     fn what_is_there_is_found() {
         assert!(interface_exists(&"lo".parse().expect("a name")));
         assert!(!interface_exists(&"locum-none".parse().expect("a name")));
+        assert!(mtu(&"lo".parse().expect("a name")) > Some(1500));
+        assert_eq!(mtu(&"locum-none".parse().expect("a name")), None);
         // TEST-NET-2, which nobody has.
         assert!(!has_address(IpAddr::from([198, 51, 100, 251])));
         assert!(!host_name().is_empty() && !host_name().contains('.'));

@@ -1,4 +1,6 @@
-//! The socket for adverts: protocol 112 over one family, on one interface.
+//! The sockets for adverts: protocol 112 over one family, on one interface.
+
+mod sieve;
 
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
@@ -7,11 +9,12 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use nix::errno::Errno;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt};
 use nix::sys::time::TimeSpec;
-use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockFilter, SockRef, Socket, Type};
 
 use super::capture::stamp_nanos;
 use super::clock::ClockPair;
-use crate::types::{Family, Instant, InterfaceName};
+use crate::types::{AwaitedAdverts, Family, Instant, InterfaceName};
+use sieve::Verdicts;
 
 /// Where VRRP speaks and listens by default (RFC 9568 sections 5.1.1.2 and 5.1.2.2).
 const GROUP_V4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
@@ -24,6 +27,8 @@ const PRIORITY: u32 = 6;
 const HEADER_V6: usize = 40;
 /// Room for 0.4 s of 50,000 forged adverts a second, so that the genuine ones among them are there when we are scheduled.
 const RECEIVE_BUFFER: usize = 16 << 20;
+/// Room for some 50 packets that cannot count.
+const ASIDE_BUFFER: usize = 64 << 10;
 /// More than the largest advert (a header, and 255 addresses of IPv6); what is longer is cut and is none.
 const LARGEST: usize = 4608;
 
@@ -37,6 +42,11 @@ pub struct VrrpSocket {
     buffer: Vec<u8>,
     /// When the socket was last seen empty: what is read now came after that.
     emptied: Instant,
+    /// Packets that found no room, as the kernel counts them, and those of them that were told of.
+    dropped: u32,
+    told: u32,
+    /// Hears what cannot count, so that it is not in the way.
+    aside: Option<Box<VrrpSocket>>,
 }
 
 /// What the kernel tells beside a packet.
@@ -45,6 +55,8 @@ struct Beside {
     stamp: Option<u64>,
     destination: Option<Ipv6Addr>,
     hop_limit: u8,
+    /// Packets that found no room before this one; the kernel is silent while there are none.
+    dropped: Option<u32>,
 }
 
 impl VrrpSocket {
@@ -53,11 +65,25 @@ impl VrrpSocket {
     /// # Errors
     /// CAP_NET_RAW is missing (`PermissionDenied`), the interface is gone, or the family is off on it.
     pub fn open(interface: &InterfaceName, index: u32, family: Family) -> io::Result<Self> {
+        VrrpSocket::open_for(interface, index, family, &[], RECEIVE_BUFFER)
+    }
+
+    fn open_for(
+        interface: &InterfaceName,
+        index: u32,
+        family: Family,
+        filter: &[SockFilter],
+        buffer: usize,
+    ) -> io::Result<Self> {
         let socket = open_raw(family)?;
+        if !filter.is_empty() {
+            socket.attach_filter(filter)?;
+        }
         socket.bind_device(Some(interface.as_str().as_bytes()))?;
         socket.set_priority(PRIORITY)?;
-        super::raise_receive_buffer(&socket, RECEIVE_BUFFER)?;
+        super::raise_receive_buffer(&socket, buffer)?;
         setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
+        setsockopt(&socket, sockopt::RxqOvfl, &1)?;
         // The sockets hear no group that any other program of this host has joined, and not what they send.
         match family {
             Family::Ipv4 => {
@@ -79,9 +105,28 @@ impl VrrpSocket {
     }
 
     fn new(socket: Socket, index: u32, family: Family, emptied: Instant) -> Self {
-        let control = nix::cmsg_space!(TimeSpec, libc::in6_pktinfo, libc::c_int);
+        let control = nix::cmsg_space!(TimeSpec, libc::in6_pktinfo, libc::c_int, u32);
         let buffer = vec![0; LARGEST];
-        VrrpSocket { socket, family, index, control, buffer, emptied }
+        VrrpSocket { socket, family, index, control, buffer, emptied, dropped: 0, told: 0, aside: None }
+    }
+
+    /// From now on hears at first hand only what one of these may be, and the rest aside: [`VrrpSocket::receive_aside`].
+    ///
+    /// # Errors
+    /// As for [`VrrpSocket::open`]; no memory for filters.
+    pub fn sift(&mut self, interface: &InterfaceName, awaited: &[AwaitedAdverts]) -> io::Result<()> {
+        let program = |may_count, others| sieve::program(self.family, awaited, Verdicts { may_count, others });
+        let (first_hand, aside) = (program(true, false), program(false, true));
+        // For a moment both hear some, rather than none of the two.
+        self.socket.attach_filter(&first_hand)?;
+        match &self.aside {
+            Some(open) => open.socket.attach_filter(&aside),
+            None => {
+                let open = VrrpSocket::open_for(interface, self.index, self.family, &aside, ASIDE_BUFFER)?;
+                self.aside = Some(Box::new(open));
+                Ok(())
+            }
+        }
     }
 
     /// One that was open when this program began, if this descriptor is one for this interface and family; what it has heard since
@@ -101,7 +146,7 @@ impl VrrpSocket {
         let bound = socket.device().ok().flatten();
         let ours = kind == (Some(domain(family)), Some(Type::RAW), Some(Protocol::from(i32::from(PROTOCOL))))
             && bound.is_some_and(|name| name == interface.as_str().as_bytes());
-        if !ours || socket.set_nonblocking(true).is_err() {
+        if !ours || socket.set_nonblocking(true).is_err() || setsockopt(&fd, sockopt::RxqOvfl, &1).is_err() {
             return Err(fd);
         }
         Ok(VrrpSocket::new(fd.into(), index, family, since))
@@ -118,6 +163,29 @@ impl VrrpSocket {
             IpAddr::V6(address) => SocketAddrV6::new(address, 0, 0, self.index).into(),
         };
         self.socket.send_to(packet, &destination).map(drop)
+    }
+
+    /// The next packet that cannot count, as [`VrrpSocket::receive`] gives it. Nothing wakes anybody for its sake.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn receive_aside(&mut self, clocks: &ClockPair) -> io::Result<Option<(Instant, &[u8])>> {
+        match &mut self.aside {
+            Some(aside) => aside.receive(clocks),
+            None => Ok(None),
+        }
+    }
+
+    /// How many packets found no room since this was asked last, as far as the packets read since then tell: of those that
+    /// may count, and of the others.
+    pub fn missed(&mut self) -> [u64; 2] {
+        let aside = self.aside.as_mut().map_or(0, |aside| aside.missed_at_first_hand());
+        [self.missed_at_first_hand(), aside]
+    }
+
+    fn missed_at_first_hand(&mut self) -> u64 {
+        let told = std::mem::replace(&mut self.told, self.dropped);
+        self.dropped.wrapping_sub(told).into()
     }
 
     /// The next packet, from its IP header on, with the time the kernel had it on our clock; `None` when there
@@ -145,6 +213,7 @@ impl VrrpSocket {
         let length = message.bytes;
         let source = message.address.and_then(|from| from.as_sockaddr_in6().map(|from| from.ip()));
         let beside = message.cmsgs().map(|all| all.fold(Beside::default(), Beside::with)).unwrap_or_default();
+        self.dropped = beside.dropped.unwrap_or(self.dropped);
         let received = beside.stamp.map_or(clocks.boot, |nanos| clocks.stamp(nanos, self.emptied));
         if let (Family::Ipv6, Some(place)) = (self.family, self.buffer.get_mut(..HEADER_V6)) {
             place.copy_from_slice(&beside.header(source.unwrap_or(Ipv6Addr::UNSPECIFIED), length));
@@ -165,6 +234,7 @@ impl Beside {
             ControlMessageOwned::Ipv6PacketInfo(info) => {
                 Beside { destination: Some(Ipv6Addr::from(info.ipi6_addr.s6_addr)), ..self }
             }
+            ControlMessageOwned::RxqOvfl(dropped) => Beside { dropped: Some(dropped), ..self },
             ControlMessageOwned::Ipv6HopLimit(limit) => Beside { hop_limit: u8::try_from(limit).unwrap_or(0), ..self },
             other => Beside { stamp: stamp_nanos(other).or(self.stamp), ..self },
         }

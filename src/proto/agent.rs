@@ -17,8 +17,8 @@ use super::settle;
 use crate::config::{Config, RouterConfig};
 use crate::report::{self, Event, Reason, Summary, WallClock, status};
 use crate::types::{
-    Channel, CheckName, CheckResult, Discard, Family, Freshness, Instant, InterfaceFacts, InterfaceName, LeftAddress,
-    Memory, RouterName, Vrid, WallOffsets,
+    Channel, CheckName, CheckResult, Discard, Family, Instant, InterfaceFacts, InterfaceName, LeftAddress, Memory,
+    RouterName, Vrid,
 };
 use crate::wire::{announcement, ip, vrrp};
 
@@ -91,23 +91,6 @@ impl Agent {
             std::iter::once(config.interface).chain(carriers).chain(config.track_interfaces.clone())
         };
         self.routers.iter().flat_map(of_router).collect()
-    }
-
-    /// What must not be forgotten over a restart of the agent, so that no authenticated advert is taken twice and none
-    /// of ours refused: the wall clock as it was set, and what each virtual router sent and heard.
-    pub fn freshness(&self) -> (WallOffsets, BTreeMap<RouterName, Freshness>) {
-        let routers = self.routers.iter().filter(|router| !router.is_ended());
-        (self.wall.offsets(), routers.map(|router| (router.name().clone(), router.freshness())).collect())
-    }
-
-    /// Takes over what an agent of this boot before us remembered; to be told ahead of the first tick.
-    pub fn restore_freshness(&mut self, wall: WallOffsets, routers: &BTreeMap<RouterName, Freshness>) {
-        self.wall.restore(wall);
-        for router in &mut self.routers {
-            if let Some(freshness) = routers.get(router.name()) {
-                router.restore(freshness);
-            }
-        }
     }
 
     /// When `handle` must be called at the latest, be it with a mere tick.
@@ -206,7 +189,7 @@ impl Agent {
             Input::Tick => self.tick(now, effects),
             Input::WallClock { unix_nanos } => self.wall_clock(now, unix_nanos, effects),
             Input::Memory(memory) => self.recall_memory(memory),
-            Input::Past { records, left } => self.recall(Past { records, left }),
+            Input::Past { records, left } => self.recall(now, Past { records, left }, effects),
             Input::Suspended(span) => {
                 self.lateness.suspended(span);
                 effects.push(Effect::Tell(Event::Suspended { span }));
@@ -215,6 +198,11 @@ impl Agent {
             Input::Frame { interface, bytes } => self.frame(now, interface, bytes, effects),
             Input::Interface { name, facts } => self.interface(now, name, facts, effects),
             Input::FramesPass { interface } => self.frames_pass(now, interface, effects),
+            Input::Missed { interface, reason, packets } => {
+                let discards = self.discards.entry(interface).or_insert_with(|| Discards::new(now));
+                effects.extend(discards.count_unseen(now, interface, reason, packets).map(Effect::Tell));
+            }
+            Input::Behind { interface } => self.ears.fall_behind(interface),
             Input::ListenFailed { interface, channel, error } => {
                 self.listen_failed(now, interface, channel, &error, effects);
             }
@@ -252,7 +240,7 @@ impl Agent {
         let past = std::mem::take(&mut self.past);
         for router in &mut self.routers {
             let Some(record) = past.of(router) else { continue };
-            router.recall_marks(record);
+            router.recall_freshness(record);
             if let Some(sent_at) = record.still_awaited(now) {
                 self.checks.recall(&record.verdicts);
                 router.recall(record, sent_at);
@@ -267,10 +255,12 @@ impl Agent {
     }
 
     /// Takes in what an earlier process has left. Its addresses are never the host's own, configured or not.
-    fn recall(&mut self, past: Past) {
+    fn recall(&mut self, now: Instant, past: Past, effects: &mut Vec<Effect>) {
         if self.stage == Stage::New {
             let left = past.left.iter().map(|left| (left.interface, left.net.addr()));
             self.interfaces.set_left(left.collect());
+            let step = past.wall().and_then(|wall| self.wall.succeed(wall.clone(), now));
+            self.tell_clock_set(step, effects);
             self.past = past;
         }
     }
@@ -292,6 +282,10 @@ impl Agent {
 
     fn wall_clock(&mut self, now: Instant, unix_nanos: u64, effects: &mut Vec<Effect>) {
         let step = self.wall.read(now, unix_nanos);
+        self.tell_clock_set(step, effects);
+    }
+
+    fn tell_clock_set(&self, step: Option<i64>, effects: &mut Vec<Effect>) {
         let authenticated = self.routers.iter().any(|router| router.config().auth.is_some());
         if let Some(step) = step.filter(|_| authenticated) {
             effects.push(Effect::Tell(Event::ClockSet { by_ms: step / 1_000_000 }));
@@ -462,6 +456,7 @@ impl Agent {
         for number in due {
             self.at(now, effects, number, |router, world| router.tick(world));
         }
+        self.ears.catch_up();
         if self.listening.is_due(now) {
             self.listen(effects);
         }

@@ -2,7 +2,9 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::report::Event;
-use crate::types::{Channel, Family, Instant, InterfaceName, IpNet, Lifetime, MacAddr, RouterName, RouterRecord, Vrid};
+use crate::types::{
+    AwaitedAdverts, Channel, Family, Instant, InterfaceName, IpNet, Lifetime, MacAddr, RouterName, RouterRecord, Vrid,
+};
 
 /// Everything the agent can want done. Effects are performed in the order in which they were asked for;
 /// each carries all it needs and does no harm when done twice.
@@ -19,6 +21,8 @@ pub enum Effect {
         channels: BTreeSet<Channel>,
         /// The addresses that may be held there: whoever claims one of them is to be heard.
         addresses: BTreeSet<IpAddr>,
+        /// The adverts that may count there: what is none of them is read last and, in a flood, not at all.
+        awaited: Vec<AwaitedAdverts>,
     },
     /// Close all channels of an interface.
     Unlisten {

@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::types::{
-    AddressOutcome, Channel, CheckName, CheckResult, Instant, InterfaceFacts, InterfaceName, IpNet, LeaseOutcome,
-    LeftAddress, Memory, RouterName, RouterRecord,
+    AddressOutcome, Channel, CheckName, CheckResult, Discard, Instant, InterfaceFacts, InterfaceName, IpNet,
+    LeaseOutcome, LeftAddress, Memory, RouterName, RouterRecord,
 };
 
 /// Everything the agent can be told. Failures of effects come back as inputs too.
@@ -52,6 +52,20 @@ pub enum Input<'a> {
     },
     /// The LAN passes frames to an interface: what [`Effect::WatchFrames`](super::Effect::WatchFrames) asked for.
     FramesPass {
+        /// Where.
+        interface: InterfaceName,
+    },
+    /// The kernel had no room for packets of protocol 112, or none of them was worth a look.
+    Missed {
+        /// Where.
+        interface: InterfaceName,
+        /// `Unread` or `Overrun`.
+        reason: Discard,
+        /// How many.
+        packets: u64,
+    },
+    /// More has come than was read by now: the next tick knows nothing of what was received after the last packet.
+    Behind {
         /// Where.
         interface: InterfaceName,
     },

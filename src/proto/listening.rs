@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use super::effect::Effect;
 use super::eligibility::RETRY;
 use super::interfaces::Interfaces;
-use crate::config::RouterConfig;
-use crate::types::{Channel, Family, Instant, InterfaceName};
+use crate::config::{AuthMode, RouterConfig};
+use crate::types::{AwaitedAdverts, Channel, Family, Instant, InterfaceName};
 
 /// What is to be heard on one interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +14,7 @@ struct Wanted {
     channels: BTreeSet<Channel>,
     /// The addresses that claims are heard to.
     addresses: BTreeSet<IpAddr>,
+    awaited: Vec<AwaitedAdverts>,
 }
 
 /// What is open on which interface, and what ought to be.
@@ -37,9 +38,15 @@ impl Listening {
         for config in routers {
             for (interface, channel) in needs(config) {
                 let Some(facts) = interfaces.get(interface) else { continue };
-                let new = || Wanted { index: facts.index, channels: BTreeSet::new(), addresses: BTreeSet::new() };
+                let new = || Wanted {
+                    index: facts.index,
+                    channels: BTreeSet::new(),
+                    addresses: BTreeSet::new(),
+                    awaited: Vec::new(),
+                };
                 wanted.entry(interface).or_insert_with(new).channels.insert(channel);
             }
+            wanted.get_mut(&config.interface).into_iter().for_each(|wanted| wanted.awaited.push(awaited(config)));
             for address in &config.addresses {
                 let on_it = wanted.get_mut(&address.interface);
                 on_it.map(|wanted| wanted.addresses.insert(address.net.addr()));
@@ -49,8 +56,8 @@ impl Listening {
             effects.push(Effect::Unlisten { interface });
         }
         for (&interface, wanted) in wanted.iter().filter(|(name, wanted)| self.open.get(name) != Some(wanted)) {
-            let Wanted { index, channels, addresses } = wanted.clone();
-            effects.push(Effect::Listen { interface, index, channels, addresses });
+            let Wanted { index, channels, addresses, awaited } = wanted.clone();
+            effects.push(Effect::Listen { interface, index, channels, addresses, awaited });
         }
         self.open = wanted;
     }
@@ -74,6 +81,18 @@ impl Listening {
             self.again_at = None;
         }
         due
+    }
+}
+
+/// What a router may listen to; more than `admit` and authentication let in, never less.
+fn awaited(config: &RouterConfig) -> AwaitedAdverts {
+    let enforced = config.auth.as_ref().filter(|auth| auth.mode == AuthMode::Enforce);
+    AwaitedAdverts {
+        family: config.family,
+        version: config.version,
+        vrid: config.vrid,
+        senders: config.unicast_peers.clone(),
+        keys: enforced.map(|auth| auth.keys.keys().copied().collect()),
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::effect::Effect;
 use super::router::Router;
 use crate::report::{Event, Release};
-use crate::types::{InterfaceName, LeftAddress, RouterName, RouterRecord};
+use crate::types::{InterfaceName, LeftAddress, RouterName, RouterRecord, WallOffsets};
 
 /// All that is known of it.
 #[derive(Debug, Default)]
@@ -21,6 +21,11 @@ impl Past {
         let config = router.config();
         let key = (config.interface, config.family, config.version, config.vrid);
         self.records.iter().find(|record| (record.interface, record.family, record.version, record.vrid) == key)
+    }
+
+    /// The wall clock as it was told last.
+    pub(crate) fn wall(&self) -> Option<&WallOffsets> {
+        self.records.iter().map(|record| &record.freshness.wall).max_by_key(|wall| wall.read_at)
     }
 
     /// Removes what no router has taken over, and forgets the routers that are no more.

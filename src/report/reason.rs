@@ -62,6 +62,8 @@ pub enum Reason {
     PeerIsSelf(IpAddr),
     /// The interface has no Ethernet address, so nothing can be announced on it.
     NoHardwareAddress(InterfaceName),
+    /// An advert, whole in bytes, is larger than the MTU of the interface.
+    AdvertTooLarge { interface: InterfaceName, bytes: usize, mtu: u32 },
     /// A tracked interface is missing or has no link.
     TrackedInterface(InterfaceName),
     /// A socket for adverts, ARP or neighbour discovery could not be opened.
@@ -150,6 +152,7 @@ impl Reason {
             | Reason::SendFailed(..)
             | Reason::SendUnproven(..) => Trouble::Refused,
             Reason::PeerIsSelf(_)
+            | Reason::AdvertTooLarge { .. }
             | Reason::TrackedInterface(_)
             | Reason::Unhealthy(_)
             | Reason::Degraded(_)
@@ -183,6 +186,7 @@ impl Reason {
             Reason::SourceMissing(..) => "source-missing",
             Reason::PeerIsSelf(_) => "peer-is-self",
             Reason::NoHardwareAddress(_) => "no-hardware-address",
+            Reason::AdvertTooLarge { .. } => "advert-too-large",
             Reason::TrackedInterface(_) => "tracked-interface",
             Reason::SocketFailed(..) => "socket-failed",
             Reason::AddressFailed(..) => "address-failed",
@@ -239,6 +243,7 @@ impl fmt::Display for Reason {
             Reason::NoHardwareAddress(name) => {
                 write!(f, "interface {name} has no Ethernet address, so no address can be announced on it")
             }
+            Reason::AdvertTooLarge { interface, bytes, mtu } => too_large(f, interface, *bytes, *mtu),
             Reason::TrackedInterface(name) => write!(f, "waiting for tracked interface {name}: it has no link"),
             Reason::SocketFailed(name, channel, error) => {
                 write!(f, "cannot listen to {channel} on interface {name}: {error}")
@@ -286,6 +291,14 @@ impl fmt::Display for Reason {
 
 fn no_global(f: &mut fmt::Formatter<'_>, name: &InterfaceName) -> fmt::Result {
     write!(f, "waiting for interface {name}: it has no global IPv6 address of its own to reach its peers from")
+}
+
+fn too_large(f: &mut fmt::Formatter<'_>, name: &InterfaceName, bytes: usize, mtu: u32) -> fmt::Result {
+    write!(
+        f,
+        "an advert takes {bytes} bytes, and interface {name} has an MTU of {mtu}: write `advertise = false` for some of \
+         `addresses`, on all nodes alike, or raise the MTU"
+    )
 }
 
 fn unproven(f: &mut fmt::Formatter<'_>, name: &InterfaceName, error: &str) -> fmt::Result {

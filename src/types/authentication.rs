@@ -179,7 +179,7 @@ pub struct Mark {
     pub clocks: Vec<Heard>,
     /// The greatest number ever accepted.
     pub greatest: Sequence,
-    /// Numbers accepted that another clock may come to yet; at most 4096, mostly none.
+    /// Numbers accepted that another clock may come to yet; at most 4096 of all marks of a router together, mostly none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ahead: Vec<Sequence>,
 }
@@ -198,8 +198,10 @@ pub struct Heard {
 pub struct Freshness {
     /// The last number sent by each clock, in the order of sending; at most 4, mostly 1.
     pub sent: Vec<Sequence>,
-    /// The marks of its peers.
+    /// The marks of its peers, at most 32.
     pub marks: Vec<Mark>,
+    /// The wall clock by which all this was judged.
+    pub wall: WallOffsets,
 }
 
 /// The wall clock as it runs, and as it ran before it was set; all as nanoseconds since 1970 at the boot of the host
@@ -208,6 +210,8 @@ pub struct Freshness {
 pub struct WallOffsets {
     /// As it runs; `None` if it was never told.
     pub current: Option<i64>,
+    /// When it was told last.
+    pub read_at: Instant,
     /// As it ran before, each with when that ended, oldest first; at most 3, mostly none.
     pub former: Vec<(i64, Instant)>,
 }

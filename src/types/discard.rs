@@ -54,11 +54,15 @@ pub enum Discard {
     Source,
     /// Unicast: the sender is not among the peers.
     Unlisted,
+    /// More came than was read of what no virtual router here could have taken.
+    Unread,
+    /// More came than this host could read of what might have been adverts of its virtual routers.
+    Overrun,
 }
 
 impl Discard {
     /// Every reason, in the order the status lists them.
-    pub const ALL: [Discard; 25] = [
+    pub const ALL: [Discard; 27] = [
         Discard::Truncated,
         Discard::Length,
         Discard::IpHeader,
@@ -84,6 +88,8 @@ impl Discard {
         Discard::AuthBad,
         Discard::AuthStale,
         Discard::AuthReplayed,
+        Discard::Unread,
+        Discard::Overrun,
     ];
 
     /// The fixed token of status and metrics.
@@ -114,6 +120,8 @@ impl Discard {
             Discard::AuthBad => "auth-bad",
             Discard::AuthStale => "auth-stale",
             Discard::AuthReplayed => "auth-replayed",
+            Discard::Unread => "unread",
+            Discard::Overrun => "overrun",
         }
     }
 
@@ -161,6 +169,10 @@ impl Discard {
             }
             Discard::Source => "its source address cannot be a host of this LAN",
             Discard::Unlisted => "its sender is not among the unicast peers configured here",
+            Discard::Unread => "more came than is looked at of what no virtual router here could take: a flood",
+            Discard::Overrun => {
+                "more came than this host could read, adverts of our peers perhaps among it: a flood, or too little processor time"
+            }
         }
     }
 
@@ -191,7 +203,9 @@ impl Discard {
             | Discard::Password
             | Discard::OwnPacket
             | Discard::Source
-            | Discard::Unlisted => false,
+            | Discard::Unlisted
+            | Discard::Unread
+            | Discard::Overrun => false,
         }
     }
 }

@@ -7,6 +7,7 @@
 
 mod address;
 mod authentication;
+mod awaited;
 mod channel;
 mod check;
 mod checksum;
@@ -29,6 +30,7 @@ mod vrid;
 
 pub use address::VirtualAddress;
 pub use authentication::{Freshness, Heard, KeyId, Mark, Secret, SecretError, Sequence, WallOffsets};
+pub use awaited::AwaitedAdverts;
 pub use channel::Channel;
 pub use check::{CheckResult, CheckSpec};
 pub use checksum::ChecksumForm;

@@ -1,7 +1,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{CheckName, Family, Instant, InterfaceName, Interval, IpNet, Priority, RouterName, Version, Vrid};
+use super::{
+    CheckName, Family, Freshness, Instant, InterfaceName, Interval, IpNet, Priority, RouterName, Version, Vrid,
+};
 
 /// What is remembered of one virtual router beyond the end of its process. Interface, family and VRID say which one it
 /// is.
@@ -25,9 +27,8 @@ pub struct RouterRecord {
     pub priority: Priority,
     /// The verdicts of its checks, where there are any.
     pub verdicts: BTreeMap<CheckName, bool>,
-    /// Numbers that must not go back, by names that mean something to whoever put them there alone: the last sequence
-    /// sent with a key, and the last one accepted from a peer.
-    pub marks: BTreeMap<String, u64>,
+    /// Numbers of authenticated adverts that must not go back; empty without keys.
+    pub freshness: Freshness,
 }
 
 impl RouterRecord {
@@ -71,7 +72,7 @@ mod tests {
             interval: Interval::DEFAULT,
             priority: Priority::DEFAULT,
             verdicts: BTreeMap::new(),
-            marks: BTreeMap::new(),
+            freshness: Freshness::default(),
         };
         assert_eq!(record.still_awaited(at(10_000)), Some(at(10_000)));
         assert_eq!(record.still_awaited(at(12_749)), Some(at(10_000)));

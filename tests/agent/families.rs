@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use locum::proto::{Effect, Input};
-use locum::types::{Channel, Family, InterfaceFacts, InterfaceName, MacAddr};
+use locum::types::{AwaitedAdverts, Channel, Family, InterfaceFacts, InterfaceName, MacAddr, Version, Vrid};
 use locum::wire::announcement::{self, Announcement};
 use locum::wire::vrrp::Proof;
 use locum::wire::{ip, nd};
@@ -256,6 +256,11 @@ fn eth1() -> InterfaceName {
     "eth1".parse().unwrap()
 }
 
+/// Adverts of VRID 51, of anybody.
+fn plain(family: Family) -> AwaitedAdverts {
+    AwaitedAdverts { family, version: Version::V3, vrid: Vrid::new(51).unwrap(), senders: Vec::new(), keys: None }
+}
+
 #[test]
 fn an_address_on_another_interface_is_added_and_announced_there() {
     let mut web = router(51, 100, &["198.51.100.10/24", "2001:db8::10/64"]);
@@ -265,14 +270,26 @@ fn an_address_on_another_interface_is_added_and_announced_there() {
     let both = [Channel::Adverts(Family::Ipv4), Channel::Announcements(Family::Ipv4)];
     assert_eq!(
         listens,
-        [Effect::Listen { interface: eth0(), index: 2, channels: both.into(), addresses: hosts(&["198.51.100.10"]) }]
+        [Effect::Listen {
+            interface: eth0(),
+            index: 2,
+            channels: both.into(),
+            addresses: hosts(&["198.51.100.10"]),
+            awaited: vec![plain(Family::Ipv4)],
+        }]
     );
     let other = InterfaceFacts { index: 3, mac: Some(THIRD_MAC), addresses: Vec::new(), ..facts() };
     let listens = effects(&mut bench, 0.0, Input::Interface { name: eth1(), facts: Some(other) });
     let one = [Channel::Announcements(Family::Ipv6)];
     assert_eq!(
         listens,
-        [Effect::Listen { interface: eth1(), index: 3, channels: one.into(), addresses: hosts(&["2001:db8::10"]) }]
+        [Effect::Listen {
+            interface: eth1(),
+            index: 3,
+            channels: one.into(),
+            addresses: hosts(&["2001:db8::10"]),
+            awaited: Vec::new(),
+        }]
     );
     bench.give(0.0, Input::Tick);
     let due = effects(&mut bench, 3_609.375, Input::Tick);
@@ -314,6 +331,7 @@ fn a_channel_that_cannot_be_opened_stops_those_alone_that_need_it() {
         Channel::Announcements(Family::Ipv6),
     ];
     let addresses = hosts(&["198.51.100.10", "fe80::51"]);
-    let listen = Effect::Listen { interface: eth0(), index: 2, channels: all.into(), addresses };
+    let awaited = vec![plain(Family::Ipv4), plain(Family::Ipv6)];
+    let listen = Effect::Listen { interface: eth0(), index: 2, channels: all.into(), addresses, awaited };
     assert!(again.contains(&listen), "{again:?}");
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use locum::config::RouterConfig;
 use locum::proto::Input;
 use locum::report::RouterState;
-use locum::types::{InterfaceFacts, InterfaceName};
+use locum::types::{InterfaceFacts, InterfaceName, Version};
 
 use super::bench::*;
 
@@ -304,4 +304,30 @@ fn a_reload_begins_no_start_delay_and_can_end_one() {
     delay(&mut bench, 1_000.0, "web", 60);
     let lines = bench.until(10_000.0);
     assert_eq!(claimed(&lines), 4_609.375);
+}
+
+#[test]
+fn adverts_that_do_not_fit_the_interface_are_a_fault_with_its_remedy() {
+    // Header, message and 30 addresses: 20 + 8 + 30 x 4.
+    let addresses: Vec<String> = (1..=30).map(|host| format!("198.51.100.{host}/24")).collect();
+    let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
+    let mut bench = Bench::up(config(&[("web", router(51, 100, &addresses))]), InterfaceFacts { mtu: 148, ..facts() });
+    assert_eq!(bench.status().reason, "startup");
+    assert_eq!(
+        bench.interface(1_000.0, Some(InterfaceFacts { mtu: 147, ..facts() })),
+        ["1000.000 backup -> fault: advert-too-large"]
+    );
+    assert_eq!(
+        bench.status().words,
+        "an advert takes 148 bytes, and interface eth0 has an MTU of 147: write `advertise = false` for some of \
+         `addresses`, on all nodes alike, or raise the MTU"
+    );
+    assert_eq!(bench.interface(2_000.0, Some(facts())), ["2000.000 fault -> backup: recovered"]);
+    // Over IPv6 40 + 8 + 2 x 16, behind a trailer 28 more; version 2 has a password field of 8.
+    let six = router(51, 100, &["fe80::51/64", "2001:db8::51/64"]);
+    let two = RouterConfig { version: Version::V2, ..web() };
+    assert_eq!((six.advert_length(), web().advert_length(), two.advert_length()), (80, 32, 40));
+    let sealed = super::authentication::authenticated(locum::config::AuthMode::Enforce);
+    let lengths: Vec<usize> = sealed.routers.values().map(RouterConfig::advert_length).collect();
+    assert_eq!(lengths, [60]);
 }

@@ -9,6 +9,7 @@ mod authentication;
 mod bench;
 mod election;
 mod families;
+mod freshness;
 mod handover;
 mod health;
 mod hostile;

@@ -1,11 +1,8 @@
 //! The process ends without a word, and another one begins. Adverts leave at 3609.375 and each second from there on;
 //! peers wait for 3 s at least, of which a quarter of the interval is kept: a successor goes on until 2750 ms after one.
 
-use std::collections::BTreeMap;
-
 use locum::config::WhenUnhealthy;
 use locum::proto::Input;
-use locum::report::RouterState;
 use locum::types::{CheckResult, InterfaceFacts, LeftAddress};
 
 use super::bench::*;
@@ -214,19 +211,6 @@ fn without_its_link_it_does_not_go_on() {
         other.interface(5_100.0, Some(facts())),
         ["5100.000 watch eth0 2", "5100.000 fault -> backup: awaiting-frames"]
     );
-}
-
-#[test]
-fn numbers_that_must_not_go_back_are_kept_however_late_and_in_any_state() {
-    let mut bench = active_node();
-    bench.until(5_000.0);
-    let marks = || BTreeMap::from([("sent/1".to_owned(), 7)]);
-    bench.kept.values_mut().for_each(|record| record.marks = marks());
-    bench.restart(5_000.0, 50_000.0);
-    assert_eq!(bench.status().state, RouterState::Backup);
-    assert!(bench.kept.values().all(|record| record.marks == marks()), "{:?}", bench.kept);
-    bench.restart(60_000.0, 60_040.0);
-    assert!(bench.kept.values().all(|record| record.marks == marks()), "{:?}", bench.kept);
 }
 
 #[test]

@@ -47,6 +47,38 @@ fn a_late_backup_that_listened_in_its_sleep_claims_at_once() {
     assert_eq!(bench.wake(9_000.0, Input::Tick), ["9000.000 waits, 6750 ms late"]);
 }
 
+/// What fills its queue is stamped, so it knows how far it has read.
+#[test]
+fn a_backup_whose_queue_is_long_does_not_claim_before_it_has_read_what_came_until_then() {
+    let mut bench = node();
+    bench.hear(1_000.0, PEER, 200);
+    bench.until(4_600.0);
+    // Due at 4609.375. By 4700 it has read what came until 4100, and knows that there is more.
+    let behind = || Input::Behind { interface: eth0() };
+    assert_eq!(bench.wake_to(4_700.0, 4_100.0, 77, 200), [""; 0]);
+    assert_eq!(bench.wake(4_700.0, behind()), [""; 0]);
+    assert_eq!(bench.wake(4_700.0, Input::Tick), [""; 0]);
+    assert!(bench.agent.next_deadline().is_some_and(|due| due <= instant(4_700.0)), "it stays due");
+    // In what was left there was an advert of 4500.
+    bench.wake_to(4_750.0, 4_500.0, 51, 200);
+    assert_eq!(bench.until(8_109.0), [""; 0]);
+    assert_eq!(bench.until(8_110.0)[..1], ["8109.375 advert 100"]);
+    // There was none: when all that came until then is read, it claims, whatever else has come since.
+    let mut bench = node();
+    bench.hear(1_000.0, PEER, 200);
+    bench.until(4_600.0);
+    for (read_up_to, claims) in [(4_100.0, false), (4_609.0, false), (4_610.0, true)] {
+        assert_eq!(bench.wake_to(4_615.0, read_up_to, 77, 200), [""; 0]);
+        bench.wake(4_615.0, behind());
+        let lines = bench.wake(4_615.0, Input::Tick);
+        assert_eq!(lines.first().is_some_and(|line| line == "4615.000 advert 100"), claims, "{lines:?}");
+    }
+    // An Active router's advert waits for nothing.
+    assert_eq!(bench.wake_to(5_615.0, 4_611.0, 77, 200), [""; 0]);
+    bench.wake(5_615.0, behind());
+    assert!(bench.wake(5_615.0, Input::Tick).contains(&"5615.000 advert 100".to_owned()));
+}
+
 /// Active since 3609.375, for good: a lease would have ended first.
 fn active_without_lease() -> Bench {
     let mut router = web();

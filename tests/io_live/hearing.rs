@@ -8,9 +8,9 @@ use locum::io::clock;
 use locum::io::frames::FramesSocket;
 use locum::io::neighbours::NeighbourSocket;
 use locum::io::vrrp::VrrpSocket;
-use locum::types::{Family, MacAddr};
+use locum::types::{AwaitedAdverts, Family, KeyId, MacAddr, Version, Vrid};
 
-use crate::isolation::isolated;
+use crate::isolation::{ip, isolated};
 use crate::{await_readable, cable, gratuitous, name};
 
 #[test]
@@ -42,6 +42,168 @@ fn an_advert_is_heard_with_the_kernels_stamp() {
         // The sender does not hear itself.
         let mut sender = sender;
         assert!(sender.receive(&clock::pair()).expect("readable").is_none());
+    });
+}
+
+fn awaited(family: Family, version: Version, vrid: u8, senders: &[&str], keys: Option<&[u8]>) -> AwaitedAdverts {
+    AwaitedAdverts {
+        family,
+        version,
+        vrid: Vrid::new(vrid).expect("a VRID"),
+        senders: senders.iter().map(|sender| sender.parse().expect("an address")).collect(),
+        keys: keys.map(|keys| keys.iter().filter_map(|key| KeyId::new(*key)).collect()),
+    }
+}
+
+/// One virtual router of each kind: open to all, with keys, of version 2, with host 77 as a peer, without it, and one of
+/// the other family, which is nobody here.
+fn routers(family: Family) -> [AwaitedAdverts; 6] {
+    let (other, with, without): (_, &[&str], &[&str]) = match family {
+        Family::Ipv4 => (Family::Ipv6, &["192.0.2.5", "192.0.2.77"], &["192.0.2.78"]),
+        Family::Ipv6 => (Family::Ipv4, &["fe80::5", "fe80::77"], &["fe80::78"]),
+    };
+    [
+        awaited(family, Version::V3, 51, &[], None),
+        awaited(family, Version::V3, 52, &[], Some(&[7, 8])),
+        awaited(family, Version::V2, 53, &[], None),
+        awaited(family, Version::V3, 54, with, None),
+        awaited(family, Version::V3, 55, without, None),
+        awaited(other, Version::V3, 56, &[], None),
+    ]
+}
+
+/// An IP packet of protocol 112 to the group, from host 77 of its family, with this TTL and these bytes.
+fn of_protocol_112(family: Family, ttl: u8, message: &[u8]) -> Vec<u8> {
+    let mut packet = match family {
+        Family::Ipv4 => vec![0x45, 0, 0, 0, 0, 0, 0x40, 0, ttl, 112, 0, 0, 192, 0, 2, 77, 224, 0, 0, 18],
+        Family::Ipv6 => {
+            let mut header = vec![0x60, 0, 0, 0, 0, u8::try_from(message.len()).expect("a length"), 112, ttl];
+            header.extend([0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x77]);
+            header.extend([0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x12]);
+            header
+        }
+    };
+    packet.extend(message);
+    packet
+}
+
+/// Where a packet came out: at first hand (`true`), or aside. Sent anew while nothing comes: an interface that has just
+/// come up drops what its family is not ready for.
+fn heard_at_first_hand(sender: &VrrpSocket, receiver: &mut VrrpSocket, packet: &[u8], group: IpAddr) -> bool {
+    let patience = clock::now() + Duration::from_secs(10);
+    let tail = packet.get(packet.len() - 4..);
+    loop {
+        sender.send(packet, group).expect("sent");
+        let until = clock::now() + Duration::from_millis(100);
+        while clock::now() < until {
+            let ends_so =
+                |heard: Option<(_, &[u8])>| heard.is_some_and(|(_, bytes)| bytes.get(bytes.len() - 4..) == tail);
+            let first_hand = ends_so(receiver.receive(&clock::pair()).expect("readable"));
+            let aside = ends_so(receiver.receive_aside(&clock::pair()).expect("readable"));
+            assert!(!(first_hand && aside), "never in both");
+            if first_hand || aside {
+                return first_hand;
+            }
+        }
+        assert!(clock::now() < patience, "heard nowhere: {packet:02x?}");
+    }
+}
+
+#[test]
+fn what_cannot_count_is_heard_aside_and_all_else_at_first_hand() {
+    isolated("hearing::what_cannot_count_is_heard_aside_and_all_else_at_first_hand", || {
+        let (va, vb) = cable();
+        ip("addr add fe80::a/64 dev va nodad");
+        ip("addr add fe80::b/64 dev vb nodad");
+        let mut mark = 0_u32;
+        for (family, size, group) in
+            [(Family::Ipv4, 4, IpAddr::from([224, 0, 0, 18])), (Family::Ipv6, 16, "ff02::12".parse().expect("a group"))]
+        {
+            let routers = routers(family);
+            let sender = VrrpSocket::open(&name("va"), va, family).expect("a raw socket");
+            let mut receiver = VrrpSocket::open(&name("vb"), vb, family).expect("a raw socket");
+            receiver.sift(&name("vb"), &routers).expect("filters");
+            let mut comes = |what: &str, expected: bool, ttl: u8, mut message: Vec<u8>| {
+                // So that no packet is taken for the one before.
+                mark += 1;
+                message.extend(mark.to_be_bytes());
+                let packet = of_protocol_112(family, ttl, &message);
+                let first_hand = heard_at_first_hand(&sender, &mut receiver, &packet, group);
+                assert_eq!(first_hand, expected, "{family}: {what}");
+            };
+            // With so many addresses; what follows ends four bytes early, for the mark.
+            let plain = |version: u8, vrid: u8, count: u8| {
+                let mut message = vec![version << 4 | 1, vrid, 100, count, 0, 100, 0, 0];
+                message.resize(8 + usize::from(count) * size, 9);
+                message
+            };
+            let cut = |mut message: Vec<u8>| {
+                message.truncate(message.len() - 4);
+                message
+            };
+            let sealed = |vrid: u8, count: u8, trailer: [u8; 4], length: usize| {
+                let mut message = plain(3, vrid, count);
+                message.extend(trailer);
+                message.resize(message.len() + length - 4, 0xa5);
+                cut(message)
+            };
+            comes("an advert", true, 255, cut(plain(3, 51, 1)));
+            comes("one that crossed a router", false, 254, cut(plain(3, 51, 1)));
+            comes("another version", false, 255, cut(plain(2, 51, 1)));
+            comes("another VRID", false, 255, cut(plain(3, 50, 1)));
+            comes("no header", false, 255, vec![0x31, 51]);
+            comes("a trailer nobody asked for", true, 255, sealed(51, 1, [1, 7, 0, 0], 28));
+            comes("no trailer", false, 255, cut(plain(3, 52, 1)));
+            comes("a trailer", true, 255, sealed(52, 1, [1, 7, 0, 0], 28));
+            comes("a trailer under another key", true, 255, sealed(52, 1, [1, 8, 0, 0], 28));
+            comes("a trailer behind three addresses", true, 255, sealed(52, 3, [1, 8, 0, 0], 28));
+            comes("an unknown key", false, 255, sealed(52, 1, [1, 9, 0, 0], 28));
+            comes("no type of trailer", false, 255, sealed(52, 1, [2, 7, 0, 0], 28));
+            comes("reserved bits", false, 255, sealed(52, 1, [1, 7, 0, 1], 28));
+            comes("a short trailer", false, 255, sealed(52, 1, [1, 7, 0, 0], 27));
+            comes("a long trailer", false, 255, sealed(52, 1, [1, 7, 0, 0], 29));
+            comes("version 2", true, 255, cut(plain(2, 53, 1)));
+            comes("version 3 for version 2", false, 255, cut(plain(3, 53, 1)));
+            comes("a listed sender", true, 255, cut(plain(3, 54, 1)));
+            comes("an unlisted sender", false, 255, cut(plain(3, 55, 1)));
+            comes("another family's", false, 255, cut(plain(3, 56, 1)));
+            // Taken over anew with every reload.
+            receiver.sift(&name("vb"), &routers[1..2]).expect("filters");
+            let packet = of_protocol_112(family, 255, &plain(3, 51, 1));
+            assert!(!heard_at_first_hand(&sender, &mut receiver, &packet, group));
+        }
+    });
+}
+
+#[test]
+fn what_finds_no_room_is_counted() {
+    isolated("hearing::what_finds_no_room_is_counted", || {
+        let (va, vb) = cable();
+        let sender = VrrpSocket::open(&name("va"), va, Family::Ipv4).expect("a raw socket");
+        let mut receiver = VrrpSocket::open(&name("vb"), vb, Family::Ipv4).expect("a raw socket");
+        receiver.sift(&name("vb"), &[awaited(Family::Ipv4, Version::V3, 51, &[], None)]).expect("filters");
+        let foreign = of_protocol_112(Family::Ipv4, 255, &[0x31, 50, 150, 1, 0, 100, 0, 0, 192, 0, 2, 10]);
+        let (sent, mut read, mut missed) = (5_000, 0, 0);
+        for _ in 0..sent {
+            sender.send(&foreign, IpAddr::from([224, 0, 0, 18])).expect("sent");
+        }
+        let patience = clock::now() + Duration::from_secs(10);
+        while read + missed < sent {
+            while receiver.receive_aside(&clock::pair()).expect("readable").is_some() {
+                read += 1;
+            }
+            // The count comes with the next packet.
+            let [overrun, unread] = receiver.missed();
+            assert_eq!(overrun, 0);
+            missed += unread;
+            if read + missed < sent {
+                sender.send(&foreign, IpAddr::from([224, 0, 0, 18])).expect("sent");
+                read -= 1;
+            }
+            assert!(clock::now() < patience, "{read} read and {missed} missed of {sent}");
+        }
+        assert!((10..1_000).contains(&read), "{read} of {sent}");
+        assert!(receiver.receive(&clock::pair()).expect("readable").is_none());
     });
 }
 

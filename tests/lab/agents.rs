@@ -1,7 +1,7 @@
 //! The agents of a lab: our own, and keepalived as its judge.
 
 use std::fs::{self, OpenOptions};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
 
 use nix::sys::signal::{Signal, kill};
@@ -153,14 +153,19 @@ impl Agent {
 
     /// The same with more lines in its `global_defs`.
     pub fn keepalived_with(lab: &Lab, host: usize, routers: &[Router], global: &str) -> Self {
+        Agent::keepalived_by(lab, host, routers, global, &crate::common::tool("keepalived").expect("keepalived"))
+    }
+
+    /// Another keepalived than that of the system.
+    pub fn keepalived_by(lab: &Lab, host: usize, routers: &[Router], global: &str, program: &Path) -> Self {
         let (file, runtime) = (lab.file(&format!("{host}.conf")), lab.file(&format!("{host}.ka")));
         let config = keepalived_conf(routers).replacen("global_defs {\n", &format!("global_defs {{\n{global}"), 1);
         fs::write(&file, config).expect("a configuration file");
         // A process id file of one that was killed stops the next one, if that process is not reaped yet.
         fs::remove_dir_all(&runtime).ok();
         fs::create_dir_all(&runtime).expect("a folder");
-        let program = path(&crate::common::tool("keepalived").expect("keepalived"));
-        let mut words = vec![program, "-n".into(), "-l".into(), "-D".into(), "-P".into(), "-f".into(), path(&file)];
+        let mut words =
+            vec![path(program), "-n".into(), "-l".into(), "-D".into(), "-P".into(), "-f".into(), path(&file)];
         words.extend(["-p".into(), path(&runtime.join("pid")), "-r".into(), path(&runtime.join("vrrp"))]);
         Agent::start(lab, host, &words, file, runtime)
     }
@@ -270,6 +275,6 @@ impl Drop for Agent {
     }
 }
 
-fn path(path: &std::path::Path) -> String {
+fn path(path: &Path) -> String {
     path.to_str().expect("a path of ASCII").to_owned()
 }

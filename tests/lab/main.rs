@@ -67,3 +67,4 @@ mod realtime;
 mod reload;
 mod replace;
 mod resume;
+mod sealed;

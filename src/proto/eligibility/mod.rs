@@ -39,7 +39,7 @@ pub(crate) fn verdict(
 ) -> Verdict {
     let lost_before = now - config.link_debounce;
     let trouble = link_trouble(config, interfaces, lost_before);
-    let trouble = trouble.or_else(|| own_peer(config, interfaces));
+    let trouble = trouble.or_else(|| own_peer(config, interfaces)).or_else(|| too_large(config, interfaces));
     let trouble = trouble.or_else(|| lost_track(config, interfaces, lost_before)).or_else(|| troubles.reason());
     if let Some(reason) = trouble {
         return Verdict::Fault(reason);
@@ -99,6 +99,13 @@ pub(crate) fn link_trouble(config: &RouterConfig, interfaces: &Interfaces, lost_
 fn own_peer(config: &RouterConfig, interfaces: &Interfaces) -> Option<Reason> {
     let own = config.unicast_peers.iter().find(|peer| interfaces.has(config.interface, **peer));
     own.map(|peer| Reason::PeerIsSelf(*peer))
+}
+
+/// Adverts are never sent in fragments, which nobody would take.
+fn too_large(config: &RouterConfig, interfaces: &Interfaces) -> Option<Reason> {
+    let (interface, bytes) = (config.interface, config.advert_length());
+    let mtu = interfaces.get(interface)?.mtu;
+    (usize::try_from(mtu).is_ok_and(|mtu| mtu < bytes)).then_some(Reason::AdvertTooLarge { interface, bytes, mtu })
 }
 
 fn lost_track(config: &RouterConfig, interfaces: &Interfaces, lost_before: Instant) -> Option<Reason> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::freshness::{Incoming, Moment, Outgoing};
 use super::wall::Wall;
 use crate::config::{AuthConfig, AuthMode, Secrets};
-use crate::types::{Discard, Freshness, Instant, Interval, KeyId, Sequence};
+use crate::types::{Discard, Freshness, Instant, Interval, KeyId, Sequence, WallOffsets};
 use crate::wire::authentication::{self, Key};
 use crate::wire::vrrp::{Received, TRAILER_LEN, Tail};
 
@@ -37,6 +37,8 @@ pub(crate) struct Authentication {
     setup: Option<Setup>,
     outgoing: Outgoing,
     incoming: Incoming,
+    /// How often any of these two has changed.
+    changes: u64,
     /// When it was last told of whom that his clock is off.
     told_at: BTreeMap<IpAddr, Instant>,
 }
@@ -90,6 +92,7 @@ impl Authentication {
         let sender = (received.source, seal.key);
         self.incoming.judge(moment, sender, seal.sequence)?;
         self.incoming.accept(moment, sender, seal.sequence);
+        self.changes += 1;
         Ok(Standing::Authenticated { key: seal.key, behind: seal.sequence.behind(wall.current(at)) })
     }
 
@@ -115,6 +118,7 @@ impl Authentication {
             None | Some(Setup { mode: AuthMode::ReceiveOnly, .. }) => vec![None],
             Some(Setup { mode: AuthMode::Enforce | AuthMode::Permissive, active, keys }) => {
                 let numbers = self.outgoing.next(now, wall, window(interval));
+                self.changes += 1;
                 // The key is there: a configuration names an active one, and is taken over with all its keys.
                 let key = keys.get(active);
                 let seal = |sequence| Some(Some(Sealing { id: *active, key: key?.clone(), sequence }));
@@ -128,15 +132,23 @@ impl Authentication {
         self.setup.as_ref().map(|setup| (setup.mode, setup.active, setup.keys.keys().copied()))
     }
 
-    /// What must not be forgotten over a restart.
-    pub(crate) fn freshness(&self) -> Freshness {
-        Freshness { sent: self.outgoing.sent.clone(), marks: self.incoming.marks() }
+    /// What must not be forgotten over a restart, so that no advert is taken twice and none of ours refused.
+    pub(crate) fn freshness(&self, wall: &Wall) -> Freshness {
+        // Where nothing was ever sealed or opened there is nothing to forget, and no clock matters.
+        let wall = if self.changes == 0 { WallOffsets::default() } else { wall.offsets() };
+        Freshness { sent: self.outgoing.sent.clone(), marks: self.incoming.marks(), wall }
+    }
+
+    /// Grows whenever that has changed.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// Takes over what an agent before us remembered.
     pub(crate) fn restore(&mut self, freshness: &Freshness) {
         self.outgoing = Outgoing { sent: freshness.sent.clone() };
         self.incoming.restore(&freshness.marks);
+        self.changes += 1;
     }
 }
 

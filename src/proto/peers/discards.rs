@@ -59,6 +59,21 @@ impl Discards {
         self.tell(now, (router, interface), reason)
     }
 
+    /// Counts so many that nobody has looked at, and says so if it is time to.
+    pub(crate) fn count_unseen(
+        &mut self,
+        now: Instant,
+        interface: InterfaceName,
+        reason: Discard,
+        packets: u64,
+    ) -> Option<Event> {
+        let more = packets.checked_sub(1)?;
+        let count = self.counts.entry(reason).or_default();
+        count.total += more;
+        count.untold += more;
+        self.count(now, (None, interface), reason, None)
+    }
+
     /// When a line that was held back may follow.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let held_back = self.counts.values().filter(|count| count.untold > 0);
@@ -131,6 +146,17 @@ mod tests {
         }
         assert_eq!(told.iter().map(|(_, packets)| packets).sum::<u64>(), sent);
         assert_eq!(discards.deadline(), None);
+    }
+
+    #[test]
+    fn what_nobody_has_looked_at_is_counted_and_told_in_one_line() {
+        let mut discards = Discards::new(at(0));
+        let (_, eth0) = about();
+        assert_eq!(discards.count_unseen(at(0), eth0, Discard::Overrun, 0), None);
+        let event = discards.count_unseen(at(0), eth0, Discard::Overrun, 1_000);
+        assert!(matches!(event, Some(Event::Discarded { suppressed: 999, source: None, .. })), "{event:?}");
+        assert_eq!(discards.count_unseen(at(1), eth0, Discard::Overrun, 50), None);
+        assert_eq!(discards.totals().get("overrun"), Some(&1_050));
     }
 
     #[test]

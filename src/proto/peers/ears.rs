@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::types::{Instant, InterfaceName};
@@ -10,6 +10,8 @@ use crate::types::{Instant, InterfaceName};
 #[derive(Debug, Default)]
 pub(crate) struct Ears {
     stretches: BTreeMap<InterfaceName, Stretch>,
+    /// Interfaces on which more has come than was read.
+    behind: BTreeSet<InterfaceName>,
 }
 
 #[derive(Debug)]
@@ -38,6 +40,22 @@ impl Ears {
             }
             stretch.last = stretch.last.max(received);
         }
+    }
+
+    /// More has come than was read by now.
+    pub(crate) fn fall_behind(&mut self, interface: InterfaceName) {
+        self.behind.insert(interface);
+    }
+
+    /// It is not known any more whether anything is left to read.
+    pub(crate) fn catch_up(&mut self) {
+        self.behind.clear();
+    }
+
+    /// Until when all was read that came, where more is left.
+    pub(crate) fn read_up_to(&self, interface: InterfaceName) -> Option<Instant> {
+        let stretch = self.stretches.get(&interface)?;
+        self.behind.contains(&interface).then_some(stretch.last)
     }
 
     /// Since when no more than `step` has passed between two packets, until now.

@@ -11,10 +11,10 @@ use super::wall::Wall;
 use crate::types::{Discard, Heard, Instant, KeyId, Mark, Sequence};
 
 /// More senders and keys than any real group has; only who has a key becomes one. The one silent for longest goes.
-const MAX_MARKS: usize = 64;
+const MAX_MARKS: usize = 32;
 /// Clocks of one sender, ours among them; the one not used for longest goes.
 const MAX_CLOCKS: usize = 4;
-/// Numbers that are remembered one by one: more than an hour of adverts a second.
+/// Numbers that are remembered one by one, of all senders together: more than an hour of adverts a second.
 const MAX_AHEAD: usize = 4096;
 
 /// The numbers of our own adverts.
@@ -141,9 +141,6 @@ impl Accepted {
         let window = nanos(moment.window);
         let ahead_of_us = moment.wall.readings(moment.at).any(|clock| sequence.behind(clock) < -window);
         if ahead_of_us || self.clocks.iter().any(|heard| moment.ahead_of(sequence, heard) > window) {
-            if self.ahead.len() >= MAX_AHEAD {
-                self.ahead.pop_first();
-            }
             self.ahead.insert(sequence);
         }
         self.clocks.retain(|heard| !moment.fits(sequence, heard));
@@ -197,6 +194,11 @@ impl Incoming {
         }
         let first = || Accepted { greatest: sequence, ..Accepted::default() };
         self.marks.entry(sender).or_insert_with(first).accept(moment, sequence);
+        if self.marks.values().map(|mark| mark.ahead.len()).sum::<usize>() > MAX_AHEAD {
+            // Whoever fills it loses his own.
+            let fullest = self.marks.values_mut().max_by_key(|mark| mark.ahead.len());
+            fullest.and_then(|mark| mark.ahead.pop_first());
+        }
     }
 
     /// What must not be forgotten over a restart.
@@ -213,9 +215,11 @@ impl Incoming {
 
     /// Takes over what an agent before us remembered.
     pub(crate) fn restore(&mut self, marks: &[Mark]) {
+        let mut room = MAX_AHEAD;
         for mark in marks.iter().take(MAX_MARKS) {
             let clocks = mark.clocks.iter().take(MAX_CLOCKS).copied().collect();
-            let ahead = mark.ahead.iter().take(MAX_AHEAD).copied().collect();
+            let ahead: BTreeSet<Sequence> = mark.ahead.iter().take(room).copied().collect();
+            room -= ahead.len();
             self.marks.insert((mark.source, mark.key), Accepted { clocks, greatest: mark.greatest, ahead });
         }
     }

@@ -235,7 +235,9 @@ pub(crate) fn is_mistake(reason: Discard) -> bool {
         | Discard::OwnPacket
         | Discard::AuthReplayed
         | Discard::Source
-        | Discard::Unlisted => false,
+        | Discard::Unlisted
+        | Discard::Unread
+        | Discard::Overrun => false,
     }
 }
 

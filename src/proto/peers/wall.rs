@@ -21,9 +21,11 @@ pub(crate) struct Wall {
 }
 
 impl Wall {
-    /// What an agent of this boot before us knew of it.
-    pub(crate) fn restore(&mut self, offsets: WallOffsets) {
-        self.offsets = offsets;
+    /// Takes over what an agent of this boot before us knew of it; by how many nanoseconds it was set since then, if it
+    /// was.
+    pub(crate) fn succeed(&mut self, before: WallOffsets, now: Instant) -> Option<i64> {
+        let current = std::mem::replace(&mut self.offsets, before).current?;
+        self.read(now, moved(now, current))
     }
 
     pub(crate) fn offsets(&self) -> WallOffsets {
@@ -33,7 +35,8 @@ impl Wall {
     /// Takes in a reading; by how many nanoseconds the clock was set since the one before, if it was.
     pub(crate) fn read(&mut self, now: Instant, unix_nanos: u64) -> Option<i64> {
         let new = unix_nanos.cast_signed().wrapping_sub(now.as_nanos().cast_signed());
-        let WallOffsets { current, former } = &mut self.offsets;
+        let WallOffsets { current, former, read_at } = &mut self.offsets;
+        *read_at = now;
         former.retain(|(_, set_at)| now < *set_at + SENT_BY);
         let old = current.replace(new)?;
         let step = new.wrapping_sub(old);

@@ -1,7 +1,15 @@
 use super::{Router, World};
 use crate::proto::effect::Effect;
 use crate::proto::election::{Outcome, State};
-use crate::types::{BackupMemory, Instant, LeftAddress, RouterRecord};
+use crate::proto::eligibility::Checks;
+use crate::types::{BackupMemory, Freshness, Instant, LeftAddress, RouterRecord};
+
+/// What was last written down, but for the numbers of adverts: those by how often they had changed.
+#[derive(Debug)]
+pub(super) struct Remembered {
+    record: RouterRecord,
+    changes: u64,
+}
 
 /// What this router was before its process began.
 #[derive(Debug)]
@@ -12,8 +20,10 @@ pub(super) struct Resumption {
 
 impl Router {
     /// Takes over what must not be forgotten, however long ago the process ended.
-    pub(crate) fn recall_marks(&mut self, record: &RouterRecord) {
-        self.marks.clone_from(&record.marks);
+    pub(crate) fn recall_freshness(&mut self, record: &RouterRecord) {
+        if record.freshness != Freshness::default() {
+            self.authentication.restore(&record.freshness);
+        }
     }
 
     /// It was Active until its process ended: if it takes part now, it goes on.
@@ -72,6 +82,13 @@ impl Router {
     /// Has what a successor of this process needs written down, if that has changed.
     pub(crate) fn remember(&mut self, world: &mut World<'_>) {
         let active = matches!(self.election.state(), State::Active { .. });
+        let sent_at = self.sent_at.filter(|_| active);
+        let before = self.remembered.as_ref();
+        // Once it has left for good another router may have its place in the record.
+        let left = self.is_ended() && before.is_some_and(|Remembered { record, .. }| record.sent_at.is_none());
+        if left || before.is_some_and(|before| self.is_the_same(before, sent_at, world.checks)) {
+            return;
+        }
         let verdicts = world.checks.verdicts(&self.config.checks).map(|(name, healthy)| (name.clone(), healthy));
         let record = RouterRecord {
             interface: self.config.interface,
@@ -79,18 +96,32 @@ impl Router {
             version: self.config.version,
             vrid: self.config.vrid,
             name: self.name.clone(),
-            sent_at: self.sent_at.filter(|_| active),
+            sent_at,
             interval: self.config.advert_interval,
             priority: self.election.params().priority,
             verdicts: verdicts.collect(),
-            marks: self.marks.clone(),
+            freshness: Freshness::default(),
         };
-        // Once it has left for good another router may have its place in the record.
-        let left = self.is_ended() && self.remembered.as_ref().is_some_and(|before| before.sent_at.is_none());
-        if self.remembered.as_ref() != Some(&record) && !left {
-            world.effects.push(Effect::Record(Box::new(record.clone())));
-            self.remembered = Some(record);
-        }
+        let changes = self.authentication.changes();
+        self.remembered = Some(Remembered { record: record.clone(), changes });
+        let freshness = self.authentication.freshness(world.wall);
+        world.effects.push(Effect::Record(Box::new(RouterRecord { freshness, ..record })));
+    }
+
+    /// Whether nothing has changed since then. Asked with every packet, also those of a flood.
+    fn is_the_same(&self, before: &Remembered, sent_at: Option<Instant>, checks: &Checks) -> bool {
+        let Remembered { record, changes } = before;
+        let mut verdicts = checks.verdicts(&self.config.checks);
+        let known = checks.verdicts(&self.config.checks).count();
+        *changes == self.authentication.changes()
+            && record.sent_at == sent_at
+            && record.interval == self.config.advert_interval
+            && record.priority == self.election.params().priority
+            && record.name == self.name
+            && (record.interface, record.family) == (self.config.interface, self.config.family)
+            && (record.version, record.vrid) == (self.config.version, self.config.vrid)
+            && record.verdicts.len() == known
+            && verdicts.all(|(name, healthy)| record.verdicts.get(name) == Some(&healthy))
     }
 }
 

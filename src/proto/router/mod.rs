@@ -11,7 +11,7 @@ mod mistakes;
 mod snapshot;
 mod trust;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -27,13 +27,13 @@ use crate::config::RouterConfig;
 use crate::report::{Event, Reason, RouterState};
 use crate::types::{
     Advertised, BackupMemory, Channel, CheckName, CheckResult, Discard, Instant, InterfaceName, LeftAddress, Priority,
-    RouterName, RouterRecord,
+    RouterName,
 };
 use crate::wire::announcement::Announcement;
 use crate::wire::vrrp::{Advertisement, Received};
 
 pub(crate) use memory::NOTHING_LEFT;
-use memory::Resumption;
+use memory::{Remembered, Resumption};
 
 /// Nobody is waited for longer, however slow the adverts.
 const LONGEST_LINGER: Duration = Duration::from_secs(10);
@@ -92,10 +92,8 @@ pub(crate) struct Router {
     /// When the last advert left that said it is Active, and the one before that.
     sent_at: Option<Instant>,
     sent_before: Option<Instant>,
-    /// Numbers that must not go back, also when the process ends.
-    marks: BTreeMap<String, u64>,
     /// What was last written down for a successor of this process.
-    remembered: Option<RouterRecord>,
+    remembered: Option<Remembered>,
     /// What an earlier process was, until it is clear whether that can go on.
     resumption: Option<Resumption>,
     /// Packets that the newest advert went out in, one for each destination, and how many of them did not leave.
@@ -173,7 +171,6 @@ impl Router {
             memory: None,
             sent_at: None,
             sent_before: None,
-            marks: BTreeMap::new(),
             remembered: None,
             resumption: None,
             unsent: 0,
@@ -255,8 +252,10 @@ impl Router {
             }
             State::Initialize | State::Active { .. } => None,
         };
-        let outcome = self.election.tick(world.now, listened_since);
-        self.follow(world, outcome, None);
+        if !self.may_be_answered(world) {
+            let outcome = self.election.tick(world.now, listened_since);
+            self.follow(world, outcome, None);
+        }
         // A claim under way goes on with whatever is still here of a departure.
         if self.claiming.is_none() {
             self.depart(world);
@@ -276,6 +275,15 @@ impl Router {
             (Say::Challenge, State::Active { .. }) | (Say::Nothing, _) => {}
         }
         self.hold(world, |holding, ground| holding.tick(ground));
+    }
+
+    /// Whether a Backup whose patience is over has not yet read what came before it was: an advert may wait there, behind
+    /// a flood of others.
+    fn may_be_answered(&self, world: &World<'_>) -> bool {
+        let read_up_to = world.ears.read_up_to(self.config.interface);
+        let due = self.election.deadline().filter(|due| *due <= world.now);
+        let waits = matches!(self.election.state(), State::Backup(_));
+        waits && read_up_to.zip(due).is_some_and(|(read_up_to, due)| read_up_to < due)
     }
 
     /// A valid advert of this VRID.

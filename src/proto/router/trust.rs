@@ -5,23 +5,13 @@ use crate::config::Secrets;
 use crate::proto::effect::Effect;
 use crate::proto::peers::Standing;
 use crate::report::Event;
-use crate::types::{Discard, Freshness, Instant};
+use crate::types::{Discard, Instant};
 use crate::wire::vrrp::Received;
 
 impl Router {
     /// Takes over keys and mode as configured.
     pub(crate) fn set_keys(&mut self, secrets: &Secrets) {
         self.authentication.configure(self.config.auth.as_ref(), secrets);
-    }
-
-    /// What must not be forgotten over a restart, so that no advert is taken twice.
-    pub(crate) fn freshness(&self) -> Freshness {
-        self.authentication.freshness()
-    }
-
-    /// Takes over what an agent before us remembered.
-    pub(crate) fn restore(&mut self, freshness: &Freshness) {
-        self.authentication.restore(freshness);
     }
 
     /// Whether an advert may decide anything, and says so if its sender's clock is odd.

@@ -70,7 +70,7 @@ impl Host {
         self.incoming = Incoming::default();
         self.incoming.restore(&marks);
         self.wall = Wall::default();
-        self.wall.restore(offsets);
+        self.wall.succeed(offsets, Instant::default());
     }
 
     /// The host boots: nothing is left.
@@ -159,8 +159,30 @@ fn another_sender_and_another_key_have_marks_of_their_own_and_their_number_is_bo
         assert_eq!(incoming.judge(moment, sender, sequence(1, 0)), Ok(()));
         incoming.accept(moment, sender, sequence(1, 0));
     }
-    assert_eq!(incoming.marks().len(), 64);
-    assert_eq!(incoming.marks()[0].source, IpAddr::from([192, 0, 2, 136]));
+    assert_eq!(incoming.marks().len(), 32);
+    assert_eq!(incoming.marks()[0].source, IpAddr::from([192, 0, 2, 168]));
+}
+
+#[test]
+fn who_has_most_numbers_that_are_ahead_makes_room_for_another() {
+    let mut incoming = Incoming::default();
+    let wall = Host::right().wall;
+    let sender = |host: u8| (IpAddr::from([192, 0, 2, host]), KeyId::new(7).unwrap());
+    let mut accept = |host: u8, millis: u64| {
+        let moment = Moment { at: instant(millis), wall: &wall, window: WINDOW };
+        incoming.accept(moment, sender(host), sequence(millis, HOUR));
+    };
+    (0..10).for_each(|count| accept(1, count * 1_000));
+    (0..5_000).for_each(|count| accept(2, count * 1_000));
+    let ahead: Vec<usize> = incoming.marks().iter().map(|mark| mark.ahead.len()).collect();
+    assert_eq!(ahead, [10, 4_086]);
+    assert_eq!(incoming.marks()[1].ahead[0], sequence(914_000, HOUR));
+    // What is read again is bounded too.
+    let mut marks = incoming.marks();
+    marks[0].ahead = marks[1].ahead.iter().map(|number| number.next()).collect();
+    let mut again = Incoming::default();
+    again.restore(&marks);
+    assert_eq!(again.marks().iter().map(|mark| mark.ahead.len()).sum::<usize>(), 4_096);
 }
 
 #[test]
