@@ -147,11 +147,21 @@ fn a_flood_of_bad_packets_neither_moves_the_address_nor_fills_the_log() {
             let most = usize::try_from(10 * minutes).expect("a few");
             assert!(!ours.is_empty() && ours.len() <= most, "{ours:#?}");
             assert!(others.len() <= most, "{others:#?}");
-            let counted = discards(agent);
-            // Packets that found the socket's queue full were thrown away by the kernel.
+            let mut counted = discards(agent);
+            // Most of what no virtual router can take is not looked at one by one; the rest, and packets that found the
+            // socket's queue full, are counted without a closer reason.
+            let unread = counted.remove("unread").unwrap_or_default();
+            let overrun = counted.remove("overrun").unwrap_or_default();
             let each = u64::from(PACKETS).div_ceil(kinds.len() as u64);
             assert!(counted.keys().map(String::as_str).eq(reasons()), "{counted:?}");
-            assert!(counted.values().all(|count| *count <= each && *count > each / 2), "{counted:?}");
+            assert!(counted.values().all(|count| *count <= each), "{counted:?}");
+            // Those that only a closer look tells.
+            for reason in ["checksum", "no-addresses", "zero-interval"] {
+                assert!(counted[reason] > each / 2, "{reason}: {counted:?}");
+            }
+            let all = counted.values().sum::<u64>() + unread + overrun;
+            // What came after the last one that was read is told with the next.
+            assert!(all > u64::from(PACKETS) * 9 / 10, "{unread} unread, {overrun} overrun, {counted:?}");
         }
     });
 }
