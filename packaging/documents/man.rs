@@ -24,6 +24,12 @@ reads the configuration again. One with mistakes is refused, and nothing changes
 .TP
 .BR SIGTERM ", " SIGINT
 resign, keep the addresses answering until the successor has them, and stop. A second one stops at once.
+.TP
+.B SIGUSR1
+ends the agent without resigning; its addresses stay, and the next one goes on where it was if its peers still wait. This is
+how
+.B systemctl restart locum
+ends it.
 .SH EXIT STATUS
 "#;
 
@@ -58,7 +64,7 @@ The programs of checks are started by
 .BR locum\-runner.service ,
 as the user that a check names or else as
 .BR locum .
-They get none of the agent's rights, and nothing is forbidden to them. Key files belong to
+They get none of the agent's rights, and no file or system call is denied to them beyond what is denied to their user. Key files belong to
 .B locum
 and are for nobody else (mode 0600).
 .SH SEE ALSO

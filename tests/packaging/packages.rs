@@ -147,6 +147,8 @@ fn the_unit_exposes_little() {
         "AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW",
         "LimitRTPRIO=10",
         "LimitMEMLOCK=infinity",
+        "LimitCORE=0",
+        "WatchdogSignal=SIGKILL",
         "RestartKillSignal=SIGUSR1",
         "RuntimeDirectoryPreserve=yes",
     ] {
@@ -155,6 +157,25 @@ fn the_unit_exposes_little() {
     assert!(!unit.contains("\nRestrictRealtime=") && !unit.contains("network-online.target"), "{unit}");
     let prevented = unit.lines().find_map(|line| line.strip_prefix("RestartPreventExitStatus=")).expect("a list");
     assert!(prevented.split(' ').any(|code| code == "78"), "{prevented}");
+}
+
+/// Of the runner's unit: three rights, and nothing that would surprise a script.
+#[test]
+fn the_runners_unit_denies_scripts_nothing() {
+    let unit = fs::read_to_string(project("packaging/locum-runner.service")).expect("read");
+    for line in [
+        "CapabilityBoundingSet=CAP_SETUID CAP_SETGID CAP_KILL",
+        "AmbientCapabilities=CAP_SETUID CAP_SETGID CAP_KILL",
+        "PartOf=locum.service",
+        "Before=locum.service",
+        "Restart=always",
+    ] {
+        assert!(unit.contains(&format!("\n{line}\n")), "{line}");
+    }
+    let denials =
+        ["Protect", "Private", "Restrict", "SystemCall", "NoNewPrivileges", "MemoryDeny", "ReadOnly", "NoExec"];
+    let denied = |line: &&str| denials.iter().any(|denial| line.starts_with(denial)) && !line.starts_with("Restart");
+    assert_eq!(unit.lines().filter(denied).collect::<Vec<_>>(), Vec::<&str>::new());
 }
 
 /// What is shipped asks for nothing and is valid; what its comments offer is valid too.
