@@ -15,6 +15,17 @@ pub const FRAME_LEN: usize = 14 + 28;
 /// The frame that announces `address` at `mac`: a broadcast request with the address as sender and target and
 /// the broadcast address as target hardware address, the form keepalived sends.
 pub fn gratuitous(address: Ipv4Addr, mac: MacAddr) -> Vec<u8> {
+    request(mac, address, MacAddr::BROADCAST, address)
+}
+
+/// The frame that asks whether anybody else has `address`: from nobody's address (RFC 5227 section 2.1.1), so that no cache
+/// learns anything of it, and whoever has it answers us alone.
+pub fn probe(address: Ipv4Addr, mac: MacAddr) -> Vec<u8> {
+    request(mac, Ipv4Addr::UNSPECIFIED, MacAddr([0; 6]), address)
+}
+
+/// A broadcast request.
+fn request(mac: MacAddr, sender: Ipv4Addr, target_mac: MacAddr, target: Ipv4Addr) -> Vec<u8> {
     let own = pnet_base::MacAddr::from(mac.0);
     let all = pnet_base::MacAddr::from(MacAddr::BROADCAST.0);
     let mut frame = vec![0; FRAME_LEN];
@@ -30,9 +41,9 @@ pub fn gratuitous(address: Ipv4Addr, mac: MacAddr) -> Vec<u8> {
         arp.set_proto_addr_len(4);
         arp.set_operation(ArpOperations::Request);
         arp.set_sender_hw_addr(own);
-        arp.set_sender_proto_addr(address);
-        arp.set_target_hw_addr(all);
-        arp.set_target_proto_addr(address);
+        arp.set_sender_proto_addr(sender);
+        arp.set_target_hw_addr(pnet_base::MacAddr::from(target_mac.0));
+        arp.set_target_proto_addr(target);
     }
     frame
 }

@@ -40,6 +40,8 @@ pub struct Bench {
     pub here: Vec<LeftAddress>,
     /// Whether sockets that open and close are told.
     pub sockets: bool,
+    /// Whether questions who has an IPv4 address are told.
+    pub asks: bool,
     lines: Vec<String>,
     now: Instant,
 }
@@ -158,8 +160,8 @@ impl Bench {
         let (kept, here) = (BTreeMap::new(), Vec::new());
         let (outcome, lines, now) = (Some(AddressOutcome::Added), Vec::new(), instant(0.0));
         let (renewal, tells_renewals, marks) = (Some(LeaseOutcome::Renewed), false, true);
-        let (mute, sockets) = (false, false);
-        Bench { agent, config, outcome, renewal, tells_renewals, marks, mute, kept, here, sockets, lines, now }
+        let (mute, sockets, asks) = (false, false, false);
+        Bench { agent, config, outcome, renewal, tells_renewals, marks, mute, kept, here, sockets, asks, lines, now }
     }
 
     /// The process is killed at one time, and another one has begun at the other.
@@ -277,6 +279,7 @@ impl Bench {
         let is_told = |effect: &&Effect| match effect {
             Effect::Listen { .. } | Effect::Unlisten { .. } => self.sockets,
             Effect::RenewLeases { .. } => self.tells_renewals,
+            Effect::Probe { frames, .. } => self.asks || frames.iter().any(|frame| frame[12..14] == [0x86, 0xdd]),
             _ => true,
         };
         let told = effects.iter().filter(is_told).filter_map(words);
@@ -408,8 +411,11 @@ fn words(effect: &Effect) -> Option<String> {
         }
         Effect::Record(_) | Effect::Forget { .. } => None,
         Effect::Probe { router, frames, .. } => {
-            // The target of a Neighbor Solicitation.
-            let target = |frame: &Vec<u8>| Ipv6Addr::from(<[u8; 16]>::try_from(&frame[62..78]).unwrap()).to_string();
+            // The target of a Neighbor Solicitation, or of an ARP request.
+            let target = |frame: &Vec<u8>| match frame.get(62..78) {
+                Some(target) => Ipv6Addr::from(<[u8; 16]>::try_from(target).unwrap()).to_string(),
+                None => Ipv4Addr::from(<[u8; 4]>::try_from(&frame[38..42]).unwrap()).to_string(),
+            };
             Some(format!("{}probe {}", of(router), frames.iter().map(target).collect::<Vec<_>>().join(" ")))
         }
         Effect::Stopped => Some("stopped".to_owned()),

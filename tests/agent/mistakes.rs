@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use locum::config::RouterConfig;
 use locum::proto::{Effect, Input};
-use locum::report::{Event, Level, Mistake, status};
+use locum::report::{Event, Level, Mistake, RouterState, status};
 use locum::types::{Family, Interval, MacAddr, Priority, Version};
 use locum::wire::ip;
 use locum::wire::vrrp::{Advertisement, Proof};
@@ -184,6 +184,29 @@ fn a_peer_that_falls_silent_shows_its_mistake_for_ten_intervals() {
     let lines = bench.until(50_999.0);
     assert!(!lines.iter().any(|line| line.contains("unseen")), "{lines:?}");
     assert!(bench.until(51_000.0).contains(&"51000.000 unseen: other-interval of 192.0.2.3".to_owned()));
+}
+
+/// Whoever has an address and never says so of itself answers when it is asked, and us alone.
+#[test]
+fn an_ipv4_address_is_asked_for_after_each_claim_and_whoever_answers_is_named() {
+    let mut bench = node();
+    bench.asks = true;
+    let lines = bench.until(9_000.0);
+    let asked: Vec<_> = lines.iter().filter(|line| line.contains("probe")).collect();
+    assert_eq!(asked, ["5609.375 probe 198.51.100.10"]);
+    // An ARP reply to this host, from and to its Ethernet address, for nobody's IPv4 address.
+    let reply = [
+        2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 0x66, 8, 6, 0, 1, 8, 0, 6, 4, 0, 2, 2, 0, 0, 0, 0, 0x66, 198, 51, 100, 10, 2,
+        0, 0, 0, 0, 2, 0, 0, 0, 0,
+    ];
+    let lines = bench.give(9_100.0, Input::Frame { interface: eth0(), bytes: &reply });
+    assert_eq!(lines, ["9100.000 mistake foreign-answer of 02:00:00:00:00:66"]);
+    assert_eq!(bench.status().state, RouterState::Active);
+    // Taken from it and claimed once more.
+    bench.hear(9_200.0, PEER, 200);
+    let lines = bench.until(20_000.0);
+    let asked: Vec<_> = lines.iter().filter(|line| line.contains("probe")).collect();
+    assert_eq!(asked, ["14809.375 probe 198.51.100.10"], "{lines:?}");
 }
 
 #[test]

@@ -99,3 +99,17 @@ fn a_host_that_answers_for_our_address_is_named_within_a_second() {
         assert_eq!(shown["mistakes"][0]["peer"], mac(3).as_str(), "{shown:#}");
     });
 }
+
+/// It was there before us, and says nothing of it: our own announcements are answered by nobody.
+#[test]
+fn a_host_that_has_our_address_and_only_answers_for_it_is_named_after_the_takeover() {
+    live(&[], || {
+        let lab = Lab::new(2);
+        lab.host(2).ip("addr add 192.0.2.100/24 dev eth0");
+        let ours = Agent::locum(&lab, 1, &toml(&[router(100)]));
+        lab.holders.wait(VIP, &[1, 2]);
+        ours.logged(&format!("the host at {} says that it has 192.0.2.100", mac(2)));
+        let shown = ours.state("web", "active");
+        assert_eq!(shown["mistakes"][0]["token"], "foreign-answer", "{shown:#}");
+    });
+}

@@ -150,3 +150,12 @@ fn a_probe_asks_from_nobodys_address() {
     let claim = Announcement { address: IpAddr::V6(ADDRESS_V6), mac: OTHER };
     assert_eq!(announcement::parse(&announcement::emit(claim, false)), Some(claim));
 }
+
+#[test]
+fn a_probe_is_from_nobody_and_claims_nothing() {
+    // RFC 5227 section 2.1.1: sender address zero, target hardware address zero, broadcast.
+    let expected =
+        [&[0xff; 6][..], &MAC.0, &[8, 6, 0, 1, 8, 0, 6, 4, 0, 1], &MAC.0, &[0; 4], &[0; 6], &ADDRESS.octets()].concat();
+    assert_eq!(arp::probe(ADDRESS, MAC), expected);
+    assert_eq!(arp::parse(&expected), None);
+}

@@ -31,7 +31,7 @@ use crate::types::{
     AddressOutcome, Instant, InterfaceName, Interval, IpNet, LeftAddress, Lifetime, RouterName, VirtualAddress,
 };
 use crate::wire::announcement::{self, Announcement};
-use crate::wire::nd;
+use crate::wire::{arp, nd};
 
 /// What holding needs of its surroundings for one step.
 pub(crate) struct Ground<'a> {
@@ -154,7 +154,7 @@ impl Holding {
         let held_all_along = self.slots.iter().any(Slot::is_here);
         self.stage = Stage::Held;
         self.add_missing(ground);
-        self.prober = self.prober_from(ground.now);
+        self.prober = Prober::begin(ground.now);
         if held_all_along {
             self.announcer.begin_unannounced(ground.now);
         } else {
@@ -223,7 +223,8 @@ impl Holding {
         }
     }
 
-    /// The address that somebody else has too, if an answer to a question of ours says so.
+    /// The IPv6 address that somebody else has too, if an answer to a question of ours says so. Over IPv4 an answer is a
+    /// claim like any other.
     pub(crate) fn duplicate(
         &self,
         ground: &Ground<'_>,
@@ -232,7 +233,8 @@ impl Holding {
     ) -> Option<IpNet> {
         let foreign = ground.interfaces.mac(interface) != Some(heard.mac);
         let mut held = self.slots.iter().filter(|slot| slot.is_probed() && slot.is(interface, heard.address));
-        held.next().filter(|_| foreign && self.prober.heeds()).map(|slot| slot.address.net)
+        let found = held.next().filter(|_| foreign && self.prober.heeds() && heard.address.is_ipv6());
+        found.map(|slot| slot.address.net)
     }
 
     /// What became of additions.
@@ -336,7 +338,7 @@ impl Holding {
         let before = std::mem::replace(&mut self.slots, slots);
         if let Stage::Held = self.stage {
             self.add_missing(ground);
-            self.prober = self.prober_from(ground.now);
+            self.prober = Prober::begin(ground.now);
         }
         let mut leftover = Holding { slots: before, ..Holding::new(&[]) };
         leftover.remove(ground, |slot| !addresses.contains(&slot.address));
@@ -496,13 +498,7 @@ impl Holding {
         }
     }
 
-    /// What is to be asked once addresses have been added now; nothing where all are IPv4.
-    fn prober_from(&self, now: Instant) -> Prober {
-        let any = self.slots.iter().any(|slot| matches!(slot.address.net, IpNet::V6(_)));
-        if any { Prober::begin(now) } else { Prober::Idle }
-    }
-
-    /// Asks for the IPv6 addresses that are due.
+    /// Asks for the addresses that are due.
     fn probe_due(&mut self, ground: &mut Ground<'_>) {
         let probed: Vec<&Slot> = self.slots.iter().filter(|slot| slot.is_probed()).collect();
         let Some(range) = self.prober.due(ground.now, probed.len()) else {
@@ -511,9 +507,9 @@ impl Holding {
         let chunk = probed.get(range).unwrap_or_default();
         for interface in self.carriers() {
             let on_it = chunk.iter().filter(|slot| slot.address.interface == interface);
-            let frame = |slot: &&Slot| match slot.address.net {
-                IpNet::V6(net) => Some(nd::probe(net.addr(), ground.interfaces.mac(interface)?)),
-                IpNet::V4(_) => None,
+            let frame = |slot: &&Slot| match (slot.address.net, ground.interfaces.mac(interface)?) {
+                (IpNet::V6(net), mac) => Some(nd::probe(net.addr(), mac)),
+                (IpNet::V4(net), mac) => Some(arp::probe(net.addr(), mac)),
             };
             let frames: Vec<Vec<u8>> = on_it.filter_map(frame).collect();
             if !frames.is_empty() {

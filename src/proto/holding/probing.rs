@@ -11,10 +11,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const CHUNK: usize = 64;
 const CHUNK_GAP: Duration = Duration::from_millis(1);
 
-/// Decides when other hosts are asked whether they have our IPv6 addresses too.
+/// Decides when other hosts are asked whether they have our addresses too.
 ///
-/// The kernel's own search (RFC 4862 section 5.4) would keep an address from serving for a second or two, so ours is
-/// held afterwards.
+/// The kernel's own search over IPv6 (RFC 4862 section 5.4) would keep an address from serving for a second or two, so ours
+/// is held afterwards. Over IPv4 (RFC 5227) it finds whoever has an address and never says so but when asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Prober {
     /// Nobody is asked, and no answer counts.

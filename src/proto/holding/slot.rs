@@ -82,9 +82,9 @@ impl Slot {
         }
     }
 
-    /// Whether others are asked for it: IPv4 has its own ways, and what is foreign is not ours to fear for.
+    /// Whether others are asked for it: what is foreign is not ours to fear for.
     pub(super) fn is_probed(&self) -> bool {
-        self.held().is_some_and(|net| net.addr().is_ipv6())
+        self.held().is_some()
     }
 
     /// The address as it is or will be here by our doing.
