@@ -325,8 +325,9 @@ fn a_thousand_leases_cost_little_and_move_no_advert() {
         // Past the first announcements.
         lab.wire.watched_until(now() + 6 * SECOND);
         let (from, before) = (now(), spent(&agent));
-        let span = if full() { 60 } else { 10 } * SECOND;
-        let ((), naps) = beside_a_sleeper(|| lab.wire.watched_until(from + span));
+        let tens = if full() { 6 } else { 1 };
+        let watch = || (1..=tens).for_each(|ten| lab.wire.watched_until(from + ten * 10 * SECOND));
+        let ((), naps) = beside_a_sleeper(watch);
         let (to, after) = (now(), spent(&agent));
         let percent = share((from, before), (to, after));
         let off: Vec<u64> = (1..=4).flat_map(|vrid| off_pace(&lab, vrid, from, to)).collect();
