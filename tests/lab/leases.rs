@@ -45,9 +45,9 @@ fn gone_for_good(lab: &Lab, signal: Signal) -> Option<(u64, u64)> {
     let from = now();
     renewed(&first);
     first.signal(signal);
-    let took = lab.holders.wait(VIP, &[1, 2]);
+    let took = lab.holders.wait_change(VIP, 2, true, from);
     let right = eventually("the client believes host 2", || (believed(&lab.client, VIP) == Some(mac(2))).then(now));
-    let alone = lab.holders.wait(VIP, &[2]);
+    let alone = lab.holders.wait_change(VIP, 1, false, from);
     let two = lab.holders.spans(VIP, from, alone).several;
     // Never after.
     lab.stays(VIP, 2, 2 * SECOND);
@@ -116,8 +116,8 @@ fn an_active_that_stalls_for_7_s_moves_once_and_back_once() {
             renewed(&first);
             first.signal(Signal::SIGSTOP);
             let stopped = now();
-            let took = lab.holders.wait(VIP, &[1, 2]);
-            let alone = lab.holders.wait(VIP, &[2]);
+            let took = lab.holders.wait_change(VIP, 2, true, from);
+            let alone = lab.holders.wait_change(VIP, 1, false, from);
             lasts(stopped + 7 * SECOND);
             let resumed = now();
             first.signal(Signal::SIGCONT);
