@@ -20,7 +20,7 @@ use crate::lan::mac;
 use crate::live::live;
 use crate::power_loss::VIP;
 use crate::probe::{Probe, believed};
-use judge::{Record, Violation};
+use judge::{Record, Span, Violation};
 use plan::{Cast, Round, plan};
 use stage::{Done, Stage};
 
@@ -75,7 +75,7 @@ struct Play {
     seed: u64,
     cast: Cast,
     stage: Stage,
-    beliefs: Vec<(Moment, Option<usize>)>,
+    beliefs: Vec<(Span, Option<usize>)>,
     aside: usize,
 }
 
@@ -143,10 +143,10 @@ impl Play {
     }
 
     fn ask(&mut self) {
-        let at = now();
+        let from = now();
         let known = believed(&self.stage.lab.client, VIP);
         let host = known.map(|known| (1..=self.cast.hosts()).find(|host| mac(*host) == known).unwrap_or(0));
-        self.beliefs.push((at, host));
+        self.beliefs.push(((from, now()), host));
     }
 
     /// Waits until the right one holds the address alone and everybody knows; since when.

@@ -33,12 +33,20 @@ pub fn cost_of_a_move(lab: &Lab, to: usize, act: impl FnOnce()) -> (Moment, Opti
     (from, unless_disturbed(lab, &[(begun - 100 * MS, moved + 50 * MS)], cost))
 }
 
-/// On the wire and in the kernel: resignation, then the successor's announcement, and only then the address goes.
+/// For so long after a successor's advert its announcement is waited for.
+const ANNOUNCES: u64 = 100 * MS;
+
+/// On the wire and in the kernel: resignation, then the successor's announcement, and only then the address goes. Where
+/// the machine keeps the successor from announcing for longer than is waited for, it need not be so.
 pub fn made_before_broken(lab: &Lab, from: Moment, leaver: usize, successor: usize) {
     let resigned = lab.wire.wait("a resignation", from, |seen| seen.resigns(address(leaver, 0)));
     let announced = lab.wire.wait("the successor's announcement", from, |seen| {
         seen.announces() == Some(VIP) && usize::from(seen.mac[5]) == successor
     });
+    let asserted = lab.wire.wait("the successor's advert", from, |seen| seen.asserts(address(successor, 0)));
+    if announced.at > asserted.at + ANNOUNCES {
+        return;
+    }
     let changes = lab.holders.changes(VIP, from);
     let gone = changes.iter().find(|change| change.host == leaver && !change.held).expect("it left");
     assert!(resigned.at < announced.at && announced.at < gone.at, "{resigned:?} {announced:?} {gone:?}");

@@ -18,7 +18,7 @@ use nix::sys::socket::{
 };
 use std::os::fd::AsFd;
 
-use crate::clock::{Moment, PATIENCE, now};
+use crate::clock::{Moment, PATIENCE, eventually, now};
 use crate::room::Room;
 
 /// A host got or lost an address.
@@ -103,6 +103,16 @@ impl Holders {
             };
             changes = self.ledger.more.wait_timeout(changes, left).expect("nobody panicked over it").0;
         }
+    }
+
+    /// Waits until a host gets the address, or loses it, from a moment on; when that was.
+    pub fn wait_change(&self, address: impl Into<IpAddr>, host: usize, held: bool, from: Moment) -> Moment {
+        let address = address.into();
+        let verb = if held { "get" } else { "lose" };
+        eventually(&format!("host {host} should {verb} {address}"), || {
+            let changes = self.changes(address, from);
+            changes.iter().find(|change| (change.host, change.held) == (host, held)).map(|change| change.at)
+        })
     }
 
     /// How long several hosts, and none, held it between two moments.

@@ -1,5 +1,6 @@
 //! Adverts leave on time.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -61,8 +62,10 @@ pub fn beside_a_sleeper<T>(what: impl FnOnce() -> T) -> (T, Vec<u64>) {
             }
             late
         });
-        let done = what();
+        let done = catch_unwind(AssertUnwindSafe(what));
+        // Also where it failed: else this scope would wait for the sleeper for ever.
         over.store(true, Ordering::Relaxed);
+        let done = done.unwrap_or_else(|panic| resume_unwind(panic));
         (done, sleeper.join().expect("it only slept"))
     })
 }

@@ -28,7 +28,7 @@ const SLIP: u64 = 700 * MS;
 /// A stall of the machine that may make an agent late for something.
 pub const STILL: u64 = 300 * MS;
 
-type Span = (Moment, Moment);
+pub type Span = (Moment, Moment);
 
 /// All that was seen of a round, and what was done in it.
 pub struct Record {
@@ -41,8 +41,8 @@ pub struct Record {
     pub done: Vec<Done>,
     /// Since the lab was made.
     pub changes: Vec<Change>,
-    /// Whom the client believed, as it was asked.
-    pub beliefs: Vec<(Moment, Option<usize>)>,
+    /// Whom the client believed, and from when until when it was asked.
+    pub beliefs: Vec<(Span, Option<usize>)>,
     /// When echoes were sent that nobody answered.
     pub lost: Vec<Moment>,
     /// When the machine stood still.
@@ -205,11 +205,12 @@ impl Record {
         let mut found = Vec::new();
         for ((from, to), held) in self.holdings() {
             let Some(&holder) = held.first().filter(|_| held.len() == 1) else { continue };
-            let wrong = |(at, believed): &&(Moment, Option<usize>)| {
-                let due = (from + RIGHT..=to).contains(at) && !excused.iter().any(|(a, b)| (*a..=*b).contains(at));
-                due && believed.is_some_and(|believed| believed != holder)
+            let wrong = |(asked, believed): &&(Span, Option<usize>)| {
+                let due = asked.0 >= from + RIGHT && asked.1 <= to;
+                due && !excused.iter().any(|(a, b)| *a <= asked.1 && asked.0 <= *b)
+                    && believed.is_some_and(|believed| believed != holder)
             };
-            if let Some((at, Some(believed))) = self.beliefs.iter().find(wrong) {
+            if let Some(((at, _), Some(believed))) = self.beliefs.iter().find(wrong) {
                 let ms = in_ms(at - from);
                 let what = format!("host {holder} has held it alone for {ms} ms, and the client believes {believed}");
                 found.push(Violation { at: (from, *at), what });

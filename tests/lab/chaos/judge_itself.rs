@@ -35,6 +35,10 @@ fn told(record: &Record) -> Vec<String> {
     record.violations().into_iter().map(|violation| violation.what).collect()
 }
 
+fn asked(ms: u64, believed: Option<usize>) -> (Span, Option<usize>) {
+    ((at(ms), at(ms + 5)), believed)
+}
+
 const KILL: Fault = Fault::Kill { host: 1, back: 9_000 };
 
 #[test]
@@ -107,15 +111,18 @@ fn an_address_that_was_removed_comes_back_soon_and_where_it_was() {
 #[test]
 fn a_client_is_wrong_for_a_second_at_most() {
     let mut claimed = record(Kind::Touch, Fault::Claimant, 1_000, 1_000, &[]);
-    claimed.beliefs = vec![(at(900), Some(1)), (at(1_100), Some(2)), (at(2_200), Some(2)), (at(2_400), Some(1))];
+    claimed.beliefs = vec![asked(900, Some(1)), asked(1_100, Some(2)), asked(2_200, Some(2)), asked(2_400, Some(1))];
     assert_eq!(told(&claimed), [""; 0]);
-    claimed.beliefs.push((at(2_500), Some(2)));
+    claimed.beliefs.push(asked(2_500, Some(2)));
     assert_eq!(told(&claimed), ["host 1 has held it alone for 2500 ms, and the client believes 2"]);
     let moves = [change(4_600, 2, true), change(6_000, 1, false)];
     let mut killed = record(Kind::Rough, KILL, 1_000, 10_000, &moves);
-    killed.beliefs = vec![(at(4_000), Some(1)), (at(7_000), Some(1)), (at(7_400), None)];
+    killed.beliefs = vec![asked(4_000, Some(1)), asked(7_000, Some(1)), asked(7_400, None)];
     assert_eq!(told(&killed), [""; 0]);
-    killed.beliefs.push((at(7_500), Some(1)));
+    // It moved on while the client was asked.
+    killed.beliefs.push(((at(19_990), at(20_010)), Some(1)));
+    assert_eq!(told(&killed), [""; 0]);
+    killed.beliefs.push(asked(7_500, Some(1)));
     assert_eq!(told(&killed), ["host 2 has held it alone for 1500 ms, and the client believes 1"]);
 }
 

@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 
 use super::plan::{Cast, Fault};
 use crate::agents::{Agent, Router, toml};
-use crate::clock::{Moment, now};
+use crate::clock::{Moment, eventually, now};
 use crate::health;
 use crate::lan::{Lab, sent_by, sent_to};
 use crate::power_loss::VIP;
@@ -62,7 +62,8 @@ impl Stage {
             // Adverts can come from here when the other one is gone.
             stage.lab.host(host).ip(&format!("addr add 198.18.9.{host}/24 dev eth0"));
             let (check, file) = health::check(&stage.lab, host);
-            stage.checks.push(check);
+            // No slow machine is to be taken for a failing check.
+            stage.checks.push(format!("{check}timeout = \"5s\"\n"));
             stage.healthy.push(file);
             let agent = if host > cast.ours {
                 Agent::keepalived(&stage.lab, host, &[stage.router(host)])
@@ -105,6 +106,10 @@ impl Stage {
 
     /// Does it; `number` is its place in the round.
     pub fn begin(&mut self, number: usize, fault: Fault) -> Done {
+        if let Fault::Leave { host } | Fault::Reload { host } | Fault::Broken { host } | Fault::Replace { host } = fault
+        {
+            self.await_up(host);
+        }
         let from = now();
         match fault {
             Fault::Kill { host, back } => {
@@ -116,8 +121,7 @@ impl Stage {
             }
             Fault::Leave { host } => {
                 self.agent(host).signal(Signal::SIGUSR1);
-                // One that has only just been started may not know the signal yet, and ends all the same.
-                self.expect_end(host, &[0, -(Signal::SIGUSR1 as i32)], "SIGUSR1");
+                self.expect_end(host, &[0], "SIGUSR1");
                 *self.agent(host) = self.start(host);
             }
             Fault::Stop { host, .. } => self.agent(host).signal(Signal::SIGTERM),
@@ -153,6 +157,7 @@ impl Stage {
         match fault {
             Fault::Kill { host, .. } => *self.agent(host) = self.start(host),
             Fault::Stop { host, .. } => {
+                // One that has only just been started may not know the signal yet, and ends all the same.
                 self.expect_end(host, &[0, -(Signal::SIGTERM as i32)], "SIGTERM");
                 *self.agent(host) = self.start(host);
             }
@@ -202,6 +207,11 @@ impl Stage {
             agent.log().lines().map(|line| (host, line.to_owned())).collect::<Vec<_>>()
         };
         (1..).zip(&self.agents).flat_map(of).collect()
+    }
+
+    /// Until an agent answers it does not know the signals that it is sent, either.
+    fn await_up(&self, host: usize) {
+        eventually(&format!("the agent of host {host} answers"), || self.agents[host - 1].status().map(drop));
     }
 
     fn ours(&self) -> impl Iterator<Item = &Agent> {
