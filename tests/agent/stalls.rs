@@ -285,3 +285,12 @@ fn a_claim_in_the_moment_in_which_a_yield_ends_holds_on() {
     assert_eq!(lines[..1], ["5600.375 backup -> active: active-resigned"]);
     assert!(lines.iter().all(|line| !line.contains("add") && !line.contains("remove")), "{lines:?}");
 }
+
+#[test]
+fn a_late_active_router_that_listens_does_not_answer_whoever_announces() {
+    let mut bench = active_without_lease();
+    bench.until(9_000.0);
+    bench.wake(12_600.0, Input::Tick);
+    assert_eq!(bench.announcement(12_700.0, "198.51.100.10", PEER_MAC), [""; 0]);
+    assert_eq!(bench.until(13_599.0), [""; 0]);
+}

@@ -69,7 +69,7 @@ impl Claims {
                         return wrong(format!("r{router}: restores {net}, which it does not have"));
                     }
                 }
-                Effect::Announce { frames, .. } => {
+                Effect::Announce { router, frames, .. } => {
                     let right = |frame: &Vec<u8>| {
                         let is_asked = |address: IpAddr| match address {
                             IpAddr::V4(address) => self.asked.contains_key(&address),
@@ -78,6 +78,9 @@ impl Claims {
                         let heard = announcement::parse(frame);
                         heard.is_some_and(|heard| heard.mac == scene.hosts[host].mac && is_asked(heard.address))
                     };
+                    if seats[router_number(router)].listens(scene.now) {
+                        return wrong(format!("{router} announces while it listens whether somebody has followed"));
+                    }
                     if !frames.iter().all(right) {
                         return wrong("announces what it does not hold".to_owned());
                     }
@@ -204,7 +207,7 @@ impl Claims {
 }
 
 fn gives_up(effect: &Effect, router: usize) -> bool {
-    matches!(effect, Effect::Tell(Event::Transition { router: name, reason: Reason::Overslept(_), .. })
+    matches!(effect, Effect::Tell(Event::Transition { router: name, reason: Reason::Overslept(_) | Reason::LeaseLapsed, .. })
         if router_number(name) == router)
 }
 
