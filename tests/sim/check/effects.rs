@@ -78,11 +78,9 @@ impl Claims {
                         let heard = announcement::parse(frame);
                         heard.is_some_and(|heard| heard.mac == scene.hosts[host].mac && is_asked(heard.address))
                     };
-                    if seats[router_number(router)].listens(scene.now) {
-                        return wrong(format!("{router} announces while it listens whether somebody has followed"));
-                    }
-                    if !frames.iter().all(right) {
-                        return wrong("announces what it does not hold".to_owned());
+                    let listens = seats[router_number(router)].listens(scene.now);
+                    if listens || !frames.iter().all(right) {
+                        return wrong(format!("announces what it does not hold, or may not any more: {listens}"));
                     }
                 }
                 Effect::RenewLeases { router, leases, .. } => {
