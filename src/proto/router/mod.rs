@@ -520,6 +520,9 @@ impl Router {
             if heard && !slept {
                 self.resign(world);
             }
+            if slept {
+                self.hold(world, Holding::renew_to_listen);
+            }
             self.linger(world, slept.then(|| self.config.advert_interval.duration()));
         }
         self.enter(world, state, reason);

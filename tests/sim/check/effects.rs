@@ -84,7 +84,8 @@ impl Claims {
                     }
                 }
                 Effect::RenewLeases { router, leases, .. } => {
-                    self.renew(scene, host, router_number(router), leases, before)?;
+                    let router = router_number(router);
+                    self.renew(scene, (host, router), leases, before, seats[router].has_slept())?;
                 }
                 Effect::Tell(Event::Transition { .. }) | Effect::Stopped => telling = true,
                 Effect::Tell(_)
@@ -107,15 +108,14 @@ impl Claims {
     fn renew(
         &self,
         scene: &Scene,
-        host: usize,
-        router: usize,
+        (host, router): (usize, usize),
         leases: &[Lease],
         before: &[Effect],
+        slept: bool,
     ) -> Result<(), String> {
         // Who has slept has still what it promised with its last advert, while it listens.
-        let listens = |effect: &Effect| matches!(effect, Effect::Tell(Event::LateActive { router: name, .. }) if router_number(name) == router);
         let said = |effect: &Effect| is_advert(effect, router, false) || is_advert(effect, router, true);
-        if !before.iter().any(|effect| said(effect) || listens(effect)) {
+        if !slept && !before.iter().any(said) {
             return Err(format!("h{host}: r{router}: leases are renewed without an advert"));
         }
         match leases.iter().find(|lease| !self.may_be_restored(scene, host, lease.net)) {

@@ -176,6 +176,11 @@ impl Seat {
         matches!(self.state, State::Active { .. }) && !self.claiming
     }
 
+    /// Whether it has, or may have, slept through the patience of its peers, and has not asserted itself since.
+    pub fn has_slept(&self) -> bool {
+        self.sleep.is_some()
+    }
+
     /// Whether it has slept through the patience of its peers for sure and still listens.
     pub fn listens(&self, now: Instant) -> bool {
         self.is_active() && self.sleep.is_some_and(|sleep| sleep.sure && now < sleep.woke + self.sent_interval)
