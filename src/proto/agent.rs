@@ -249,7 +249,7 @@ impl Agent {
         for number in 0..self.routers.len() {
             self.step(now, effects, number, &past.left, Router::review);
         }
-        self.routers.iter_mut().for_each(Router::forget_resumption);
+        self.routers.iter_mut().for_each(|router| router.forget_resumption(&past.left));
         self.routers.iter_mut().for_each(Router::forget_backup);
         past.clear_away(&self.routers, effects);
     }

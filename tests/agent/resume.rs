@@ -48,6 +48,22 @@ fn peers_that_may_have_given_up_are_left_alone() {
     assert_eq!(lines[..2], ["10969.375 advert 100", "10969.375 add 198.51.100.10/24"]);
 }
 
+/// It was killed while a partition kept it from hearing who followed, and that one from hearing it.
+#[test]
+fn whoever_has_followed_is_told_where_caches_may_still_point() {
+    let mut bench = active_node();
+    bench.restart(5_000.0, 9_000.0);
+    assert_eq!(bench.hear(9_400.0, PEER, 200), ["9400.000 advert 1"]);
+    assert_eq!(bench.hear(10_400.0, PEER, 200), [""; 0]);
+    // Who has left nothing has nothing to tell, nor who goes on.
+    let mut bench = node();
+    bench.restart(3_000.0, 3_050.0);
+    assert_eq!(bench.hear(3_400.0, PEER, 200), [""; 0]);
+    let mut bench = active_node();
+    bench.restart(5_000.0, 5_040.0);
+    assert!(!bench.hear(5_100.0, PEER, 200).contains(&"5100.000 advert 1".to_owned()));
+}
+
 #[test]
 fn who_has_left_or_never_was_active_is_not_resumed() {
     let mut bench = node();

@@ -317,3 +317,26 @@ fn a_claim_in_the_moment_in_which_a_yield_ends_holds_on() {
     assert_eq!(lines[..1], ["5600.375 backup -> active: active-resigned"]);
     assert!(lines.iter().all(|line| !line.contains("add") && !line.contains("remove")), "{lines:?}");
 }
+
+#[test]
+fn a_late_active_router_that_listens_does_not_answer_whoever_announces() {
+    let mut bench = active_without_lease();
+    bench.until(9_000.0);
+    bench.wake(12_600.0, Input::Tick);
+    assert_eq!(bench.announcement(12_700.0, "198.51.100.10", PEER_MAC), [""; 0]);
+    assert_eq!(bench.until(13_599.0), [""; 0]);
+}
+
+/// The last renewal was that of 4609.375, for 3950: it would end before the first resignation.
+#[test]
+fn who_listens_before_it_resigns_keeps_what_it_has_for_so_long() {
+    let mut bench = active_node();
+    bench.tells_renewals = true;
+    bench.until(5_000.0);
+    assert_eq!(
+        bench.wake(7_700.0, Input::Stop),
+        ["7700.000 renew 198.51.100.10/24 for 2 s before 8559.375", "7700.000 active -> initialize: stopping"]
+    );
+    assert_eq!(bench.until(8_699.0), [""; 0]);
+    assert_eq!(bench.until(8_700.0)[..1], ["8700.000 advert 0"]);
+}

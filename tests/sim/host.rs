@@ -43,6 +43,12 @@ pub struct Host {
     /// What the worker in front of the kernel has found there when it was to add it.
     pub spared: BTreeSet<Ipv4Addr>,
     pub refuses: bool,
+    /// Since when no advert leaves, and when that was over the last time.
+    pub gagged_since: Option<Instant>,
+    pub ungagged_at: Instant,
+    pub booted_at: Instant,
+    /// When an advert interval was last configured anew.
+    pub reloaded_at: Instant,
     /// When each router was last told that an address was refused.
     pub refused_at: BTreeMap<usize, Instant>,
     pub stopping: bool,
@@ -127,6 +133,10 @@ impl Host {
             mute: BTreeSet::new(),
             spared: BTreeSet::new(),
             refuses: false,
+            gagged_since: None,
+            ungagged_at: Instant::default(),
+            booted_at: Instant::default(),
+            reloaded_at: Instant::default(),
             refused_at: BTreeMap::new(),
             stopping: false,
             boot_after_stop: false,
@@ -193,6 +203,7 @@ impl Host {
 
     pub fn boot(&mut self, plan: &Scenario, now: Instant) {
         self.life += 1;
+        self.booted_at = now;
         self.kernel_free_at = now;
         if !self.powered {
             self.powered = true;
@@ -334,6 +345,11 @@ impl Host {
         self.addresses
             .iter()
             .any(|(address, held)| IpAddr::V4(*address) == net.addr() && held.prefix == net.prefix_len())
+    }
+
+    /// Whether adverts did not leave it some time in this span until now.
+    pub fn was_gagged(&self, now: Instant, span: Duration) -> bool {
+        self.gagged_since.is_some() || now < self.ungagged_at + span
     }
 
     /// Whether the LAN finds this address here, by the agent's doing.

@@ -6,7 +6,10 @@
 
 mod check;
 mod host;
+mod keepalived;
 mod lan;
+mod mixed;
+mod replay;
 mod rng;
 mod scenario;
 mod shrink;

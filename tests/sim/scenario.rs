@@ -36,6 +36,8 @@ pub struct Scenario {
     pub marks: bool,
     pub lan: LanPlan,
     pub kernel: KernelPlan,
+    /// The longest advert interval that a configuration ever has.
+    pub slowest: Interval,
     /// A wake-up comes at most this late.
     pub late: Duration,
     pub faults: Vec<(Instant, Fault)>,
@@ -105,6 +107,9 @@ pub enum Fault {
     CheckRecovers(usize),
     LinkDown(usize),
     LinkUp(usize),
+    /// No advert leaves: a firewall drops them and says so.
+    Gag(usize),
+    Ungag(usize),
     /// The kernel refuses new addresses.
     RefuseAddresses(usize),
     AcceptAddresses(usize),
@@ -134,6 +139,8 @@ pub enum Change {
     Priority(usize, Priority),
     /// Its Preempt_Mode.
     Preempt(usize, bool),
+    /// Its advert interval.
+    Interval(usize, Interval),
 }
 
 impl Scenario {
@@ -146,7 +153,10 @@ impl Scenario {
         let routers: Vec<RouterPlan> = (0..count).map(|number| router(rng, number, hosts, base, &style)).collect();
         let seats = || routers.iter().flat_map(|router| router.seats.iter());
         let shortest = seats().map(|seat| seat.interval.duration()).min().unwrap_or_default();
-        let longest = seats().map(|seat| seat.interval.duration()).max().unwrap_or_default();
+        let slowest = seats().map(|seat| seat.interval).max().unwrap_or(base);
+        let slower = Interval::from_centiseconds((slowest.centiseconds() * rng.between(1, 3) as u16).min(500));
+        let slowest = if rng.chance(25) { slower.unwrap_or(slowest).max(slowest) } else { slowest };
+        let longest = slowest.duration();
         let delay = seats().map(|seat| seat.preempt_delay).max().unwrap_or_default();
         let checks = (0..hosts).map(|_| check(rng)).collect();
         // Room for everything that is still under way when calm comes: an agent that waits to try again, one
@@ -180,6 +190,7 @@ impl Scenario {
                 add_max: step(5_000, 8),
                 remove_max: if rng.chance(50) { step(5_000, 8) } else { Duration::ZERO },
             },
+            slowest,
             late: step(300, 200),
             faults: Vec::new(),
             calm_at,
@@ -204,10 +215,11 @@ impl Scenario {
         let longest_lease = longest * 4 + Duration::from_millis(2_100);
         for _ in 0..rng.between(2, 9) {
             let host = rng.below(self.hosts as u64) as usize;
-            let (begin, end) = match rng.below(18) {
+            let (begin, end) = match rng.below(19) {
                 14 | 15 => (Fault::Kill(host), Fault::Boot(host)),
                 16 => (Fault::Leave(host), Fault::Boot(host)),
                 17 => (Fault::Stall(host, rng.chance(50)), Fault::Wake(host)),
+                18 => (Fault::Gag(host), Fault::Ungag(host)),
                 0 | 1 => (Fault::Crash(host), Fault::Boot(host)),
                 2 => (Fault::Stop(host), Fault::Boot(host)),
                 3 => (Fault::CheckFails(host), Fault::CheckRecovers(host)),
@@ -266,8 +278,9 @@ impl Scenario {
 
     fn draw_reload(&self, rng: &mut Rng, host: usize) -> Fault {
         let router = rng.below(self.routers.len() as u64) as usize;
-        let change = match rng.below(3) {
+        let change = match rng.below(4) {
             0 => Change::Nothing,
+            3 => Change::Interval(router, rng.pick(&[self.slowest, self.routers[router].seats[host].interval])),
             1 => Change::Preempt(router, rng.chance(50)),
             _ if self.seat(host, router).priority.is_owner() => Change::Nothing,
             _ => Change::Priority(router, Priority::new(rng.between(1, 254) as u8).unwrap_or(Priority::DEFAULT)),
@@ -295,7 +308,10 @@ impl Scenario {
 
     /// The longest advert interval of a virtual router.
     pub fn longest_interval(&self, router: usize) -> Duration {
-        self.routers[router].seats.iter().map(|seat| seat.interval.duration()).max().unwrap_or_default()
+        let seats = || self.routers[router].seats.iter().map(|seat| seat.interval.duration());
+        let changes = |fault: &Fault| matches!(fault, Fault::Reload(_, Change::Interval(of, _)) if *of == router);
+        let ever = self.faults.iter().any(|(_, fault)| changes(fault)).then(|| self.slowest.duration());
+        seats().chain(ever).max().unwrap_or_default()
     }
 
     /// The kernel's longest way through a queue of one host: all addresses come and go, twice.

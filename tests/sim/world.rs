@@ -207,9 +207,9 @@ impl World {
                 }
             }
             Happening::Mute { host, life, router } if self.lives(host, life) => {
-                let error = "Network is down".to_owned();
-                let router = crate::host::router_name(router);
-                self.feed(host, Cause::Other, Input::SendFailed { router, error });
+                let error = if self.scene.hosts[host].link { "Operation not permitted" } else { "Network is down" };
+                let (name, error) = (crate::host::router_name(router), error.to_owned());
+                self.feed(host, Cause::Unsent(router), Input::SendFailed { router: name, error });
             }
             Happening::CheckRun { host, life } if self.lives(host, life) => self.run_check(host),
             Happening::Ended { host, life } if self.lives(host, life) => self.ended(host),
@@ -294,7 +294,7 @@ impl World {
             }
             Effect::SendAdvert { packet, router, .. } => {
                 let router = crate::host::router_number(&router);
-                if !self.scene.hosts[host].link {
+                if !self.scene.hosts[host].link || self.scene.hosts[host].gagged_since.is_some() {
                     self.scene.hosts[host].mute.insert(router);
                     self.at(now, Happening::Mute { host, life, router });
                 } else if let Some(heard) = Heard::read(packet) {

@@ -163,8 +163,13 @@ impl Election {
                 backup.vigil.tick(now, claim_at, backup.active_adver_interval.duration());
                 self.state = State::Backup(backup);
             }
-            State::Active { ref mut adver_at, .. } => {
-                *adver_at = (*adver_at).min(now + params.advert_interval.duration());
+            State::Active { adver_at, overslept } => {
+                let interval = params.advert_interval.duration();
+                let adver_at = adver_at.min(now + interval);
+                // The peers' patience was that of the interval before: a sleep through it is one also by another.
+                let adver_at =
+                    if self.has_slept(now) && !overslept { adver_at.min(now - interval * 2) } else { adver_at };
+                self.state = State::Active { adver_at, overslept };
             }
         }
         self.params = params;

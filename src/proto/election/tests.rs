@@ -479,3 +479,14 @@ fn a_resignation_of_who_is_not_active_any_more_is_none() {
     election.hear(at(1_700), at(1_700), HIGHER, Advertised::Resigned, interval(100));
     assert_eq!(election.deadline(), Some(at_us(2_309_375)));
 }
+
+/// The last advert of an Active router that sleeps from then on promised the next one within a second.
+#[test]
+fn a_sleep_through_the_patience_of_peers_is_one_whatever_interval_comes_next() {
+    let mut election = active_router(100);
+    assert_eq!(election.tick(at(11_000), None), Outcome::Advertise);
+    let slow = Params { advert_interval: interval(500), ..params(100) };
+    election.set_params(slow, at(14_500));
+    assert!(matches!(election.tick(at(14_500), None), Outcome::Listen(_)));
+    assert_eq!(election.deadline(), Some(at(19_500)));
+}

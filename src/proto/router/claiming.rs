@@ -112,6 +112,7 @@ impl Router {
             return self.lapse(world);
         }
         self.mute = None;
+        self.leftover = false;
         let reason = self.claim_reason(world.now, why);
         self.hold(world, |holding, ground| holding.claim(ground));
         self.counters.became_active += 1;

@@ -97,7 +97,7 @@ impl Router {
     /// Whoever has followed may not know that it was not alone (a partition has healed meanwhile), and where caches still
     /// name this host. It answers an advert of less right and announces again; one of the lowest priority moves nobody
     /// else. A resignation would: backups follow those too.
-    fn concede(&mut self, world: &mut World<'_>, heard: Option<(IpAddr, Advertised)>) {
+    pub(super) fn concede(&mut self, world: &mut World<'_>, heard: Option<(IpAddr, Advertised)>) {
         let Some((source, Advertised::Active(priority))) = heard else { return };
         let less = (Priority::LOWEST, self.election.params().source) < (priority, source);
         self.send(world, if less { Advertised::Active(Priority::LOWEST) } else { Advertised::Resigned });

@@ -32,9 +32,11 @@ impl Router {
         self.resumption = Some(Resumption { record: record.clone(), sent_at });
     }
 
-    /// It is too late to go on as before.
-    pub(crate) fn forget_resumption(&mut self) {
+    /// It is too late to go on as before. What an earlier process has left of its addresses goes, unless it is held by now.
+    pub(crate) fn forget_resumption(&mut self, left: &[LeftAddress]) {
         self.resumption = None;
+        let own = |left: &LeftAddress| self.config.addresses.iter().any(|of| of.net.addr() == left.net.addr());
+        self.leftover = self.holding.is_empty() && left.iter().any(own);
     }
 
     /// Goes on from there if it takes part at once.

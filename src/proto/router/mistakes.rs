@@ -74,7 +74,8 @@ impl Router {
             .peers
             .active()
             .is_some_and(|(_, peer)| world.now.since(peer.heard_at) < GRACE.max(peer.interval.duration() * 3));
-        if !foreign || !settled || contested {
+        // Who has slept may have lost its place to it.
+        if !foreign || !settled || contested || self.election.has_slept(world.now) {
             return;
         }
         let mistake = Mistake::ForeignAnswer { address: heard.address, mac: heard.mac };

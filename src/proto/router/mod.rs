@@ -96,6 +96,9 @@ pub(crate) struct Router {
     remembered: Option<Remembered>,
     /// What an earlier process was, until it is clear whether that can go on.
     resumption: Option<Resumption>,
+    /// Whether an earlier process has left addresses that are not gone on with: caches may name this host, and whoever is
+    /// Active does not know.
+    leftover: bool,
     /// Packets that the newest advert went out in, one for each destination, and how many of them did not leave.
     outgoing: usize,
     unsent: usize,
@@ -173,6 +176,7 @@ impl Router {
             sent_before: None,
             remembered: None,
             resumption: None,
+            leftover: false,
             unsent: 0,
             resign_again_at: None,
             challenge_told_at: None,
@@ -314,6 +318,10 @@ impl Router {
         let outcome = self.election.hear(world.now, received_at, source, advertised, interval);
         self.follow(world, outcome, Some((source, advertised)));
         self.leave_to_better(world, advertised);
+        let follows = matches!((self.election.state(), advertised), (State::Backup(_), Advertised::Active(_)));
+        if follows && std::mem::take(&mut self.leftover) {
+            self.concede(world, Some((source, advertised)));
+        }
     }
 
     /// Somebody announced an address.
@@ -519,6 +527,9 @@ impl Router {
                 || matches!(reason, Reason::AddressFailed(..) | Reason::Duplicate(..));
             if heard && !slept {
                 self.resign(world);
+            }
+            if slept {
+                self.hold(world, Holding::renew_to_listen);
             }
             self.linger(world, slept.then(|| self.config.advert_interval.duration()));
         }

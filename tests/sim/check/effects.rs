@@ -69,7 +69,7 @@ impl Claims {
                         return wrong(format!("r{router}: restores {net}, which it does not have"));
                     }
                 }
-                Effect::Announce { frames, .. } => {
+                Effect::Announce { router, frames, .. } => {
                     let right = |frame: &Vec<u8>| {
                         let is_asked = |address: IpAddr| match address {
                             IpAddr::V4(address) => self.asked.contains_key(&address),
@@ -78,12 +78,14 @@ impl Claims {
                         let heard = announcement::parse(frame);
                         heard.is_some_and(|heard| heard.mac == scene.hosts[host].mac && is_asked(heard.address))
                     };
-                    if !frames.iter().all(right) {
-                        return wrong("announces what it does not hold".to_owned());
+                    let listens = seats[router_number(router)].listens(scene.now);
+                    if listens || !frames.iter().all(right) {
+                        return wrong(format!("announces what it does not hold, or may not any more: {listens}"));
                     }
                 }
                 Effect::RenewLeases { router, leases, .. } => {
-                    self.renew(scene, host, router_number(router), leases, before)?;
+                    let router = router_number(router);
+                    self.renew(scene, (host, router), leases, before, seats[router].has_slept())?;
                 }
                 Effect::Tell(Event::Transition { .. }) | Effect::Stopped => telling = true,
                 Effect::Tell(_)
@@ -106,15 +108,14 @@ impl Claims {
     fn renew(
         &self,
         scene: &Scene,
-        host: usize,
-        router: usize,
+        (host, router): (usize, usize),
         leases: &[Lease],
         before: &[Effect],
+        slept: bool,
     ) -> Result<(), String> {
         // Who has slept has still what it promised with its last advert, while it listens.
-        let listens = |effect: &Effect| matches!(effect, Effect::Tell(Event::LateActive { router: name, .. }) if router_number(name) == router);
         let said = |effect: &Effect| is_advert(effect, router, false) || is_advert(effect, router, true);
-        if !before.iter().any(|effect| said(effect) || listens(effect)) {
+        if !slept && !before.iter().any(said) {
             return Err(format!("h{host}: r{router}: leases are renewed without an advert"));
         }
         match leases.iter().find(|lease| !self.may_be_restored(scene, host, lease.net)) {
@@ -204,7 +205,7 @@ impl Claims {
 }
 
 fn gives_up(effect: &Effect, router: usize) -> bool {
-    matches!(effect, Effect::Tell(Event::Transition { router: name, reason: Reason::Overslept(_), .. })
+    matches!(effect, Effect::Tell(Event::Transition { router: name, reason: Reason::Overslept(_) | Reason::LeaseLapsed, .. })
         if router_number(name) == router)
 }
 

@@ -9,7 +9,7 @@ use locum::types::Instant;
 
 use super::seat::{Seat, State};
 use super::{active_down_interval, skew_time};
-use crate::scenario::{LOST_IN_A_ROW, Scenario};
+use crate::scenario::{LOST_IN_A_ROW, RETRY, Scenario};
 use crate::world::Scene;
 
 /// Somebody who yields waits at most this long for the winner's announcement (holding.md, rule 7).
@@ -122,9 +122,11 @@ impl Holders {
                     && self.eligible_since[other][router].is_some_and(|since| since < quiet)
                     && !here.is_unhealthy(&scene.plan)
                     && here.stall.is_none()
+                    && !here.was_gagged(now, longest * 5)
                     && matches!(seats[other][router].state, State::Backup { .. })
             };
-            let holds = watched.holders == 1 << host && seats[host][router].is_active();
+            let heard = !scene.hosts[host].was_gagged(now, longest * 5);
+            let holds = watched.holders == 1 << host && seats[host][router].is_active() && heard;
             let calm = scene.lan.is_clean_since(quiet) && self.disturbed_at.is_none_or(|at| at < quiet || at == now);
             // Where somebody else's address answers, who holds is not for the agents to decide.
             let foreign = scene.plan.foreign_address() == Some(watched.address);
@@ -242,8 +244,16 @@ impl Watched {
             if overlap.joined {
                 allowed += slower;
             }
-            if !scene.lan.is_clean_since(overlap.since - slower * 5) {
+            let gagged = [one, other].into_iter().any(|host| scene.hosts[*host].was_gagged(overlap.since, slower * 5));
+            if gagged || !scene.lan.is_clean_since(overlap.since - slower * 5) {
                 allowed += slower * (LOST_IN_A_ROW + 1);
+            }
+            // Whose kernel slept too, while the other one claimed, hears the next advert.
+            let missed = |host: &usize| {
+                scene.hosts[*host].woke.is_some_and(|(stall, at)| stall.deaf && overlap.since < at + slower)
+            };
+            if !overlap.joined && [*one, *other].iter().any(missed) {
+                allowed += slower;
             }
             allowed += scene.plan.kernel_slack() + scene.plan.lan_slack() * 2;
             if scene.now > overlap.since + allowed {
@@ -266,7 +276,10 @@ impl Watched {
         eligible_since: Option<Instant>,
     ) -> Result<(), String> {
         let (Some(bereft), Some(eligible)) = (self.bereft_since[host], eligible_since) else { return Ok(()) };
-        if scene.hosts[host].refuses || scene.hosts[host].stall.is_some() {
+        if scene.hosts[host].refuses
+            || scene.hosts[host].stall.is_some()
+            || scene.hosts[host].was_gagged(scene.now, RETRY)
+        {
             return Ok(());
         }
         let held_until = scene.hosts[host].held_until.unwrap_or_default();

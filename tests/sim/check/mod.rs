@@ -17,6 +17,7 @@ use locum::proto::Effect;
 use locum::report::{Event, Release};
 use locum::types::{Instant, IpNet};
 
+use crate::host::router_number;
 use crate::scenario::Scenario;
 use crate::world::Scene;
 use calm::Calm;
@@ -45,6 +46,8 @@ impl fmt::Debug for Heard {
 pub enum Cause<'a> {
     /// With the stamp of its arrival.
     Advert(&'a Heard, Instant),
+    /// An advert of this router did not leave.
+    Unsent(usize),
     /// What must not move anything.
     Idle,
     Other,
@@ -130,7 +133,10 @@ impl Judge {
     }
 
     pub fn booted(&mut self, scene: &Scene, host: usize) {
-        self.seats[host].iter_mut().for_each(Seat::boot);
+        let left = scene.hosts[host].left(&scene.plan);
+        for (router, seat) in self.seats[host].iter_mut().enumerate() {
+            seat.boot(left.iter().any(|left| router_number(&left.router) == router));
+        }
         self.claims[host] = Claims::left(scene, host);
         self.holders.eligibility_changed(scene, &self.seats);
     }

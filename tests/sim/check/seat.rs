@@ -2,6 +2,7 @@
 //! resignation comes when RFC 9568 section 6.4 and holding.md say, neither early nor late.
 
 mod hearing;
+mod silence;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use locum::wire::vrrp;
 
 use super::{Cause, Heard, active_down_interval, skew_time};
 use crate::host::{Stall, router_number};
-use crate::scenario::RESIGN_AGAIN;
+use crate::scenario::{RESIGN_AGAIN, RETRY};
 use crate::world::Scene;
 
 #[derive(Debug, Default)]
@@ -38,8 +39,17 @@ pub struct Seat {
     sleep: Option<Sleep>,
     /// When it last had a resignation to answer.
     answers: Option<Instant>,
+    /// Whether an earlier process has left addresses here, and whoever is Active has not been told.
+    leftover: bool,
     /// When the last advert left that said it is Active, and its interval, as it was when its process was killed.
     past: Option<(Instant, Duration)>,
+    /// When the last advert left that said it is Active, and the one before that.
+    left_at: Option<Instant>,
+    left_before: Option<Instant>,
+    /// Whether the last one did not.
+    unsent: bool,
+    /// Whether it is out of service until an advert leaves.
+    mute: bool,
     /// Whoever has followed while it slept, with its priority, and is to be told that it was not alone.
     concedes_to: Option<(u8, Ipv4Addr)>,
 }
@@ -77,6 +87,8 @@ pub enum Patience {
     Lapsed,
     /// It is the owner and waits only for its link.
     Owner,
+    /// Its adverts do not leave: it tries again after its own Active_Down_Interval, or ten seconds.
+    Retry,
 }
 
 /// What a seat plays with at the moment.
@@ -91,6 +103,7 @@ struct Terms {
     /// When its link was held back to.
     held_until: Instant,
     woke: Option<(Stall, Instant)>,
+    reloaded_at: Instant,
 }
 
 /// What must follow from what was heard.
@@ -138,6 +151,7 @@ impl Seat {
             Patience::Chance => Some((from + interval, from + interval * 5 / 4 + Duration::from_millis(20))),
             Patience::Lapsed => Some((from, from + interval)),
             Patience::Owner => exactly(Duration::ZERO),
+            Patience::Retry => Some((from + (interval * 3).min(RETRY), from + (interval * 4).min(RETRY))),
         };
         window.map(|window| put_off(window, from, interval, terms))
     }
@@ -145,7 +159,7 @@ impl Seat {
     /// Its process is killed.
     pub fn kill(&mut self) {
         let past = match self.state {
-            State::Active { .. } => self.sent_at.map(|at| (at, self.sent_interval)),
+            State::Active { .. } => self.left_at.map(|at| (at, self.sent_interval)),
             // Killed before it began.
             State::Out => self.past,
             State::Backup { .. } => None,
@@ -154,12 +168,22 @@ impl Seat {
     }
 
     /// Another process begins.
-    pub fn boot(&mut self) {
-        *self = Seat { past: self.past, ..Seat::default() };
+    pub fn boot(&mut self, leftover: bool) {
+        *self = Seat { past: self.past, leftover, ..Seat::default() };
     }
 
     pub fn is_active(&self) -> bool {
         matches!(self.state, State::Active { .. }) && !self.claiming
+    }
+
+    /// Whether it has, or may have, slept through the patience of its peers, and has not asserted itself since.
+    pub fn has_slept(&self) -> bool {
+        self.sleep.is_some()
+    }
+
+    /// Whether it has slept through the patience of its peers for sure and still listens.
+    pub fn listens(&self, now: Instant) -> bool {
+        self.is_active() && self.sleep.is_some_and(|sleep| sleep.sure && now < sleep.woke + self.sent_interval)
     }
 
     /// Whether it has sent an advert since its claim.
@@ -181,11 +205,12 @@ impl Seat {
         if let (true, State::Backup { from, .. }) = (scene.hosts[host].freed, &mut self.state) {
             *from = scene.now.max(*from);
         }
+        self.notice_silence(scene.now, cause, router, &terms);
         let heard = match cause {
             Cause::Advert(heard, received) if heard.vrid == scene.plan.routers[router].vrid => {
                 Some((*heard, *received))
             }
-            Cause::Advert(..) | Cause::Idle | Cause::Other => None,
+            Cause::Advert(..) | Cause::Unsent(_) | Cause::Idle | Cause::Other => None,
         };
         // Leases end before anything is made of an input.
         if effects.iter().any(|effect| self.leaves_asleep(effect, router) == Some(Duty::Lapse)) {
@@ -199,7 +224,7 @@ impl Seat {
             self.concedes_to = Some((heard.priority, heard.source));
         }
         let was_active = self.is_active();
-        let sent = self.act(scene, (host, router), heard.map(|(heard, _)| heard), effects, duty)?;
+        let sent = self.act(scene, (host, router), heard, effects, duty)?;
         if self.claiming && sent.resigned {
             self.listen(scene.now, &terms, Patience::Chance);
         }
@@ -214,7 +239,7 @@ impl Seat {
         &mut self,
         scene: &Scene,
         (host, router): (usize, usize),
-        heard: Option<&Heard>,
+        heard: Option<(&Heard, Instant)>,
         effects: &[Effect],
         duty: Duty,
     ) -> Result<Sent, String> {
@@ -222,7 +247,7 @@ impl Seat {
         let mut sent = Sent::default();
         for effect in effects {
             match (self.leaves_asleep(effect, router), heard) {
-                (Some(Duty::GiveUp), Some(heard)) if self.sleep.take().is_some() || duty == Duty::GiveUp => {
+                (Some(Duty::GiveUp), Some((heard, _))) if self.sleep.take().is_some() || duty == Duty::GiveUp => {
                     self.concedes_to = Some((heard.priority, heard.source));
                     self.enter(scene, host, router, RouterState::Backup, &terms, Duty::GiveUp)?;
                     continue;
@@ -230,6 +255,9 @@ impl Seat {
                 // See above.
                 (Some(Duty::Lapse), _) => continue,
                 (Some(_) | None, _) => {}
+            }
+            if self.falls_silent(scene, (host, router), effect, heard)? {
+                continue;
             }
             match effect {
                 Effect::Tell(Event::Transition { router: name, to, .. }) if router_number(name) == router => {
@@ -332,6 +360,7 @@ impl Seat {
             return Ok(());
         }
         let overdue = |what: &str| Err(format!("h{host} r{router}: {what}: {self:?}"));
+        self.is_heard(scene, host, &terms).map_err(|what| format!("h{host} r{router}: {what}: {self:?}"))?;
         match self.state {
             State::Out => {}
             State::Backup { .. } => {
@@ -342,7 +371,8 @@ impl Seat {
             State::Active { .. } => {
                 let listens =
                     self.sleep.map_or(Duration::ZERO, |sleep| sleep.woke.since(self.sent_at.unwrap_or_default()));
-                if self.sent_at.is_none_or(|at| now > at + listens + terms.interval + late) {
+                let from = self.sent_at.map(|at| at.max(scene.hosts[host].reloaded_at));
+                if from.is_none_or(|at| now > at + listens + terms.interval + late) {
                     return overdue("an advert is overdue");
                 }
                 let listened = terms.woke.map_or(Instant::default(), |(_, woke)| woke + terms.interval);
@@ -371,14 +401,17 @@ impl Seat {
         match (to, self.state) {
             (RouterState::Active, State::Out) if past.is_some() => {
                 let (sent_at, interval) = past.unwrap_or_default();
-                (self.sent_at, self.sent_interval) = (Some(sent_at), interval);
+                (self.sent_at, self.left_at, self.sent_interval) = (Some(sent_at), Some(sent_at), interval);
                 self.state = State::Active { since: sent_at };
+                self.leftover = false;
                 self.degraded_since = terms.unhealthy.then_some(now);
             }
             _ if past.is_some() && terms.eligible => {
                 return wrong("its peers still wait for it, and it does not go on", self);
             }
-            (RouterState::Active, State::Active { .. }) if self.claiming => self.claiming = false,
+            (RouterState::Active, State::Active { .. }) if self.claiming => {
+                (self.claiming, self.mute, self.leftover) = (false, false, false);
+            }
             (RouterState::Active, _) => return wrong("claims out of turn", self),
             // The yield itself was entered when the advert was heard.
             (RouterState::Backup, State::Backup { .. }) if duty == Duty::Yield => {
@@ -424,6 +457,8 @@ impl Seat {
             self.sleep = None;
             return;
         };
+        // Another interval counts from when it was configured.
+        let sent_at = if terms.reloaded_at < woke { sent_at.max(terms.reloaded_at) } else { sent_at };
         // Adverts are on a grid that answers leave alone, so that its last point may have been earlier.
         if self.sleep.is_none() && woke <= now && sent_at + terms.interval * 2 <= woke {
             self.sleep = Some(Sleep { woke, sure: sent_at + terms.interval * 3 <= woke });
@@ -448,6 +483,7 @@ impl Seat {
         {
             return Err("sends an advert with another host's source or interval".to_owned());
         }
+        self.unsent = false;
         if let Some(to) = self.concedes_to.take() {
             // The lowest priority, unless that would win a tie: then as a resignation.
             let said = if to > (1, terms.source) { 1 } else { 0 };
@@ -468,6 +504,7 @@ impl Seat {
                     return Err("asserts although it has slept through the patience of its peers".to_owned());
                 }
                 (self.sent_at, self.sent_interval) = (Some(now), terms.interval);
+                (self.left_at, self.left_before) = (Some(now), self.left_at);
                 match self.state {
                     State::Backup { .. } if self.window(terms).is_some_and(|(earliest, _)| now >= earliest) => {
                         self.claim(now, terms);
@@ -512,5 +549,6 @@ fn terms(scene: &Scene, host: usize, router: usize) -> Terms {
         eligible: here.is_eligible(&scene.plan, router, scene.now),
         held_until: here.held_until.unwrap_or_default(),
         woke: here.woke,
+        reloaded_at: here.reloaded_at,
     }
 }

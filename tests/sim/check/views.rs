@@ -50,13 +50,18 @@ impl Views {
                 let rivals = scene.hosts.iter().filter(|host| host.id != holder && (before >> host.id) & 1 == 1);
                 let heard_by = scene.lan.clean_since().map(|at| at + scene.plan.longest_interval(watched.router));
                 let unheard = heard_by.is_none_or(|by| scene.now < by);
+                // Who has just started has taken away what an earlier process left, and says so when it hears of the holder.
+                let begins = |rival: &Host| rival.agent.is_some() && scene.now < rival.booted_at + WITHIN;
                 let gone = |rival: &Host| {
                     !rival.powered
                         || rival.agent.is_none()
                         || !rival.link
+                        || (begins(rival) && !rival.is_eligible(&scene.plan, watched.router, scene.now))
+                        || rival.was_gagged(scene.now, scene.plan.longest_interval(watched.router))
                         || (unheard && !seats[rival.id][watched.router].is_active())
                 };
-                let sleeper = rivals.clone().find(|rival| rival.stall.is_some()).map(|rival| rival.id);
+                let idle = |rival: &&Host| rival.stall.is_some() || begins(rival);
+                let sleeper = rivals.clone().find(idle).map(|rival| rival.id);
                 let unaware = rivals.into_iter().any(gone);
                 let sole = Sole { router: watched.router, holder, since: scene.now, unaware, sleeper };
                 self.sole.insert(watched.address, sole);
@@ -71,8 +76,10 @@ impl Views {
             let slept = sleeper.is_some_and(|host| host.stall.is_some() || host.agent.is_none());
             let seen = *since >= clean_since && !unaware && !slept;
             let by = if seen { *since + WITHIN } else { clean_since.max(*since) + REFRESH };
-            let woke = std::iter::once(&scene.hosts[*holder]).chain(sleeper).filter_map(|host| host.woke);
-            let woke = woke.map(|(_, at)| at + WITHIN + scene.plan.longest_interval(*router)).max();
+            let woke =
+                std::iter::once(&scene.hosts[*holder]).chain(sleeper).filter_map(|host| host.woke.map(|(_, at)| at));
+            let woke = woke.chain(sleeper.map(|host| host.booted_at));
+            let woke = woke.map(|at| at + WITHIN + scene.plan.longest_interval(*router)).max();
             let by = by.max(woke.unwrap_or(by)) + scene.plan.lan_slack() + scene.plan.kernel_slack();
             // Who lingers answers, but announces no more: the successor will.
             if scene.now <= by || scene.hosts[*holder].stall.is_some() || !seats[*holder][*router].is_active() {

@@ -105,6 +105,15 @@ impl World {
                     self.tell_facts(host);
                 }
             }
+            Fault::Gag(host) => {
+                self.scene.hosts[host].gagged_since.get_or_insert(now);
+            }
+            Fault::Ungag(host) => {
+                let planned = &mut self.scene.hosts[host];
+                if planned.gagged_since.take().is_some() {
+                    planned.ungagged_at = now;
+                }
+            }
             Fault::RefuseAddresses(host) => self.scene.hosts[host].refuses = true,
             Fault::AcceptAddresses(host) => self.scene.hosts[host].refuses = false,
             Fault::Partition(side) => self.scene.lan.part(side),
@@ -199,6 +208,10 @@ impl World {
             Change::Nothing => {}
             Change::Priority(router, priority) => {
                 self.scene.plan.routers[router].seats[host].priority = priority;
+            }
+            Change::Interval(router, interval) => {
+                self.scene.plan.routers[router].seats[host].interval = interval;
+                self.scene.hosts[host].reloaded_at = self.scene.now;
             }
             Change::Preempt(router, preempt) => self.scene.plan.routers[router].seats[host].preempt = preempt,
         }

@@ -48,7 +48,8 @@ impl Seat {
                         *preempt_at = Some(until);
                     }
                 }
-                if patience == Patience::Lapsed && heard.priority > 0 { Duty::Concede } else { Duty::Nothing }
+                let tells = heard.priority > 0 && (std::mem::take(&mut self.leftover) || patience == Patience::Lapsed);
+                if tells { Duty::Concede } else { Duty::Nothing }
             }
             State::Active { .. } if self.sleep.is_some_and(|sleep| sleep.sure) => match heard.priority {
                 // Whoever asks is answered, and then it is awake.
@@ -58,6 +59,10 @@ impl Seat {
             State::Active { .. } => {
                 let better = (heard.priority, heard.source) > (terms.priority, terms.source);
                 if better {
+                    if self.claiming {
+                        // Of which nothing was told yet; it may still hold what it had resigned or yielded before.
+                        (self.yielded, self.may_challenge) = (true, true);
+                    }
                     (self.state, self.claiming) = (listen(received, None), false);
                     Duty::Yield
                 } else if self.answered_at.is_none_or(|at| now >= at + terms.interval / 4) {
