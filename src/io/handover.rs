@@ -340,11 +340,16 @@ mod tests {
     #[test]
     fn a_program_that_cannot_be_become_leaves_everything_as_it_was() {
         let program = std::env::temp_dir().join(format!("locum-handover-{}", std::process::id()));
-        fs::write(&program, "#!/bin/sh\necho fine\n").expect("written");
-        fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("set");
+        // By another process: one that is started meanwhile would have our file open to write, and nobody can run it then.
+        let write = |content| {
+            let script = r#"printf '%s' "$1" >"$0" && chmod 755 "$0""#;
+            let written = Command::new("/bin/sh").args(["-c", script]).arg(&program).arg(content).status();
+            assert!(written.expect("a shell").success());
+        };
+        write("#!/bin/sh\necho fine\n");
         let file = document(b"x").expect("a document");
         let trial = try_out(&program, &[], file.try_clone().expect("a copy"), LONG).expect("it ran");
-        fs::write(&program, "not what was tried").expect("written");
+        write("not what was tried");
         let error = become_program(&program, &trial, &[], &file, &[]);
         assert_eq!(error.to_string(), "the file was replaced after it had been tried");
         let trial = Trial { tried: Identity::of(&program).expect("there"), ..trial };

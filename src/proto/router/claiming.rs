@@ -91,6 +91,15 @@ impl Router {
         self.hold.is_some_and(|hold| hold.until() <= now) || self.debounced_until.is_some_and(|at| at <= now)
     }
 
+    /// Whether a Backup whose patience is over has not yet read what came before it was: an advert may wait there, behind
+    /// a flood of others.
+    pub(super) fn may_be_answered(&self, world: &World<'_>) -> bool {
+        let read_up_to = world.ears.read_up_to(self.config.interface);
+        let due = self.election.deadline().filter(|due| *due <= world.now);
+        let waits = matches!(self.election.state(), State::Backup(_));
+        waits && read_up_to.zip(due).is_some_and(|(read_up_to, due)| read_up_to < due)
+    }
+
     /// Whether it is Backup and has waited for as long as it has to.
     pub(crate) fn is_about_to_claim(&self, now: Instant) -> bool {
         matches!(self.election.state(), State::Backup(_)) && self.election.deadline().is_some_and(|due| due <= now)

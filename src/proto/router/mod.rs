@@ -281,15 +281,6 @@ impl Router {
         self.hold(world, |holding, ground| holding.tick(ground));
     }
 
-    /// Whether a Backup whose patience is over has not yet read what came before it was: an advert may wait there, behind
-    /// a flood of others.
-    fn may_be_answered(&self, world: &World<'_>) -> bool {
-        let read_up_to = world.ears.read_up_to(self.config.interface);
-        let due = self.election.deadline().filter(|due| *due <= world.now);
-        let waits = matches!(self.election.state(), State::Backup(_));
-        waits && read_up_to.zip(due).is_some_and(|(read_up_to, due)| read_up_to < due)
-    }
-
     /// A valid advert of this VRID.
     pub(crate) fn hear(&mut self, world: &mut World<'_>, received_at: Instant, received: &Received) {
         self.lapse_if_due(world);
