@@ -74,10 +74,11 @@ impl Seen {
         self.what == What::Neighbor(address) && self.mac[5] == host
     }
 
-    /// Whether it is an advert of that host that is no resignation.
+    /// Whether it is an advert of that host that is no resignation, nor one of the lowest priority: none here is configured
+    /// so, and it only has whoever has followed announce again.
     pub fn asserts(&self, source: impl Into<IpAddr>) -> bool {
         let source = source.into();
-        self.advert().is_some_and(|advert| advert.source == source && advert.priority > 0)
+        self.advert().is_some_and(|advert| advert.source == source && advert.priority > 1)
     }
 
     /// Whether it is a resignation of that host.

@@ -446,6 +446,8 @@ impl Seat {
                 if terms.eligible && self.state != State::Out {
                     return wrong("leaves the election without a cause", self);
                 }
+                // It resigns only when it has listened, and not to whoever has announced meanwhile.
+                self.yielded |= self.sleep.is_some();
                 (self.state, self.claiming) = (State::Out, false);
             }
         }
