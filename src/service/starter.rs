@@ -17,6 +17,8 @@ use crate::types::{ProgramReport, ProgramRequest, RUNNER_SOCKET};
 const OWN_SOCKET: &str = "own-runner.sock";
 /// Most bytes of one message, either way; the runner has the same limit.
 const MAX_MESSAGE: usize = 64 * 1024;
+/// What is told of one that has closed its end.
+const ENDED: &str = "it ended, or does not serve us";
 /// How long a keeper may take to end, and how often it is looked whether it has.
 const END_PATIENCE: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(5);
@@ -156,11 +158,13 @@ impl Runner {
     /// What it says next. Nothing is lost if the wait is given up.
     pub(super) async fn hear(&mut self) -> Heard {
         match self.channel.recv(&mut self.buffer).await {
-            Ok(0) => Heard::Lost("it ended, or does not serve us".to_owned()),
+            Ok(0) => Heard::Lost(ENDED.to_owned()),
             Ok(count) => match serde_json::from_slice(self.buffer.get(..count).unwrap_or_default()) {
                 Ok(report) => Heard::Report(report),
                 Err(error) => Heard::Lost(format!("it sent what is no report: {error}")),
             },
+            // It had not read all that it was asked for.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Heard::Lost(ENDED.to_owned()),
             Err(error) => Heard::Lost(error.to_string()),
         }
     }

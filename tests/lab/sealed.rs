@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 
 use crate::agents::{Agent, Router, keepalived_conf, toml};
 use crate::authentication::key_file;
-use crate::clock::{SECOND, now};
+use crate::clock::{Moment, SECOND, now};
 use crate::judges::is_content;
 use crate::lan::{Lab, address};
 use crate::live::live;
@@ -140,6 +140,15 @@ fn we_back_keepalived_up_authenticated() {
     });
 }
 
+/// Whether the machine did for so long that an address may move: then nothing is judged, which is said.
+fn stood_still(lab: &Lab, from: Moment) -> bool {
+    let so = lab.stalls.within(from, now(), SECOND / 2);
+    if so {
+        writeln!(stderr(), "set aside because the machine stood still").expect("standard error");
+    }
+    so
+}
+
 /// Each side in turn gets the new key, then uses it, then loses the old one: nothing moves.
 #[test]
 fn keys_change_on_both_sides_without_a_break() {
@@ -160,6 +169,9 @@ fn keys_change_on_both_sides_without_a_break() {
                 keepalived.signal(Signal::SIGHUP);
                 reloaded(&keepalived, "Reloading", step);
                 lab.wire.watched_until(now() + LONGER);
+            }
+            if stood_still(&lab, from) {
+                return;
             }
             assert_eq!(lab.holders.changes(VIP, from), [], "the address stays where it is");
             is_content(&keepalived);
@@ -199,6 +211,9 @@ fn authentication_is_rolled_out_without_a_break() {
                 keepalived.signal(Signal::SIGHUP);
                 reloaded(&keepalived, "Reloading", step);
                 lab.wire.watched_until(now() + LONGER);
+            }
+            if stood_still(&lab, from) {
+                return;
             }
             assert_eq!(lab.holders.changes(VIP, from), [], "the address stays where it is");
             is_content(&keepalived);

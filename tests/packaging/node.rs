@@ -133,6 +133,7 @@ impl Drop for Lan {
 
 /// A client that asks for echoes at 100 Hz.
 pub struct Load {
+    begun: Instant,
     client: Child,
     answers: fs::File,
 }
@@ -147,8 +148,9 @@ pub struct Echoes {
 }
 
 impl Load {
-    /// Stops it.
+    /// Stops it, not before it has asked for a while.
     pub fn end(mut self) -> Echoes {
+        std::thread::sleep(Duration::from_secs(1).saturating_sub(self.begun.elapsed()));
         kill(Pid::from_raw(self.client.id().try_into().expect("a process id")), Signal::SIGINT).expect("sent");
         self.client.wait().expect("it ends");
         let mut text = String::new();
@@ -303,7 +305,7 @@ impl Node {
             .stdout(answers.try_clone().expect("a copy"))
             .spawn()
             .expect("ping starts");
-        Load { client, answers }
+        Load { begun: Instant::now(), client, answers }
     }
 
     /// The status document of its agent; nothing while there is no answer.

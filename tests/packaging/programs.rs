@@ -12,7 +12,7 @@ const CHECKS: &str = r#"
 interface = "eth0"
 vrid = 51
 addresses = ["192.0.2.10/24"]
-checks = ["page", "process", "pidof", "home", "compiler", "seen", "seen-by-another", "of-root", "nobody"]
+checks = ["page", "process", "pidof", "home", "compiler", "seen", "seen-by-another", "of-root", "nobody", "often"]
 
 [check.page]
 script = ["/usr/lib/locum/check-http", "http://127.0.0.1:8080/"]
@@ -36,6 +36,12 @@ script = ["/usr/bin/test", "-r", "/etc/shadow"]
 [check.nobody]
 user = "no-such-user"
 script = ["/bin/true"]
+[check.often]
+interval = "100ms"
+timeout = "10s"
+rise = 1
+fall = 1
+ script = ["/bin/true"]
 "#;
 
 /// Each check is asked often and decides at once.
@@ -157,8 +163,9 @@ fn a_program_gets_nothing_of_ours(node: &Node) {
 fn its_end_is_a_failed_check(node: &Node) {
     for (round, (signal, why)) in [("KILL", "it ended"), ("STOP", "it hangs")].into_iter().enumerate() {
         let before = runner(node);
-        let failures = |node: &Node| node.document()["checks"]["home"]["failures"].as_u64().expect("a number");
-        let failed = failures(node);
+        // Due before it can be back.
+        let failures = |node: &Node| node.document()["checks"]["often"]["failures"].as_u64();
+        let failed = until("an answer", || failures(node));
         if signal == "STOP" {
             // Runs that never end by themselves are what shows a runner that hangs.
             node.write(CONFIG, &configuration().replace("10s", "300ms"));
@@ -166,7 +173,8 @@ fn its_end_is_a_failed_check(node: &Node) {
         }
         node.sh(&format!("kill -{signal} {before}"));
         node.until_told(&format!("every check fails until it is back: {why}"));
-        until("a check has failed", || (failures(node) > failed).then_some(()));
+        until("a check has failed", || failures(node).filter(|now| *now > failed));
+        until_verdict(node, "often", true);
         until("another runner", || {
             let now = runner(node);
             (now != before && now != "0").then_some(())

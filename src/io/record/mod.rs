@@ -1,7 +1,7 @@
 //! What outlives this process: files in the runtime directory that a successor reads at its start.
 //!
-//! `slots` keeps a few words of each virtual router, written with every advert; `journal` the addresses that were
-//! added, written before each addition. Both begin with a line that says on which boot and in which network namespace
+//! `slots` keeps a few words of each virtual router, written with every advert that is sent or, authenticated, taken;
+//! `journal` the addresses that were added, written before each addition. Both begin with a line that says on which boot and in which network namespace
 //! they hold. What is written is in the kernel's hands when the call returns, so that no death of this process loses
 //! it. What is read is untrusted: a file that makes no sense is told of and counts for nothing.
 //!
