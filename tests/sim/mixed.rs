@@ -73,6 +73,7 @@ impl Mixed {
         let mut plan = Scenario::draw(seed);
         plan.routers.truncate(1);
         plan.routers[0].addresses.truncate(1);
+        plan.unicast = false;
         (plan.foreign, plan.checks) = (None, vec![None; plan.hosts]);
         let interval = Interval::from_centiseconds(rng.pick(&[10, 20, 50, 100, 100, 200])).unwrap();
         let peers = rng.between(1, 2) as usize;

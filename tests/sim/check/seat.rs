@@ -245,6 +245,9 @@ impl Seat {
     ) -> Result<Sent, String> {
         let terms = terms(scene, host, router);
         let mut sent = Sent::default();
+        // Where each peer gets its own, the first one stands for all.
+        let first = scene.hosts[host].unicast_peers(&scene.plan).first().copied();
+        let again = |to: &IpAddr| first.is_some_and(|first| first != *to);
         for effect in effects {
             match (self.leaves_asleep(effect, router), heard) {
                 (Some(Duty::GiveUp), Some((heard, _))) if self.sleep.take().is_some() || duty == Duty::GiveUp => {
@@ -263,6 +266,7 @@ impl Seat {
                 Effect::Tell(Event::Transition { router: name, to, .. }) if router_number(name) == router => {
                     self.enter(scene, host, router, *to, &terms, duty)?;
                 }
+                Effect::SendAdvert { destination, .. } if again(destination) => {}
                 Effect::SendAdvert { router: name, packet, .. } if router_number(name) == router => {
                     match self.send(scene.now, packet, &terms).map_err(|what| format!("h{host} r{router}: {what}"))? {
                         Said::Active => sent.active = true,
