@@ -465,6 +465,12 @@ impl Seat {
         };
         // Another interval counts from when it was configured.
         let sent_at = if terms.reloaded_at < woke { sent_at.max(terms.reloaded_at) } else { sent_at };
+        // One that sleeps through what it was to listen to, and three intervals in all, listens anew.
+        if let Some(sleep) = self.sleep.as_mut().filter(|sleep| woke <= now && sleep.woke + terms.interval * 3 <= woke)
+        {
+            let sure = sleep.woke + terms.interval * 3 + Duration::from_millis(2) <= woke;
+            *sleep = Sleep { woke, sure };
+        }
         // Adverts are on a grid that answers leave alone, so that its last point may have been earlier.
         if self.sleep.is_none() && woke <= now && sent_at + terms.interval * 2 <= woke {
             self.sleep = Some(Sleep { woke, sure: sent_at + terms.interval * 3 <= woke });
