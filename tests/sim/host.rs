@@ -117,7 +117,7 @@ impl Host {
     pub fn new(id: usize, now: Instant) -> Self {
         Host {
             id,
-            source: Ipv4Addr::new(192, 0, 2, 10 + id as u8),
+            source: source(id),
             mac: MacAddr([2, 0, 0, 0, 0, id as u8]),
             agent: None,
             life: 0,
@@ -245,6 +245,12 @@ impl Host {
         }
     }
 
+    /// The other hosts, where adverts go to each by itself.
+    pub fn unicast_peers(&self, plan: &Scenario) -> Vec<IpAddr> {
+        let others = (0..plan.hosts).filter(|other| *other != self.id && plan.unicast);
+        others.map(|other| IpAddr::V4(source(other))).collect()
+    }
+
     pub fn config(&self, plan: &Scenario) -> Config {
         let router = |number: usize| {
             let seat = plan.seat(self.id, number);
@@ -259,8 +265,8 @@ impl Host {
                 version: Version::V3,
                 family: Family::Ipv4,
                 advertised: plan.routers[number].addresses.iter().copied().map(IpAddr::V4).collect(),
-                source: None,
-                unicast_peers: Vec::new(),
+                source: plan.unicast.then_some(IpAddr::V4(self.source)),
+                unicast_peers: self.unicast_peers(plan),
                 checksum: ChecksumForm::PseudoHeader,
                 password: None,
                 addresses: plan.routers[number].addresses.iter().map(address).collect(),
@@ -361,6 +367,10 @@ impl Host {
     pub fn answers(&self, address: Ipv4Addr) -> bool {
         self.powered && self.link && self.addresses.contains_key(&address)
     }
+}
+
+fn source(host: usize) -> Ipv4Addr {
+    Ipv4Addr::new(192, 0, 2, 10 + host as u8)
 }
 
 pub fn interface() -> InterfaceName {

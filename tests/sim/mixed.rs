@@ -73,6 +73,7 @@ impl Mixed {
         let mut plan = Scenario::draw(seed);
         plan.routers.truncate(1);
         plan.routers[0].addresses.truncate(1);
+        plan.unicast = false;
         (plan.foreign, plan.checks) = (None, vec![None; plan.hosts]);
         let interval = Interval::from_centiseconds(rng.pick(&[10, 20, 50, 100, 100, 200])).unwrap();
         let peers = rng.between(1, 2) as usize;
@@ -153,12 +154,17 @@ impl Mixed {
         let last = self.queue.iter().map(|Reverse((at, _, _))| *at).max().unwrap_or(START);
         // A stop may take ten seconds; whoever comes last waits for its own Active_Down_Interval.
         let end = last + Duration::from_secs(11) + interval * 16;
+        let mut at_once = 0;
         while self.now < end {
             let of_agent = self.host.agent.as_ref().and_then(|agent| agent.next_deadline());
             let of_peers = self.peers.iter().filter_map(Keepalived::deadline).min();
             let of_queue = self.queue.peek().map(|Reverse((at, _, _))| *at);
             let next = of_agent.into_iter().chain(of_peers).chain(of_queue).min().unwrap_or(end).max(self.now);
             self.judge(next.min(end), interval)?;
+            at_once = if next == self.now { at_once + 1 } else { 0 };
+            if at_once > 1_000 {
+                return Err(format!("a deadline that does not move: {of_agent:?}"));
+            }
             self.now = next;
             if of_queue == Some(next) {
                 let Some(Reverse((_, _, event))) = self.queue.pop() else { continue };

@@ -32,6 +32,8 @@ pub struct Scenario {
     pub promote_secondaries: bool,
     /// Whether changes of addresses come back as facts.
     pub facts_echo: bool,
+    /// Whether adverts go to each peer instead of the group.
+    pub unicast: bool,
     /// Whether the kernel keeps marks of addresses.
     pub marks: bool,
     pub lan: LanPlan,
@@ -178,6 +180,7 @@ impl Scenario {
             promote_secondaries: rng.chance(50),
             facts_echo: rng.chance(50),
             marks: rng.chance(70),
+            unicast: rng.chance(20),
             lan: LanPlan {
                 delay_min: step(50, 100),
                 delay_max: if jitter { step(2_000, 20) } else { step(100, 50) },
@@ -406,8 +409,11 @@ impl fmt::Display for Scenario {
             seconds(self.calm_at)
         )?;
         writeln!(f, "  {:?}, {:?}, late up to {:?}", self.lan, self.kernel, self.late)?;
-        let Scenario { promote_secondaries, facts_echo, marks, .. } = self;
-        writeln!(f, "  promote_secondaries {promote_secondaries}, facts echo {facts_echo}, marks {marks}")?;
+        let Scenario { promote_secondaries, facts_echo, marks, unicast, .. } = self;
+        writeln!(
+            f,
+            "  promote_secondaries {promote_secondaries}, facts echo {facts_echo}, marks {marks}, unicast {unicast}"
+        )?;
         for (number, router) in self.routers.iter().enumerate() {
             writeln!(f, "  router r{number} (vrid {}): {:?}", router.vrid, router.addresses)?;
             for (host, seat) in router.seats.iter().enumerate() {

@@ -67,6 +67,7 @@ fn steps(plan: &Scenario) -> Vec<Step> {
         steps.push(Box::new(move |plan| plan.checks[host] = None));
     }
     steps.push(Box::new(|plan| plan.foreign = None));
+    steps.push(Box::new(|plan| plan.unicast = false));
     steps.push(Box::new(|plan| plan.facts_echo = false));
     steps.push(Box::new(|plan| plan.late = Duration::ZERO));
     steps.push(Box::new(|plan| (plan.lan.read_lag, plan.lan.delay_max) = (Duration::ZERO, plan.lan.delay_min)));

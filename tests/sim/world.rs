@@ -292,7 +292,7 @@ impl World {
                     self.at(at, Happening::FramesPass { host, life, held_until });
                 }
             }
-            Effect::SendAdvert { packet, router, .. } => {
+            Effect::SendAdvert { packet, router, destination, .. } => {
                 let router = crate::host::router_number(&router);
                 if !self.scene.hosts[host].link || self.scene.hosts[host].gagged_since.is_some() {
                     self.scene.hosts[host].mute.insert(router);
@@ -302,7 +302,7 @@ impl World {
                     if self.trace.is_whole() {
                         self.trace.line(now, Some(host), || format!("sends {heard:?}"));
                     }
-                    self.broadcast_advert(host, &Rc::new(heard));
+                    self.send_advert(host, destination, &Rc::new(heard));
                 } else {
                     self.judge.fail(format!("h{host} sends an advert that is not valid"));
                 }
@@ -357,10 +357,13 @@ impl World {
         self.at(at, Happening::Done { host, life, job });
     }
 
-    fn broadcast_advert(&mut self, from: usize, heard: &Rc<Heard>) {
+    /// To the group, or to one peer.
+    fn send_advert(&mut self, from: usize, destination: IpAddr, heard: &Rc<Heard>) {
         let now = self.scene.now;
+        let unicast = self.scene.plan.unicast;
         for to in (0..self.scene.plan.hosts).filter(|to| *to != from) {
-            if !self.scene.lan.connects(from, to) {
+            let meant = !unicast || destination == IpAddr::V4(self.scene.hosts[to].source);
+            if !meant || !self.scene.lan.connects(from, to) {
                 continue;
             }
             let life = self.scene.hosts[to].life;

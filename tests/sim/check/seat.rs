@@ -245,6 +245,9 @@ impl Seat {
     ) -> Result<Sent, String> {
         let terms = terms(scene, host, router);
         let mut sent = Sent::default();
+        // Where each peer gets its own, the first one stands for all.
+        let first = scene.hosts[host].unicast_peers(&scene.plan).first().copied();
+        let again = |to: &IpAddr| first.is_some_and(|first| first != *to);
         for effect in effects {
             match (self.leaves_asleep(effect, router), heard) {
                 (Some(Duty::GiveUp), Some((heard, _))) if self.sleep.take().is_some() || duty == Duty::GiveUp => {
@@ -263,6 +266,7 @@ impl Seat {
                 Effect::Tell(Event::Transition { router: name, to, .. }) if router_number(name) == router => {
                     self.enter(scene, host, router, *to, &terms, duty)?;
                 }
+                Effect::SendAdvert { destination, .. } if again(destination) => {}
                 Effect::SendAdvert { router: name, packet, .. } if router_number(name) == router => {
                     match self.send(scene.now, packet, &terms).map_err(|what| format!("h{host} r{router}: {what}"))? {
                         Said::Active => sent.active = true,
@@ -461,6 +465,12 @@ impl Seat {
         };
         // Another interval counts from when it was configured.
         let sent_at = if terms.reloaded_at < woke { sent_at.max(terms.reloaded_at) } else { sent_at };
+        // One that sleeps through what it was to listen to, and three intervals in all, listens anew.
+        if let Some(sleep) = self.sleep.as_mut().filter(|sleep| woke <= now && sleep.woke + terms.interval * 3 <= woke)
+        {
+            let sure = sleep.woke + terms.interval * 3 + Duration::from_millis(2) <= woke;
+            *sleep = Sleep { woke, sure };
+        }
         // Adverts are on a grid that answers leave alone, so that its last point may have been earlier.
         if self.sleep.is_none() && woke <= now && sent_at + terms.interval * 2 <= woke {
             self.sleep = Some(Sleep { woke, sure: sent_at + terms.interval * 3 <= woke });
