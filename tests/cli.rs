@@ -353,3 +353,34 @@ fn a_runner_that_is_killed_fails_its_checks_and_is_replaced() {
     agent.until("notice stopped");
     assert_eq!(agent.child.wait().expect("it ends").code(), Some(0));
 }
+
+/// What a manager of configurations does: write the file, start the agent, tell it to reload.
+#[test]
+fn a_signal_that_comes_while_the_agent_begins_waits_for_it() {
+    use nix::sys::signal::{Signal, kill};
+    let mut held = 0;
+    for turn in 0..20 {
+        let Some(mut agent) = Agent::start(&format!("early-{turn}"), VALID) else { return };
+        // From its first act on, which a signal before would end as it ends every program.
+        let hangup = |field: &str, status: &str| {
+            let mask = status.lines().find_map(|line| line.strip_prefix(field)).expect("a mask");
+            u64::from_str_radix(mask.trim(), 16).expect("hexadecimal") & 1 != 0
+        };
+        let begun = std::time::Instant::now();
+        let blocked = loop {
+            let status = fs::read_to_string(format!("/proc/{}/status", agent.child.id())).expect("it lives");
+            match (hangup("SigBlk:", &status), hangup("SigCgt:", &status)) {
+                (true, _) => break true,
+                (false, true) => break false,
+                (false, false) => assert!(begun.elapsed().as_secs() < 30, "it never minds signals"),
+            }
+        };
+        held += u32::from(blocked);
+        kill(nix::unistd::Pid::from_raw(agent.child.id().cast_signed()), Signal::SIGHUP).expect("told");
+        agent.until("reloaded");
+        agent.signal(Signal::SIGTERM);
+        agent.until("notice stopped");
+        assert_eq!(agent.child.wait().expect("it ends").code(), Some(0));
+    }
+    assert!(held > 0, "it was never met before it listened");
+}

@@ -55,6 +55,8 @@ impl Options {
 pub fn run(options: &Options) -> Result<(), Failure> {
     // First of all: what is handed over goes by numbers that nothing else may have yet.
     let inherited = handover::inherited().map_err(|text| Failure::new(Exit::Internal, text))?;
+    // A reload or a stop that comes too early is done as soon as it can be.
+    io_handover::hold_signals_back().map_err(internal("hold signals back"))?;
     let program = io_handover::own_path().map_err(internal("find this program"))?;
     let colour = system::stderr_has_colour();
     let loaded = match &inherited {
@@ -143,11 +145,9 @@ impl Service {
         let what = format!("open the status socket {}", path.display());
         let kept = Kept::open(self.runtime_dir.path());
         let mut start = Start::new(loaded.config, kept, self.log.sender());
+        io_handover::let_signals_come().map_err(internal("listen for signals"))?;
         let listener = match before {
-            Some(before) => {
-                io_handover::let_signals_come().map_err(internal("listen for signals"))?;
-                self.succeed(before, &mut start).map_err(internal("go on from the agent before"))?
-            }
+            Some(before) => self.succeed(before, &mut start).map_err(internal("go on from the agent before"))?,
             None => socket::open(&path).map_err(internal(&what))?,
         };
         let specs = start.config.checks.clone();

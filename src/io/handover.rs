@@ -253,9 +253,7 @@ pub fn become_program(
             text(&name)
         };
         let environment = variables.map(line).collect::<io::Result<Vec<CString>>>()?;
-        let mut held = SigSet::empty();
-        held.extend(HELD);
-        let before = held.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
+        let before = SigSet::from_iter(HELD).thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
         let error = keep(document, kept, true)
             .and_then(|()| nix::unistd::execve(&path, &words, &environment).map_err(io::Error::from))
             .err()
@@ -270,14 +268,20 @@ pub fn become_program(
     }
 }
 
-/// What waits since this program took the place of another one may come now.
+/// Signals that mean something to an agent wait from here on, so that none ends one that is just starting.
+///
+/// # Errors
+/// The kernel's; none is expected.
+pub fn hold_signals_back() -> io::Result<()> {
+    Ok(SigSet::from_iter(HELD).thread_block()?)
+}
+
+/// What waits since this program has begun, or took the place of another one, may come now.
 ///
 /// # Errors
 /// The kernel's; none is expected.
 pub fn let_signals_come() -> io::Result<()> {
-    let mut held = SigSet::empty();
-    held.extend(HELD);
-    Ok(held.thread_unblock()?)
+    Ok(SigSet::from_iter(HELD).thread_unblock()?)
 }
 
 fn keep(document: &File, kept: &[BorrowedFd<'_>], on: bool) -> io::Result<()> {

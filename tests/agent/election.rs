@@ -175,3 +175,14 @@ fn a_claim_is_foreseen_by_the_tick_that_makes_it_and_by_no_other() {
     let advert = bench.agent.next_deadline().expect("the next advert");
     assert!(!bench.agent.is_about_to_claim(advert));
 }
+
+/// It came too late to hear anything else of it.
+#[test]
+fn a_backup_that_heard_nothing_but_a_resignation_says_so() {
+    let mut bench = node();
+    bench.hear(500.0, PEER, 0);
+    assert_eq!(
+        bench.until(1_200.0),
+        ["1109.375 advert 100", "1109.375 add 198.51.100.10/24", "1109.375 backup -> active: active-resigned",]
+    );
+}

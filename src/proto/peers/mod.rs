@@ -88,6 +88,12 @@ impl Peers {
         self.known.get(&source).map(|peer| (source, peer))
     }
 
+    /// Who resigned last, be it that nothing else was ever heard of it.
+    pub(crate) fn resigned_last(&self) -> Option<IpAddr> {
+        let resigned = self.known.iter().filter(|(_, peer)| peer.advertised == Advertised::Resigned);
+        resigned.max_by_key(|(_, peer)| peer.heard_at).map(|(source, _)| *source)
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&IpAddr, &Peer)> {
         self.known.iter()
     }

@@ -52,6 +52,7 @@ impl Router {
             self.resign_again_at = Some(now + RESIGN_AGAIN);
             return Reason::Degraded(failing.clone());
         }
+        let unheard = Reason::ActiveSilent { peer: None, silence: now.since(self.since) };
         match (why, self.peers.active()) {
             (Claim::Owner, _) => Reason::Owner,
             // Its adverts keep coming: it was overruled, not lost.
@@ -69,9 +70,9 @@ impl Router {
             (Claim::Silence(silence), None) if self.has_heard_nobody() => Reason::NobodyHeard(silence),
             (Claim::Silence(silence), None) => Reason::ActiveSilent { peer: None, silence },
             (Claim::Resigned, Some((peer, _))) => Reason::ActiveResigned(peer),
-            (Claim::Resigned | Claim::NoSuccessor, _) => {
-                Reason::ActiveSilent { peer: None, silence: now.since(self.since) }
-            }
+            // The first that was ever heard of it.
+            (Claim::Resigned, None) => self.peers.resigned_last().map_or(unheard, Reason::ActiveResigned),
+            (Claim::NoSuccessor, _) => unheard,
         }
     }
 
