@@ -31,6 +31,8 @@ const SECONDS: u64 = 75;
 const SETTLE: u64 = 16 * SECOND;
 /// The same where the machine stands still again and again.
 const LONGEST: u64 = 120 * SECOND;
+/// Who has stood still listens for an interval, in which a backup may lose its patience.
+const LISTENS: u64 = 1_500 * MS;
 /// For so long nothing may move then.
 const CALM: u64 = 2_500 * MS;
 /// Between two questions whom the client believes.
@@ -149,13 +151,18 @@ impl Play {
         self.beliefs.push(((from, now()), host));
     }
 
-    /// Waits until the right one holds the address alone and everybody knows; since when.
+    /// Waits until the right one has held the address alone for a while and everybody knows; until when it waited.
     fn settle(&mut self, what: &str, from: Moment) -> Moment {
+        let mut right_since = None;
         loop {
             let held = self.stage.lab.holders.of(VIP);
             let right = if self.cast.preempt { held == [1] } else { held.len() == 1 };
             if right && self.stage.agree(held[0]) && self.stage.lab.holders.of(VIP) == held {
-                return now();
+                if now() > *right_since.get_or_insert_with(now) + LISTENS {
+                    return now();
+                }
+            } else {
+                right_since = None;
             }
             // Each time that the machine stands still it may have to begin anew.
             let stalls = &self.stage.lab.stalls;

@@ -39,8 +39,6 @@ pub(crate) struct Linger {
 pub(crate) struct Leaving {
     began: Instant,
     give_up_at: Instant,
-    /// Until when nothing is said; whoever is heard till then has had the place for some time.
-    listens_until: Instant,
     successor_heard: bool,
     /// Whether it gives way to a router that is Active already.
     yields: bool,
@@ -74,12 +72,11 @@ impl Leaving {
                 let (next_at, left) = if listens.is_some() { (listens_until, 3) } else { (now + gap, 2) };
                 let resignations = Resignations::Early { next_at, left, gap, last_at };
                 let give_up_at = listens_until + patience;
-                Leaving { began: now, give_up_at, listens_until, successor_heard: false, yields, resignations }
+                Leaving { began: now, give_up_at, successor_heard: false, yields, resignations }
             }
             Departure::Yield(interval) => Leaving {
                 began: now,
                 give_up_at: now + interval.min(LONGEST_YIELD),
-                listens_until: now,
                 successor_heard: true,
                 yields,
                 resignations: Resignations::None,
@@ -87,7 +84,6 @@ impl Leaving {
             Departure::AtOnce => Leaving {
                 began: now,
                 give_up_at: now,
-                listens_until: now,
                 successor_heard: false,
                 yields,
                 resignations: Resignations::None,
@@ -108,8 +104,7 @@ impl Leaving {
         self.resignations = Resignations::None;
         if !self.successor_heard {
             self.successor_heard = true;
-            let patience = if now < self.listens_until { Duration::ZERO } else { ANNOUNCE_PATIENCE };
-            self.give_up_at = self.give_up_at.min(now + patience);
+            self.give_up_at = self.give_up_at.min(now + ANNOUNCE_PATIENCE);
         }
     }
 
