@@ -384,3 +384,19 @@ fn a_signal_that_comes_while_the_agent_begins_waits_for_it() {
     }
     assert!(held > 0, "it was never met before it listened");
 }
+
+#[test]
+fn a_check_that_no_virtual_router_uses_never_runs() {
+    use nix::sys::signal::Signal;
+    let witness = std::env::temp_dir().join(format!("locum-witness-{}", std::process::id()));
+    let idle =
+        format!("[check.idle]\nscript = [\"/usr/bin/touch\", \"{}\"]\ninterval = \"100ms\"\n", witness.display());
+    // Its second run is later than the first of the other would be.
+    let used = "[check.used]\nscript = [\"/bin/true\"]\ninterval = \"500ms\"\nrise = 2\n";
+    let Some(mut agent) = Agent::start("idle", &format!("{VALID}checks = [\"used\"]\n{used}{idle}")) else { return };
+    agent.until("check `idle` is used by no virtual router and never runs");
+    agent.until("check used is healthy");
+    agent.signal(Signal::SIGTERM);
+    agent.until("notice stopped");
+    assert!(!witness.exists(), "it has run");
+}

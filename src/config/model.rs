@@ -32,6 +32,18 @@ impl Config {
         let auth = self.routers.values().filter_map(|router| router.auth.as_ref());
         auth.flat_map(|auth| auth.keys.values()).map(PathBuf::as_path).collect()
     }
+
+    /// The checks that a virtual router uses; the others never run.
+    pub fn checks_in_use(&self) -> BTreeMap<CheckName, CheckSpec> {
+        let used: BTreeSet<&CheckName> = self.routers.values().flat_map(|router| &router.checks).collect();
+        let checks = self.checks.iter().filter(|(name, _)| used.contains(name));
+        checks.map(|(name, check)| (name.clone(), check.clone())).collect()
+    }
+
+    /// Every interface that matters to a virtual router.
+    pub fn interfaces(&self) -> BTreeSet<InterfaceName> {
+        self.routers.values().flat_map(RouterConfig::interfaces).collect()
+    }
 }
 
 /// One virtual router: an election and the addresses it moves.
@@ -119,6 +131,12 @@ impl RouterConfig {
     /// Whether its adverts go to unicast peers.
     pub fn is_unicast(&self) -> bool {
         !self.unicast_peers.is_empty()
+    }
+
+    /// The interfaces that matter to it: of its adverts, of its addresses, and those it tracks.
+    pub fn interfaces(&self) -> impl Iterator<Item = InterfaceName> {
+        let carriers = self.addresses.iter().map(|address| address.interface);
+        std::iter::once(self.interface).chain(carriers).chain(self.track_interfaces.iter().copied())
     }
 
     /// Bytes of each of its adverts, from the IP header on.

@@ -8,7 +8,7 @@ use super::{lists, print};
 use crate::config::{self, Config, Diagnostic};
 use crate::io::{files, keys, system};
 use crate::report::{Reason, first_steps};
-use crate::types::{Exit, Failure, Family, InterfaceName};
+use crate::types::{Exit, Failure, Family};
 
 /// Largest file that is read; the parser says what it makes of one that is larger than it takes.
 const LARGEST: usize = 2 << 20;
@@ -111,12 +111,7 @@ fn lacking(config: &Config, source: &str) -> Vec<Diagnostic> {
             warnings.push(Diagnostic::warning_at(source, &program.display().to_string(), message, remedy));
         }
     }
-    let of_router = |router: &config::RouterConfig| {
-        let carriers: Vec<InterfaceName> = router.addresses.iter().map(|address| address.interface).collect();
-        std::iter::once(router.interface).chain(carriers).chain(router.track_interfaces.clone())
-    };
-    let interfaces: BTreeSet<InterfaceName> = config.routers.values().flat_map(of_router).collect();
-    for interface in interfaces.iter().filter(|name| !system::interface_exists(name)) {
+    for interface in config.interfaces().iter().filter(|name| !system::interface_exists(name)) {
         let message = format!("this host has no interface `{interface}`");
         let remedy = "a virtual router waits in fault until its interfaces exist";
         warnings.push(Diagnostic::warning_at(source, interface.as_str(), message, remedy));

@@ -130,7 +130,7 @@ impl Life {
             (Err(refusal), Some(_) | None) => return self.refuse(refusal, callers),
         };
         warn(&self.log, loaded.warnings);
-        let checks = loaded.config.checks.clone();
+        let checks = loaded.config.checks_in_use();
         let (reply, outcome) = oneshot::channel();
         // First the agent, so that it knows the checks whose results come.
         self.agent.send(Command::Reload(Box::new(loaded.config), reply)).await.ok();

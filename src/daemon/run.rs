@@ -150,7 +150,7 @@ impl Service {
             Some(before) => self.succeed(before, &mut start).map_err(internal("go on from the agent before"))?,
             None => socket::open(&path).map_err(internal(&what))?,
         };
-        let specs = start.config.checks.clone();
+        let specs = start.config.checks_in_use();
         warn(&self.log, loaded.warnings);
         let replacement_parts = (self.runtime_dir.lock().try_clone_to_owned(), listener.as_fd().try_clone_to_owned());
         let keeper = runner.keeper();

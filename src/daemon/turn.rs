@@ -467,6 +467,9 @@ impl Loop {
     fn reload(&mut self, now: Instant, config: Box<Config>, reply: oneshot::Sender<String>) {
         let realtime = config.realtime;
         let told = self.hands.log.count();
+        // First what is known of interfaces that begin to matter: they are no news of later.
+        self.wanted.extend(config.interfaces());
+        self.tell_news(now);
         self.feed(now, Input::Reload(config));
         self.wanted = self.agent.interfaces();
         self.tell_news(now);

@@ -85,12 +85,7 @@ impl Agent {
 
     /// The interfaces whose facts matter; those of others may be left out.
     pub fn interfaces(&self) -> BTreeSet<InterfaceName> {
-        let of_router = |router: &Router| {
-            let config = router.config();
-            let carriers: Vec<_> = config.addresses.iter().map(|address| address.interface).collect();
-            std::iter::once(config.interface).chain(carriers).chain(config.track_interfaces.clone())
-        };
-        self.routers.iter().flat_map(of_router).collect()
+        self.routers.iter().flat_map(|router| router.config().interfaces()).collect()
     }
 
     /// When `handle` must be called at the latest, be it with a mere tick.

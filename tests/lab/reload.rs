@@ -193,3 +193,18 @@ fn routers_come_and_go_without_the_others_noticing() {
         assert_eq!(routers.keys().collect::<Vec<_>>(), ["new", "web"]);
     });
 }
+
+#[test]
+fn an_interface_that_begins_to_matter_is_known_at_once() {
+    live(&[], || {
+        let lab = Lab::with_segments(1, 2);
+        let web = Router::new(100).every(500);
+        let agent = Agent::locum(&lab, 1, &toml(std::slice::from_ref(&web)));
+        lab.holders.wait(VIP, &[1]);
+        let db = Router::new(100).every(500).named("db", 52).on("eth1").holding(&["192.0.2.101/24"]);
+        agent.reload(&toml(&[web, db]));
+        lab.holders.wait(OLD, &[1]);
+        agent.logged("db: initialize -> backup");
+        assert!(!agent.log().contains("eth1: it does not exist"), "{}", agent.log());
+    });
+}

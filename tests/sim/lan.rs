@@ -41,8 +41,8 @@ pub struct Lan {
     one_way: Option<OneWay>,
     /// Since when nothing is lost, doubled or parted; `None` while something is.
     clean_since: Option<Instant>,
-    /// What one receiver has missed of one sender, in a row.
-    missed: BTreeMap<(usize, usize), u32>,
+    /// What one receiver has missed of one sender and VRID (0: of its frames), in a row.
+    missed: BTreeMap<(usize, usize, u8), u32>,
     /// A switch does not let one frame overtake another of the same pair.
     last_arrival: BTreeMap<(usize, usize), Instant>,
     /// What each client believes.
@@ -127,12 +127,12 @@ impl Lan {
         !self.parted || usize::from((self.side >> host) & 1) == client
     }
 
-    /// When what `from` sends now arrives at `to`: not at all, once or twice.
-    pub fn arrivals(&mut self, now: Instant, from: usize, to: usize) -> [Option<Instant>; 2] {
+    /// When what `from` sends now, for this VRID or 0, arrives at `to`: not at all, once or twice.
+    pub fn arrivals(&mut self, now: Instant, from: usize, to: usize, vrid: u8) -> [Option<Instant>; 2] {
         // Clients are on neither side of what is lost one way.
         let one_way =
             self.one_way.filter(|_| to < FRAMES + FRAMES).map_or(0, |one_way| one_way.loss(from, to % FRAMES));
-        let missed = self.missed.entry((from, to)).or_default();
+        let missed = self.missed.entry((from, to, vrid)).or_default();
         if *missed < LOST_IN_A_ROW && self.rng.chance(self.loss.max(one_way)) {
             *missed += 1;
             return [None, None];

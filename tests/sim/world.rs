@@ -367,7 +367,7 @@ impl World {
                 continue;
             }
             let life = self.scene.hosts[to].life;
-            for received in self.scene.lan.arrivals(now, from, to).into_iter().flatten() {
+            for received in self.scene.lan.arrivals(now, from, to, heard.vrid).into_iter().flatten() {
                 let lag = self.rng.span(Duration::ZERO, self.scene.plan.lan.read_lag);
                 self.at(received + lag, Happening::Advert { to, life, received, heard: heard.clone() });
             }
@@ -382,13 +382,13 @@ impl World {
         for to in (0..self.scene.plan.hosts).filter(|to| *to != from) {
             if self.scene.lan.connects(from, to) {
                 let life = self.scene.hosts[to].life;
-                for at in self.scene.lan.arrivals(now, from, to + FRAMES).into_iter().flatten() {
+                for at in self.scene.lan.arrivals(now, from, to + FRAMES, 0).into_iter().flatten() {
                     self.at(at, Happening::Frame { to, life, bytes: bytes.clone() });
                 }
             }
         }
         for client in (0..CLIENTS).filter(|client| self.scene.lan.serves(from, *client)).collect::<Vec<_>>() {
-            for at in self.scene.lan.arrivals(now, from, client + 2 * FRAMES).into_iter().flatten() {
+            for at in self.scene.lan.arrivals(now, from, client + 2 * FRAMES, 0).into_iter().flatten() {
                 self.at(at, Happening::ClientFrame { client, from, bytes: bytes.clone() });
             }
         }

@@ -63,6 +63,8 @@ impl Router {
         self.drop_claim();
         self.counters.leases_lapsed += 1;
         self.hold(world, Holding::lapse);
+        // One that was giving way has told nobody who did not hear it.
+        self.leftover |= matches!(self.election.state(), State::Backup(_));
         if let Some(error) = unsent {
             return self.fall_silent(world, error, Departure::AtOnce);
         }

@@ -96,8 +96,8 @@ pub(crate) struct Router {
     remembered: Option<Remembered>,
     /// What an earlier process was, until it is clear whether that can go on.
     resumption: Option<Resumption>,
-    /// Whether an earlier process has left addresses that are not gone on with: caches may name this host, and whoever is
-    /// Active does not know.
+    /// Whether an earlier process has left addresses that are not gone on with, or leases have ended before it had given
+    /// way: caches may name this host, and whoever is Active does not know.
     leftover: bool,
     /// Packets that the newest advert went out in, one for each destination, and how many of them did not leave.
     outgoing: usize,

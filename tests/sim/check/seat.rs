@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use locum::proto::Effect;
-use locum::report::{Event, Reason, RouterState};
+use locum::report::{Event, Reason, Release, RouterState};
 use locum::types::{Advertised, Instant};
 use locum::wire::vrrp;
 
@@ -212,6 +212,9 @@ impl Seat {
             }
             Cause::Advert(..) | Cause::Unsent(_) | Cause::Idle | Cause::Other => None,
         };
+        // Giving way, it let its leases end, and whoever has not heard it does not know.
+        self.leftover |=
+            matches!(self.state, State::Backup { .. }) && effects.iter().any(|effect| lapses(effect, router));
         // Leases end before anything is made of an input.
         if effects.iter().any(|effect| self.leaves_asleep(effect, router) == Some(Duty::Lapse)) {
             if self.sleep.take().is_none() {
@@ -563,4 +566,10 @@ fn terms(scene: &Scene, host: usize, router: usize) -> Terms {
         woke: here.woke,
         reloaded_at: here.reloaded_at,
     }
+}
+
+/// Whether a router's leases have ended.
+fn lapses(effect: &Effect, router: usize) -> bool {
+    matches!(effect, Effect::Tell(Event::Released { router: name, how: Release::Lapsed, .. })
+        if router_number(name) == router)
 }
