@@ -112,19 +112,28 @@ fn fields(path: &str, names: &[&str]) -> Vec<String> {
     names.iter().map(field).collect()
 }
 
-/// A check that is ok while a file is there, quick to decide.
-fn check(more: &str) -> String {
-    format!(
-        "[check.web]\nscript = [\"/bin/sh\", \"-c\", \"exit 0\"]\ninterval = \"100ms\"\ntimeout = \"20s\"\nrise = 1\nfall = 1\n{more}\n"
-    )
-}
+/// A router that waits for its interface, and a check of it that is ok and quick to decide.
+const CHECKED: &str = r#"
+[virtual_router.web]
+interface = "locum-none"
+vrid = 51
+addresses = ["192.0.2.10/24"]
+checks = ["web"]
+
+[check.web]
+script = ["/bin/sh", "-c", "exit 0"]
+interval = "100ms"
+timeout = "20s"
+rise = 1
+fall = 1
+"#;
 
 const HEALTHY: &str = "check web is healthy";
 
 #[test]
 fn every_thread_of_the_agent_is_confined() {
     isolated("agent::every_thread_of_the_agent_is_confined", || {
-        let agent = Agent::start("threads", &check(""));
+        let agent = Agent::start("threads", CHECKED);
         agent.logged(HEALTHY, 1);
         let tasks: Vec<_> = fs::read_dir(format!("/proc/{}/task", agent.pid())).expect("threads").collect();
         assert!(tasks.len() >= 3, "{tasks:?}");
@@ -147,7 +156,7 @@ fn every_thread_of_the_agent_is_confined() {
 #[test]
 fn a_runner_that_is_killed_fails_the_checks_and_comes_back() {
     isolated("agent::a_runner_that_is_killed_fails_the_checks_and_comes_back", || {
-        let slow = check("").replace("exit 0", "sleep 0.2");
+        let slow = CHECKED.replace("exit 0", "sleep 0.2");
         let agent = Agent::start("runner", &slow);
         agent.logged(HEALTHY, 1);
         let (worker, keeper) = agent.runner();
@@ -171,7 +180,7 @@ fn a_runner_that_is_killed_fails_the_checks_and_comes_back() {
 #[test]
 fn without_its_keeper_every_check_fails_and_the_log_says_what_to_do() {
     isolated("agent::without_its_keeper_every_check_fails_and_the_log_says_what_to_do", || {
-        let agent = Agent::start("keeper", &check(""));
+        let agent = Agent::start("keeper", CHECKED);
         agent.logged(HEALTHY, 1);
         let (worker, keeper) = agent.runner();
         kill(Pid::from_raw(keeper), Signal::SIGKILL).expect("it lives");
@@ -184,7 +193,7 @@ fn without_its_keeper_every_check_fails_and_the_log_says_what_to_do() {
 #[test]
 fn a_killed_agent_leaves_nobody_behind_and_the_next_one_is_served() {
     isolated("agent::a_killed_agent_leaves_nobody_behind_and_the_next_one_is_served", || {
-        let mut agent = Agent::start("killed", &check(""));
+        let mut agent = Agent::start("killed", CHECKED);
         agent.logged(HEALTHY, 1);
         let (worker, keeper) = agent.runner();
         kill(Pid::from_raw(agent.pid()), Signal::SIGKILL).expect("it lives");
@@ -215,7 +224,7 @@ fn a_runner_that_is_a_service_is_used_missed_and_found_again() {
             service
         };
         let mut service = start();
-        let agent = Agent::start("service", &check(""));
+        let agent = Agent::start("service", CHECKED);
         agent.logged(HEALTHY, 1);
         let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", agent.pid())).expect("a process");
         assert_eq!(children, "", "the agent has started none of its own");
@@ -234,7 +243,7 @@ fn a_runner_that_is_a_service_is_used_missed_and_found_again() {
 #[test]
 fn a_reload_finds_what_was_replaced_and_is_refused_what_is_out_of_reach() {
     isolated("agent::a_reload_finds_what_was_replaced_and_is_refused_what_is_out_of_reach", || {
-        let agent = Agent::start("reload", &check(""));
+        let agent = Agent::start("reload", CHECKED);
         agent.logged(HEALTHY, 1);
         let file = agent.folder.join("conf/locum.toml");
         let reload = |config: &str| {
@@ -243,7 +252,7 @@ fn a_reload_finds_what_was_replaced_and_is_refused_what_is_out_of_reach() {
             fs::rename(file.with_extension("new"), &file).expect("renamed");
             kill(Pid::from_raw(agent.pid()), Signal::SIGHUP).expect("it lives");
         };
-        reload(&check("").replace("exit 0", "exit 1"));
+        reload(&CHECKED.replace("exit 0", "exit 1"));
         agent.logged("check web is failing: failed: exit code 1", 1);
         let key = agent.folder.join("key");
         fs::write(&key, "0123456789abcdef0123456789abcdef\n").expect("written");
