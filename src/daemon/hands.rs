@@ -173,7 +173,7 @@ impl Hands {
                 let announcers = self.listening.announcers(interface);
                 self.hand(Job::Announce { router, interface, frames, until: None, announcers }, failures);
             }
-            Effect::Record(record) => self.record.held.push(Note::Keep(record)),
+            Effect::Record(record) => self.keep(record),
             Effect::Forget { interface, family, vrid } => {
                 self.record.held.push(Note::Forget((interface, family, vrid)));
             }
@@ -182,8 +182,18 @@ impl Hands {
         }
     }
 
-    /// Writes down what this wake-up had to be remembered. A process that dies before leaves what was so before: its
-    /// successor takes the last advert for an older one, which errs on the safe side.
+    /// Remembers an Active router when all else of the wake-up is done. Any other at once: whoever is not Active any more
+    /// must not resume as if it were.
+    fn keep(&mut self, record: Box<RouterRecord>) {
+        let is_active = record.sent_at.is_some();
+        self.record.held.push(Note::Keep(record));
+        if !is_active {
+            self.remember();
+        }
+    }
+
+    /// Writes down what is to be remembered, in its order. A process that dies before has its successor take the last
+    /// advert for an older one, which errs on the safe side.
     fn remember(&mut self) {
         for note in std::mem::take(&mut self.record.held) {
             let written = match note {
