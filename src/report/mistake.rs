@@ -87,7 +87,7 @@ impl fmt::Display for Mistake {
             Mistake::Refused { peer, reason } => write!(f, "adverts of {peer} are discarded: {}", reason.words()),
             Mistake::ForeignAnswer { address, mac } => write!(
                 f,
-                "the host at {mac} says that it has {address}, which is held here: remove the address there, or if that is a host of this virtual router, see why its adverts do not come through or are discarded; it is announced again from here"
+                "the host at {mac} says that it has {address}, which is held here: remove the address there, or if that is a host of this virtual router, see in both logs why one does not hear the other; it is announced again from here"
             ),
         }
     }

@@ -217,6 +217,8 @@ impl Reason {
 
 const FIGHT: &str =
     "something on this host removes it again and again (ip monitor address); it is left alone for a minute";
+const DUPLICATE: &str = "remove it there, or here from `addresses`, or if that is a host of this virtual router, see in \
+                         both logs why one does not hear the other";
 const LAPSED: &str =
     "this host stood still for too long to hold its addresses: listening whether another one has followed";
 
@@ -252,7 +254,7 @@ impl fmt::Display for Reason {
             Reason::AddressFight(address) => write!(f, "address fight over {address}: {FIGHT}"),
             Reason::LeaseLapsed => f.write_str(LAPSED),
             Reason::Duplicate(address, mac) => {
-                write!(f, "the host at {mac} has {} too: remove it there, or here from `addresses`", address.addr())
+                write!(f, "the host at {mac} has {} too: {DUPLICATE}", address.addr())
             }
             Reason::SendFailed(name, error) => write!(f, "cannot send adverts on interface {name}: {error}"),
             Reason::SendUnproven(name, error) => unproven(f, name, error),

@@ -171,7 +171,8 @@ fn an_answer_to_the_search_for_duplicates_is_a_fault() {
         "5800.000 released: at once",
     ];
     assert_eq!(lines, expected);
-    let words = "the host at 02:00:00:00:00:09 has 2001:db8::10 too: remove it there, or here from `addresses`";
+    let words = "the host at 02:00:00:00:00:09 has 2001:db8::10 too: remove it there, or here from `addresses`, or if that \
+                 is a host of this virtual router, see in both logs why one does not hear the other";
     assert_eq!(bench.status().words, words);
     // It is tried anew.
     assert_eq!(bench.until(15_900.0), ["15800.000 fault -> backup: recovered"]);

@@ -239,8 +239,8 @@ fn a_host_that_claims_an_address_held_here_is_named_and_answered_once_a_second()
     let lines = bench.announcement(8_950.0, "198.51.100.10", FOREIGN);
     assert_eq!(lines, ["8950.000 mistake foreign-answer of 02:00:00:00:00:66"]);
     let words = "the host at 02:00:00:00:00:66 says that it has 198.51.100.10, which is held here: remove the address \
-                 there, or if that is a host of this virtual router, see why its adverts do not come through or are \
-                 discarded; it is announced again from here";
+                 there, or if that is a host of this virtual router, see in both logs why one does not hear the other; it \
+                 is announced again from here";
     assert_eq!(only(&bench, 8_950.0).words, words);
     let mut lines = Vec::new();
     for step in 0..300 {

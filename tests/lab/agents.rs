@@ -190,6 +190,16 @@ impl Agent {
         Pid::from_raw(i32::try_from(self.child.id()).expect("a process id"))
     }
 
+    /// How long a thread of it has waited for a processor since it began, in nanoseconds.
+    pub fn waited(&self, thread: &str) -> u64 {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid())).expect("a process");
+        let paths: Vec<PathBuf> = tasks.map(|task| task.expect("a thread").path()).collect();
+        let named = |path: &&PathBuf| fs::read_to_string(path.join("comm")).is_ok_and(|name| name.trim() == thread);
+        let path = paths.iter().find(named).expect("a thread of this name");
+        let schedstat = fs::read_to_string(path.join("schedstat")).expect("scheduling statistics");
+        schedstat.split(' ').nth(1).and_then(|waited| waited.parse().ok()).expect("a time")
+    }
+
     /// Waits for its end; its exit code, or the signal that ended it as a negative number.
     pub fn ended(&mut self) -> i32 {
         use std::os::unix::process::ExitStatusExt;

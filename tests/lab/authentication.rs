@@ -5,7 +5,6 @@ use std::fs::{self, Permissions};
 use std::io::{Write, stderr};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -135,7 +134,7 @@ fn bears_a_flood() -> Result<(), String> {
     lab.holders.wait(VIP, &[1]);
     let heard = |agent: &Agent| agent.status().expect("a status")["routers"]["fast"]["peers"][0]["adverts"].as_u64();
     let (from, heard_before) = (now(), heard(&second));
-    let waited_before = [&first, &second].map(waited).into_iter().min().expect("two of them");
+    let waited_before = [&first, &second].map(protocol_waited).into_iter().min().expect("two of them");
     let packets = [forgeries(address(1, 0), 51), forgeries(address(2, 0), 51), forgeries(address(1, 0), 52)].concat();
     let seconds = if full() { 30 } else { 10 };
     let sent = flood(&lab, 3, packets, seconds);
@@ -143,7 +142,7 @@ fn bears_a_flood() -> Result<(), String> {
     lab.wire.watched_until(now() + SECOND);
     let (to, heard_after) = (now(), heard(&second));
     lab.wire.watched_until(to + SECOND);
-    let waited = [&first, &second].map(waited).into_iter().max().expect("two of them") - waited_before;
+    let waited = [&first, &second].map(protocol_waited).into_iter().max().expect("two of them") - waited_before;
     let counted = counted(&second);
     for agent in [&first, &second] {
         nothing_forged_counts(agent);
@@ -186,14 +185,8 @@ fn fast_adverts(lab: &Lab, from: Moment, to: Moment) -> Vec<Moment> {
 }
 
 /// How long the protocol thread of an agent has waited for a processor since it began, in nanoseconds.
-fn waited(agent: &Agent) -> u64 {
-    let tasks = fs::read_dir(format!("/proc/{}/task", agent.pid())).expect("a process");
-    let paths: Vec<PathBuf> = tasks.map(|task| task.expect("a thread").path()).collect();
-    let protocol =
-        |path: &&PathBuf| fs::read_to_string(path.join("comm")).is_ok_and(|name| name.trim() == "locum-protocol");
-    let path = paths.iter().find(protocol).expect("the protocol thread");
-    let schedstat = fs::read_to_string(path.join("schedstat")).expect("scheduling statistics");
-    schedstat.split(' ').nth(1).and_then(|waited| waited.parse().ok()).expect("a time")
+fn protocol_waited(agent: &Agent) -> u64 {
+    agent.waited("locum-protocol")
 }
 
 /// Who was refused is told with every reason, and nobody of the priority of the forged adverts was ever heard.

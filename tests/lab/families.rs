@@ -65,7 +65,7 @@ fn an_ipv6_address_that_another_host_has_is_a_fault() {
         let ours = Agent::locum(&lab, 1, &toml(&[Router::new(200).holding(&["fe80::100/64", "2001:db8::100/64"])]));
         let fault = ours.router("web", "is in fault", |router| router["reason"] == "duplicate-address");
         let words = format!("the host at {} has 2001:db8::100 too: remove it there, or here from `addresses`", mac(2));
-        assert_eq!(fault["words"], words);
+        assert!(fault["words"].as_str().is_some_and(|told| told.starts_with(&words)), "{fault:#}");
         lab.holders.wait(VIP6, &[2]);
     });
 }
