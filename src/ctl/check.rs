@@ -124,6 +124,20 @@ fn lacking(config: &Config, source: &str) -> Vec<Diagnostic> {
             warnings.push(Diagnostic::warning_at(source, interface.as_str(), message, remedy));
         }
     }
+    let here = system::addresses();
+    for router in config.routers.values().filter(|router| router.priority.is_owner() && router.source.is_none()) {
+        let moved = |address: &IpAddr| router.addresses.iter().any(|moved| moved.net.addr() == *address);
+        let on = here.iter().filter(|(name, _)| name == router.interface.as_str()).map(|(_, address)| address);
+        let mut sources = on.filter(|address| Family::of(**address) == router.family).peekable();
+        // Over IPv6 adverts come from the link-local address.
+        if router.family == Family::Ipv4 && sources.peek().is_some() && sources.all(moved) {
+            let interface = router.interface;
+            let message = format!("`{interface}` has no address besides those that this router moves");
+            let remedy =
+                "adverts come from one of them, and no host that holds it hears them (Linux): add another address";
+            warnings.push(Diagnostic::warning_at(source, interface.as_str(), message, remedy));
+        }
+    }
     let peers: BTreeSet<IpAddr> =
         config.routers.values().flat_map(|router| router.unicast_peers.iter().copied()).collect();
     for peer in peers.into_iter().filter(|peer| system::has_address(*peer)) {

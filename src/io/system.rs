@@ -45,11 +45,19 @@ pub fn mtu(name: &InterfaceName) -> Option<u32> {
 
 /// Whether an interface in the network namespace of the caller has this address.
 pub fn has_address(address: IpAddr) -> bool {
-    let Ok(all) = nix::ifaddrs::getifaddrs() else { return false };
-    all.filter_map(|entry| entry.address).any(|known| match address {
-        IpAddr::V4(address) => known.as_sockaddr_in().is_some_and(|known| known.ip() == address),
-        IpAddr::V6(address) => known.as_sockaddr_in6().is_some_and(|known| known.ip() == address),
+    addresses().iter().any(|(_, known)| *known == address)
+}
+
+/// The addresses of the network namespace of the caller, each with its interface; none if they cannot be had.
+pub fn addresses() -> Vec<(String, IpAddr)> {
+    let Ok(all) = nix::ifaddrs::getifaddrs() else { return Vec::new() };
+    all.filter_map(|entry| {
+        let known = entry.address?;
+        let ipv4 = known.as_sockaddr_in().map(|known| known.ip().into());
+        let ipv6 = || known.as_sockaddr_in6().map(|known| known.ip().into());
+        Some((entry.interface_name, ipv4.or_else(ipv6)?))
     })
+    .collect()
 }
 
 /// Why a program could not be started, as far as can be seen without starting it.

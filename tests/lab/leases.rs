@@ -181,10 +181,7 @@ fn a_renewal_that_was_under_way_when_it_stopped_brings_nothing_back() {
             let any = |seen: &Seen| seen.asserts(address(1, 0)) || seen.asserts(address(2, 0));
             let advert = lab.wire.wait("an advert", now(), any);
             if advert.asserts(address(2, 0)) {
-                aside += 1;
-                assert!(aside < 5, "the address is with host 2 before host 1 was stopped");
-                // Not eprintln!, which the test runner captures.
-                writeln!(stderr(), "turn {turn} set aside: host 1 stood still by itself").expect("standard error");
+                set_aside(&mut aside, 1);
                 continue;
             }
             // 0 to 2 ms after the wire had it.
@@ -199,12 +196,24 @@ fn a_renewal_that_was_under_way_when_it_stopped_brings_nothing_back() {
             first.state("web", "backup");
             lab.wire.watched_until(resumed + SECOND);
             let waited = first.waited("locum-kernel") - waited;
+            if some.iter().any(|vip| lab.holders.changes(*vip, resumed).iter().any(|change| change.host == 2)) {
+                set_aside(&mut aside, 2);
+                continue;
+            }
             for vip in some {
                 undone(&lab, vip, resumed, waited, turn);
             }
             turn += 1;
         }
     });
+}
+
+/// A turn in which this host stood still although nobody stopped it, and so lost what it held.
+fn set_aside(count: &mut u32, host: usize) {
+    *count += 1;
+    assert!(*count < 10, "host {host} stands still again and again");
+    // Not eprintln!, which the test runner captures.
+    writeln!(stderr(), "a turn set aside: host {host} stood still by itself").expect("standard error");
 }
 
 /// Whatever host 1 brought back after its resume is gone again, as soon as it has had a processor, and nobody on the LAN

@@ -1,9 +1,10 @@
 //! Addresses that somebody else set: no agent touches them.
 
 use std::net::Ipv4Addr;
+use std::process::Command;
 
-use crate::agents::{Agent, Router, toml};
-use crate::clock::now;
+use crate::agents::{Agent, LOCUM, Router, toml};
+use crate::clock::{SECOND, now};
 use crate::lan::{Lab, address};
 use crate::live::live;
 use crate::power_loss::VIP;
@@ -74,4 +75,51 @@ fn the_hosts_own_addresses_survive_ours() {
 #[test]
 fn the_hosts_own_addresses_survive_ours_where_the_kernel_promotes_secondaries() {
     live(&[], || own_addresses_survive("1"));
+}
+
+/// The owner's address is its own, and stays on it whatever runs there. Its adverts come from another one: where they came
+/// from this one, whoever has followed would not hear it return.
+#[test]
+fn an_owner_has_its_address_back_when_it_returns() {
+    live(&[], || {
+        let lab = Lab::new(2);
+        let owns = ["addr add 192.0.2.100/24 dev eth0".to_owned()];
+        lab.host(1).ip_all(&owns);
+        let second = Agent::locum(&lab, 2, &config(100));
+        lab.holders.wait(VIP, &[1, 2]);
+        for _ in 0..2 {
+            let first = Agent::locum(&lab, 1, &config(255));
+            first.state("web", "active");
+            lab.holders.wait(VIP, &[1]);
+            lab.stays(VIP, 1, 3 * SECOND);
+            assert!(!first.log().contains("set by somebody else"), "that is as it should be: {}", first.log());
+            lab.power_off(1);
+            drop(first);
+            lab.holders.wait(VIP, &[2]);
+            lab.stays(VIP, 2, 3 * SECOND);
+            lab.power_on(1);
+            lab.host(1).ip_all(&owns);
+        }
+        assert_eq!(second.state("web", "active")["reason"], "active-silent");
+    });
+}
+
+#[test]
+fn an_owner_without_another_address_is_warned() {
+    live(&[], || {
+        let lab = Lab::new(1);
+        let warned = |addresses: &[&str]| {
+            let file = lab.file("owner.toml");
+            std::fs::write(&file, toml(&[Router::new(255).holding(addresses)])).expect("a configuration file");
+            let mut check = Command::new(LOCUM);
+            check.arg("check").arg(file);
+            let said = lab.host(1).within(move || check.output().expect("a program"));
+            assert_eq!(said.status.code(), Some(0));
+            String::from_utf8_lossy(&said.stderr).contains("`eth0` has no address besides those that this router moves")
+        };
+        assert!(warned(&["192.0.2.1/24"]));
+        assert!(!warned(&["192.0.2.100/24"]));
+        lab.host(1).ip("addr add 192.0.2.31/24 dev eth0");
+        assert!(!warned(&["192.0.2.1/24"]));
+    });
 }
