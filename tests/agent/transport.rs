@@ -155,6 +155,17 @@ fn unicast_adverts_count_from_peers_alone() {
     assert_eq!((peer.family.as_str(), peer.version, peer.checksum.as_str()), ("ipv4", 3, "pseudo-header"));
 }
 
+/// keepalived up to 1.3.6, and later ones with `old_unicast_checksum`.
+#[test]
+fn a_checksum_that_names_the_group_though_sent_to_us_is_taken_and_shown() {
+    let mut bench = unicast();
+    let mut packet = to(PEER, ip::group(Family::Ipv4), 200);
+    packet[16..20].copy_from_slice(&OWN.octets());
+    assert_eq!(bench.packet(1_000.0, &packet), [""; 0]);
+    let status = bench.status();
+    assert_eq!((status.counters.adverts_received, status.peers[0].checksum.as_str()), (1, "group-pseudo-header"));
+}
+
 #[test]
 fn a_stranger_is_named_in_the_log() {
     let mut bench = unicast();
