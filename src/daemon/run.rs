@@ -88,6 +88,10 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     for sandbox::Missing { what, why } in missing {
         log.tell(Event::SystemRefused { router: None, what: what.to_owned(), error: why });
     }
+    if let Err(error) = system::lift_file_limit() {
+        let what = "open more files than usual, for many interfaces".to_owned();
+        log.tell(Event::SystemRefused { router: None, what, error: error.to_string() });
+    }
     let service = Service { program, options: options.clone(), runtime_dir, log: log.clone() };
     let result = runtime.block_on(service.run(loaded, runner, before));
     // What still waits for a disk or a child must not keep us.
