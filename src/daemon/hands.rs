@@ -142,7 +142,8 @@ impl Hands {
                 self.hand(Job::Remove { router, interface, index, removals, restore }, failures);
             }
             Effect::RenewLeases { router, interface, index, leases, lifetime, asked, until, other_kind } => {
-                if self.heard.remove(&router) {
+                // There may be several: for each interface, and for those that change their kind.
+                if self.heard.contains(&router) {
                     let addresses = leases.into_iter().map(|lease| (lease.net, lease.borrows_route)).collect();
                     let renewal = Renewal { router, interface, index, addresses, lifetime, asked, until, other_kind };
                     self.renewals.push(renewal);
@@ -271,7 +272,9 @@ impl Hands {
             Job::Renew(renewals) => {
                 let failed = renewals.into_iter().map(|renewal| Input::LeasesRenewed {
                     router: renewal.router,
+                    interface: renewal.interface,
                     asked: renewal.asked,
+                    other_kind: renewal.other_kind,
                     outcome: LeaseOutcome::Failed(FULL.to_owned()),
                 });
                 failures.extend(failed);

@@ -458,8 +458,8 @@ impl Loop {
                 }
             }
             Report::Failed { router, what, error } => self.hands.log.failed(router, what, error),
-            Report::Renewed { router, asked, outcome } => {
-                self.feed(now, Input::LeasesRenewed { router, asked, outcome });
+            Report::Renewed { router, interface, asked, other_kind, outcome } => {
+                self.feed(now, Input::LeasesRenewed { router, interface, asked, other_kind, outcome });
             }
             Report::Listed(listing) => {
                 if self.hands.listed(now, listing) {

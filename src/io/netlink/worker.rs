@@ -143,8 +143,12 @@ pub enum Report {
     Renewed {
         /// Whose.
         router: RouterName,
+        /// Where.
+        interface: InterfaceName,
         /// When it was decided.
         asked: Instant,
+        /// As the renewal said.
+        other_kind: bool,
         /// How it ended.
         outcome: LeaseOutcome,
     },
