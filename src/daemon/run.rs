@@ -70,10 +70,15 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         None => RuntimeDir::claim(&options.runtime_dir),
     };
     let runtime_dir = claimed.map_err(|error| Failure::new(error.exit(), format!("runtime directory {error}")))?;
-    let probed = capabilities::probe().map_err(|error| {
-        let exit = if error.is_permission() { Exit::NotPermitted } else { Exit::Internal };
-        Failure::new(exit, error.to_string())
-    })?;
+    let probed = match before {
+        // It was found out in the trial, and what is opened for it would have to be closed: the next program could not
+        // begin before the kernel has done that.
+        Some(_) => None,
+        None => Some(capabilities::probe().map_err(|error| {
+            let exit = if error.is_permission() { Exit::NotPermitted } else { Exit::Internal };
+            Failure::new(exit, error.to_string())
+        })?),
+    };
     // While this process is small, has one thread and all its rights.
     let place = match &before {
         Some(before) => Place::known(runtime_dir.path(), before.keeper),
