@@ -9,7 +9,7 @@ use crate::live::live;
 use crate::power_loss::VIP;
 use crate::wire::Advert;
 
-const VIP6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x100);
+pub const VIP6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x100);
 /// Longer than the Active_Down_Interval of anybody here: 3 x 1 s + (256 - 100) / 256 x 1 s.
 const LONGER: u64 = 4 * SECOND;
 
@@ -18,7 +18,7 @@ fn adverts(lab: &Lab) -> Vec<Advert> {
 }
 
 /// Whom the client sends to when it sends to an IPv6 address.
-fn believed(lab: &Lab, address: Ipv6Addr) -> Option<String> {
+pub fn believed(lab: &Lab, address: Ipv6Addr) -> Option<String> {
     let entries = lab.client.ip(&format!("-6 neigh show to {address}"));
     entries.split_whitespace().skip_while(|word| *word != "lladdr").nth(1).map(str::to_owned)
 }

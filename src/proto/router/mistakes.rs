@@ -73,7 +73,7 @@ impl Router {
         world.effects.extend(line.map(Effect::Tell));
     }
 
-    /// Somebody claims an address that is held here: the LAN is told again where it is, at most once a second.
+    /// Somebody claims an address that is held here: the LAN is told again where it is, as seldom as after any conflict.
     ///
     /// Not so while another router is Active too: then the election decides, and its adverts are told of.
     pub(super) fn hear_foreign_answer(&mut self, world: &mut World<'_>, interface: InterfaceName, heard: Announcement) {
