@@ -1,8 +1,9 @@
 //! What the agent's unit and the agent itself deny it, shown to bite, and what is left to it: real time, upgrades.
 
 use crate::common::live_guard;
+use crate::judged::judged;
 use crate::node::{Lan, Node, until};
-use crate::steps::{CONFIG, VIP, both_versions, config, pair};
+use crate::steps::{CONFIG, VIP, at_rest, both_versions, config, pair};
 
 /// Each line is something that any program of the user `locum` may do, and the agent has no use for.
 const TRIES: &str = "\
@@ -73,16 +74,20 @@ fn the_agent_restricts_itself(node: &Node) {
 fn twenty_times_a_new_program(node: &Node, other: &Node) {
     let pid = node.property("MainPID");
     let laid = node.fields(&pid, &["Seccomp_filters"]);
-    let since = other.transitions();
-    let load = node.under_load(VIP);
-    for round in 1..=20 {
-        node.sh("locum reload --exec");
-        assert_eq!((node.property("MainPID"), node.state().as_str()), (pid.clone(), "active"), "round {round}");
-    }
-    let echoes = load.end();
-    assert!(echoes.sent >= 10 && echoes.lost.is_empty(), "{echoes:?}: {}", node.journal());
+    judged("twenty new programs", || {
+        at_rest(node, Some(other));
+        let since = other.transitions();
+        let load = node.under_load(VIP);
+        for round in 1..=20 {
+            node.sh("locum reload --exec");
+            assert_eq!((node.property("MainPID"), node.state().as_str()), (pid.clone(), "active"), "round {round}");
+        }
+        let echoes = load.end();
+        assert!(echoes.sent >= 10 && echoes.lost.is_empty(), "{echoes:?}: {}", node.journal());
+        assert_eq!((other.state().as_str(), other.transitions()), ("backup", since), "{}", other.journal());
+        Some(())
+    });
     assert_eq!(node.fields(&pid, &["Seccomp_filters"]), laid);
-    assert_eq!((other.state().as_str(), other.transitions()), ("backup", since), "{}", other.journal());
     assert!(!node.journal().contains("cannot"), "{}", node.journal());
 }
 

@@ -73,6 +73,7 @@ fn alike(list: &str) -> BTreeSet<String> {
     let names = list.lines().map(|line| line.trim_start_matches('.').to_owned());
     names
         .map(|name| name.replace("/zsh/vendor-completions/", "/zsh/site-functions/"))
+        .map(|name| name.replace("/licenses/locum/third-party", "/doc/locum/third-party"))
         .filter(|name| !name.ends_with('/'))
         .collect()
 }
@@ -116,6 +117,7 @@ fn both_packages_hold_the_same_files() {
         "/usr/lib/systemd/system/locum.service",
         "/usr/lib/sysusers.d/locum.conf",
         "/usr/share/bash-completion/completions/locum",
+        "/usr/share/doc/locum/third-party.gz",
         "/usr/share/fish/vendor_completions.d/locum.fish",
         "/usr/share/locum/locum.schema.json",
         "/usr/share/man/man5/locum.toml.5.gz",

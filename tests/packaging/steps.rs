@@ -98,10 +98,17 @@ pub fn pair(lan: &Lan, first: &Packages, second: &Packages, names: [&str; 2]) ->
     let empty = files(&one);
     set_up(&one, &first.deb, 150);
     set_up(&two, &second.deb, 100);
-    one.until_it_holds(VIP);
-    two.until_state("backup");
+    at_rest(&one, Some(&two));
     assert!(!two.holds(VIP));
     (one, two, empty)
+}
+
+/// Waits until this node holds the address and its peer backs it up, which may take a while after a slow moment.
+pub fn at_rest(node: &Node, peer: Option<&Node>) {
+    node.until_it_holds(VIP);
+    if let Some(peer) = peer {
+        peer.until_state("backup");
+    }
 }
 
 /// What is there now and was not, and is called by our name.
@@ -126,5 +133,5 @@ pub fn of_rpm(lan: &Lan, name: &str, rpm: &Path) -> (Node, BTreeSet<String>) {
 pub fn install_rpm(node: &Node, rpm: &Path) -> String {
     node.put(rpm, "/opt/locum.rpm");
     // The database of rpm on a Debian knows nothing of what is installed.
-    node.sh("rpm --upgrade --oldpackage --nodeps /opt/locum.rpm && rm /opt/locum.rpm")
+    node.sh("rpm --upgrade --oldpackage --replacepkgs --nodeps /opt/locum.rpm && rm /opt/locum.rpm")
 }
