@@ -328,13 +328,7 @@ impl fmt::Display for Event {
             Event::Stopping => f.write_str("stopping: resigning, then waiting for the successor"),
             Event::Stopped => f.write_str("stopped"),
             Event::Left => f.write_str("ends without resigning: the next agent on this host goes on"),
-            Event::NotResumed { router, silent } => {
-                let ago = seconds(*silent);
-                write!(
-                    f,
-                    "{router}: an earlier agent here was Active and ended without resigning, its last advert left {ago} ago: too late to go on from there"
-                )
-            }
+            Event::NotResumed { router, silent } => not_resumed(f, router, *silent),
             Event::Suspended { span } => write!(f, "this machine was suspended for {}", seconds(*span)),
             Event::LateBackup { router, late } => {
                 write!(f, "{router}: this host woke {} late: listens an interval before it takes over", seconds(*late))
@@ -392,6 +386,14 @@ impl fmt::Display for Event {
             Event::LogLost { lines } => write!(f, "{lines} log lines were lost because the log could not take them"),
         }
     }
+}
+
+fn not_resumed(f: &mut fmt::Formatter<'_>, router: &RouterName, silent: Duration) -> fmt::Result {
+    let ago = seconds(silent);
+    write!(
+        f,
+        "{router}: an earlier agent here was Active and ended without resigning, its last advert left {ago} ago: too late to go on from there"
+    )
 }
 
 fn challenged(f: &mut fmt::Formatter<'_>, router: &RouterName, peer: IpAddr, priority: Priority) -> fmt::Result {

@@ -1,9 +1,8 @@
 //! What the agent's unit and the agent itself deny it, shown to bite, and what is left to it: real time, upgrades.
 
-use crate::common::live_guard;
 use crate::judged::judged;
-use crate::node::{Lan, Node, until};
-use crate::steps::{CONFIG, VIP, at_rest, both_versions, config, pair};
+use crate::node::{Node, until};
+use crate::steps::{COMPILE, CONFIG, VIP, at_rest, config, with_a_pair};
 
 /// Each line is something that any program of the user `locum` may do, and the agent has no use for.
 const TRIES: &str = "\
@@ -18,7 +17,6 @@ try owner sh -c 'touch /tmp/tried && chown locum /tmp/tried'
 try shared test -e /tmp/shared
 ";
 const NAMES: [&str; 7] = ["write", "home", "processes", "memory", "namespace", "owner", "shared"];
-const COMPILE: &str = "local n = 0 for i = 1, 10000 do n = n + i % 7 end assert(require('jit.util').traceinfo(1))";
 
 fn all(outcome: &str) -> Vec<String> {
     NAMES.iter().map(|name| format!("{name}: {outcome}")).collect()
@@ -135,12 +133,10 @@ fn real_time_is_had_or_its_lack_is_told(node: &Node) {
 
 #[test]
 fn an_agent_under_its_unit() {
-    let Some((_, new)) = both_versions() else { return };
-    let _turn = live_guard();
-    let lan = Lan::new("con");
-    let (one, two, _) = pair(&lan, &new, &new, ["k", "l"]);
-    the_unit_denies(&one);
-    the_agent_restricts_itself(&one);
-    twenty_times_a_new_program(&one, &two);
-    real_time_is_had_or_its_lack_is_told(&one);
+    with_a_pair("con", |one, two| {
+        the_unit_denies(one);
+        the_agent_restricts_itself(one);
+        twenty_times_a_new_program(one, two);
+        real_time_is_had_or_its_lack_is_told(one);
+    });
 }

@@ -1,9 +1,8 @@
 //! An agent that hangs, under systemd: whose address it is meanwhile, what ends it, and as what it comes back.
 
-use crate::common::live_guard;
 use crate::judged::judged;
-use crate::node::{Lan, Node, until};
-use crate::steps::{CONFIG, VIP, at_rest, both_versions, config, in_order, pair};
+use crate::node::{Node, until};
+use crate::steps::{CONFIG, VIP, at_rest, config, in_order, with_a_pair};
 
 /// Stops the agent as a debugger does; its process id.
 fn hang(node: &Node) -> String {
@@ -69,23 +68,21 @@ fn within_its_lease_it_goes_on(one: &Node, two: &Node) {
 
 #[test]
 fn an_agent_that_hangs() {
-    let Some((_, new)) = both_versions() else { return };
-    let _turn = live_guard();
-    let lan = Lan::new("hng");
-    let (one, two, _) = pair(&lan, &new, &new, ["h", "i"]);
-    judged("a hung agent", || {
-        the_address_goes_before_the_watchdog_comes(&one, &two);
-        Some(())
-    });
-    one.sh("mkdir -p /etc/systemd/system/locum.service.d");
-    one.write("/etc/systemd/system/locum.service.d/quick.conf", "[Service]\nWatchdogSec=2s\n");
-    let slow = |priority| config(priority).replace("vrid", "advert_interval = \"3s\"\nvrid");
-    two.write(CONFIG, &slow(100));
-    one.write(CONFIG, &slow(150));
-    two.sh("locum reload");
-    one.sh("systemctl daemon-reload && systemctl restart locum");
-    judged("a hung agent within its lease", || {
-        within_its_lease_it_goes_on(&one, &two);
-        Some(())
+    with_a_pair("hng", |one, two| {
+        judged("a hung agent", || {
+            the_address_goes_before_the_watchdog_comes(one, two);
+            Some(())
+        });
+        one.sh("mkdir -p /etc/systemd/system/locum.service.d");
+        one.write("/etc/systemd/system/locum.service.d/quick.conf", "[Service]\nWatchdogSec=2s\n");
+        let slow = |priority| config(priority).replace("vrid", "advert_interval = \"3s\"\nvrid");
+        two.write(CONFIG, &slow(100));
+        one.write(CONFIG, &slow(150));
+        two.sh("locum reload");
+        one.sh("systemctl daemon-reload && systemctl restart locum");
+        judged("a hung agent within its lease", || {
+            within_its_lease_it_goes_on(one, two);
+            Some(())
+        });
     });
 }

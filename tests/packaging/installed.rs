@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 use crate::common::live_guard;
 use crate::judged::judged;
 use crate::node::{Lan, Node, until};
-use crate::steps::{CONFIG, VIP, at_rest, both_versions, config, install, install_rpm, of_rpm, ours, pair};
+use crate::steps::{
+    CONFIG, VIP, at_rest, both_versions, config, in_order, install, install_rpm, of_rpm, ours, pair, until_it_follows,
+    with_a_pair,
+};
 
 /// An upgrade replaces the program within the process: nothing moves, and a client at 100 Hz loses nothing.
 fn upgrades_go_unnoticed(node: &Node, peer: Option<&Node>, install: impl Fn(&Node) -> String) {
@@ -115,17 +118,37 @@ fn authenticated(one: &Node, two: &Node) {
     assert!(!one.sh("journalctl --unit=locum").contains(&one.sh("cut -c 5- /web.key")), "a secret in the journal");
 }
 
+/// It waits for a successor no longer than the unit lets it, and nobody has to kill it.
+fn a_stop_that_nobody_follows_ends_in_order(node: &Node) {
+    node.sh("systemctl stop locum");
+    assert_eq!([node.property("Result"), node.property("ExecMainStatus")], ["success", "0"], "{}", node.journal());
+    assert!(!node.holds(VIP));
+    in_order(&node.journal(), &["stopping: resigning", "1 address released after", "nobody took over", "stopped"]);
+}
+
+/// A program that ends again and again is not started for ever; its peers have the addresses.
+fn a_loop_of_crashes_ends(node: &Node) {
+    node.sh("mkdir -p /etc/systemd/system/locum.service.d");
+    let broken = "[Service]\nType=exec\nExecStart=\nExecStart=/bin/false\n";
+    node.write("/etc/systemd/system/locum.service.d/broken.conf", broken);
+    node.try_sh("systemctl daemon-reload && systemctl start locum");
+    until("the end of the loop", || (node.property("ActiveState") == "failed").then_some(()));
+    let restarts: u32 = node.property("NRestarts").parse().expect("a number");
+    assert!((1..=10).contains(&restarts), "{restarts}");
+    node.sh("rm -r /etc/systemd/system/locum.service.d && systemctl daemon-reload && systemctl reset-failed locum");
+}
+
 #[test]
 fn a_pair_of_debs_with_a_key() {
-    let Some((_, new)) = both_versions() else { return };
-    let _turn = live_guard();
-    let lan = Lan::new("key");
-    let (one, two, _) = pair(&lan, &new, &new, ["m", "n"]);
-    authenticated(&one, &two);
-    one.sh("systemctl stop locum");
-    two.until_it_holds(VIP);
-    one.sh("DEBIAN_FRONTEND=noninteractive dpkg --purge locum");
-    assert!(!one.path("/etc/locum").exists());
+    with_a_pair("key", |one, two| {
+        authenticated(one, two);
+        one.sh("systemctl stop locum");
+        two.until_it_holds(VIP);
+        one.sh("DEBIAN_FRONTEND=noninteractive dpkg --purge locum");
+        assert!(!one.path("/etc/locum").exists());
+        a_stop_that_nobody_follows_ends_in_order(two);
+        a_loop_of_crashes_ends(two);
+    });
 }
 
 #[test]
@@ -136,7 +159,7 @@ fn a_pair_of_debs_from_the_first_hour_to_the_purge() {
     let (one, two, empty) = pair(&lan, &new, &new, ["a", "b"]);
 
     one.sh("systemctl stop locum");
-    two.until_it_holds(VIP);
+    until_it_follows(&two);
     assert!(!one.holds(VIP));
     one.sh("systemctl start locum");
     one.until_it_holds(VIP);
@@ -148,8 +171,8 @@ fn a_pair_of_debs_from_the_first_hour_to_the_purge() {
     two.until_state("backup");
 
     one.sh("dpkg --remove locum");
-    two.until_it_holds(VIP);
-    assert!(!one.holds(VIP), "a removal resigns");
+    until_it_follows(&two);
+    assert!(!one.holds(VIP), "it has handed over before it goes");
     assert_eq!(one.sh(&format!("cat {CONFIG}")), config(150));
     one.sh("dpkg --purge locum; rm /opt/locum.deb");
     assert_eq!(ours(&one, &empty), Vec::<String>::new());
@@ -175,8 +198,8 @@ fn a_pair_of_debs_upgraded_broken_and_repaired() {
     a_new_version_that_rejects_the_file_leaves_the_agent_alone(&one, &new.deb);
     a_broken_configuration_is_no_loop(&one, &two);
     one.sh("dpkg --remove locum");
-    two.until_it_holds(VIP);
-    assert!(!one.holds(VIP), "a removal resigns");
+    until_it_follows(&two);
+    assert!(!one.holds(VIP), "it has handed over before it goes");
 }
 
 #[test]
@@ -187,7 +210,8 @@ fn an_rpm_installed_and_erased() {
     let (node, empty) = of_rpm(&lan, "c", &new.rpm);
     let told = node.sh("rpm --erase locum");
     assert!(told.contains(".rpmsave"), "{told}");
-    assert!(!node.holds(VIP), "an erasure resigns");
+    assert!(!node.holds(VIP));
+    in_order(&node.journal(), &["stopping: resigning", "stopped"]);
     assert_eq!(node.property("LoadState"), "not-found");
     assert!(!node.try_sh("pgrep locum").status.success(), "something of it still runs");
     assert_eq!(ours(&node, &empty), ["/etc/locum", "/etc/locum/locum.toml.rpmsave"]);
@@ -205,5 +229,6 @@ fn an_rpm_upgraded_and_back() {
     upgrades_go_unnoticed(&node, None, |node| install_rpm(node, &before.rpm));
     the_runner_is_upgraded_too(&node);
     node.sh("rpm --erase locum");
-    assert!(!node.holds(VIP), "an erasure resigns");
+    assert!(!node.holds(VIP));
+    in_order(&node.journal(), &["stopping: resigning", "stopped"]);
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::common::live_guard;
 use crate::node::{Lan, Node, until};
-use crate::steps::{CONFIG, both_versions, install};
+use crate::steps::{COMPILE, CONFIG, both_versions, install};
 
 /// What scripts do, and one that sees itself, as the user of the package and as others.
 const CHECKS: &str = r#"
@@ -49,14 +49,6 @@ fn configuration() -> String {
     let quick = "interval = \"500ms\"\ntimeout = \"10s\"\nrise = 1\nfall = 1\nscript";
     CHECKS.replace("\nscript", &format!("\n{quick}"))
 }
-
-/// A loop that is compiled on the way, or else says why not.
-const COMPILE: &str = "\
-local n = 0
-for i = 1, 10000 do n = n + i % 7 end
-assert(require('jit').status(), 'no compiler')
-assert(require('jit.util').traceinfo(1), 'nothing was compiled')
-";
 
 /// What a program knows of itself, in a file for each user. Only what stays the same from run to run.
 const SEE: &str = "\
