@@ -15,12 +15,25 @@ and what its licence asks for is in its texts, which follow, each of them once.
 
 ";
 
-/// Who they are and what they ask for, of what `cargo metadata` tells of the program that is built here.
+/// Who they are and what they ask for, of the libraries that `cargo tree` lists, each on a line with its version, where
+/// `cargo metadata` says that they are.
 ///
 /// # Errors
-/// A library says nowhere under which terms it may be given away; or this is no answer of cargo's.
-pub fn text(metadata: &Value) -> Result<String, String> {
-    let mut libraries = linked(metadata)?;
+/// A library says nowhere under which terms it may be given away; or these are no answers of cargo's.
+pub fn text(tree: &str, metadata: &Value) -> Result<String, String> {
+    let packages = metadata["packages"].as_array().ok_or("cargo metadata has no packages")?;
+    let mut libraries = Vec::new();
+    for line in tree.lines().filter(|line| !line.is_empty()).collect::<BTreeSet<_>>() {
+        let mut words = line.split(' ');
+        let (name, version) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let is =
+            |package: &&Value| package["name"] == name && Some(string(package, "version")) == version.strip_prefix('v');
+        let package = packages.iter().find(is).ok_or_else(|| format!("cargo metadata does not know {line}"))?;
+        // Our own, and what is named twice.
+        if package["source"].is_string() && !libraries.contains(&package) {
+            libraries.push(package);
+        }
+    }
     libraries.sort_by_key(|package| (string(package, "name"), string(package, "version")));
     let (mut list, mut texts) = (INTRODUCTION.to_owned(), Vec::<String>::new());
     for package in libraries {
@@ -54,32 +67,6 @@ pub fn of_standard_library(page: &str) -> String {
     let signs = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#34;", "\""), ("&#39;", "'"), ("&amp;", "&")];
     let text = signs.iter().fold(text, |text, (escape, sign)| text.replace(escape, sign));
     format!("\n======== The standard library of Rust\n\n{}", tidy(&text))
-}
-
-/// The libraries of the program: not those that only tests, the build or the compiler use.
-fn linked(metadata: &Value) -> Result<Vec<&Value>, String> {
-    let list = |value: &'_ Value| value.as_array().cloned().unwrap_or_default();
-    let root = metadata["resolve"]["root"].as_str().ok_or("cargo metadata names no root")?;
-    let nodes = metadata["resolve"]["nodes"].as_array().ok_or("cargo metadata has no nodes")?;
-    let packages = metadata["packages"].as_array().ok_or("cargo metadata has no packages")?;
-    let package = |id: &str| packages.iter().find(|package| package["id"] == id).ok_or(format!("no package {id}"));
-    let (mut seen, mut found) = (BTreeSet::from([root.to_owned()]), Vec::new());
-    let mut waiting = vec![root.to_owned()];
-    while let Some(id) = waiting.pop() {
-        let node = nodes.iter().find(|node| node["id"] == id.as_str()).ok_or(format!("no node {id}"))?;
-        for dependency in list(&node["deps"]) {
-            let normal = list(&dependency["dep_kinds"]).iter().any(|kind| kind["kind"].is_null());
-            let id = string(&dependency, "pkg").to_owned();
-            let of = package(&id)?;
-            let is_macro =
-                list(&of["targets"]).iter().any(|target| list(&target["kind"]).contains(&"proc-macro".into()));
-            if normal && !is_macro && seen.insert(id.clone()) {
-                found.push(of);
-                waiting.push(id);
-            }
-        }
-    }
-    Ok(found)
 }
 
 /// Of one library: its texts by the names of their files.

@@ -37,8 +37,11 @@ fn third_party() -> Result<String, Box<dyn Error>> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let told = output(Command::new("rustc").arg("-vV"))?;
     let host = told.lines().find_map(|line| line.strip_prefix("host: ")).ok_or("rustc names no host")?;
-    let metadata = ["metadata", "--locked", "--offline", "--format-version=1", "--filter-platform", host];
-    let libraries = licences::text(&serde_json::from_str(&output(Command::new(cargo).args(metadata))?)?)?;
+    let kept = ["--locked", "--offline"];
+    let tree = ["tree", "--edges=normal,no-proc-macro", "--prefix=none", "--format={p}", "--target", host];
+    let tree = output(Command::new(&cargo).args(tree).args(kept))?;
+    let metadata = output(Command::new(&cargo).args(["metadata", "--format-version=1"]).args(kept))?;
+    let libraries = licences::text(&tree, &serde_json::from_str(&metadata)?)?;
     let page = format!(
         "{}/share/doc/rust/COPYRIGHT-library.html",
         output(Command::new("rustc").args(["--print", "sysroot"]))?.trim()

@@ -56,15 +56,15 @@ impl Replacement {
     pub(super) async fn run(self, caller: UnixStream, agent: ProtocolHandle, stages: Stages, log: Log) -> Self {
         stages.tell(Stage::Reloading);
         let (replacement, tried) = self.try_out().await;
-        let answer = match tried {
-            Ok(tried) => replacement.become_it(&tried, &caller, &agent, &log).await,
-            Err(answer) => answer,
+        let (answer, stage) = match tried {
+            Ok(tried) => (replacement.become_it(&tried, &caller, &agent, &log).await, Stage::Reloaded),
+            Err(answer) => (answer, Stage::Refused),
         };
         if let Answer::Refused { error, .. } = &answer {
             let program = replacement.program.display().to_string();
             log.tell(Event::ReplaceRefused { program, why: error.clone() });
         }
-        stages.tell(Stage::Reloaded);
+        stages.tell(stage);
         tell(caller, &answer).await;
         replacement
     }

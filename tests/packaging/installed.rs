@@ -73,6 +73,8 @@ fn a_broken_configuration_is_no_loop(node: &Node, other: &Node) {
     let reload = node.try_sh("systemctl reload locum");
     assert!(!reload.status.success(), "a refused configuration is a failed reload");
     assert_eq!(node.state(), "active");
+    let warned = "what is on disk was refused and does not run";
+    until("a warning of the next start", || node.property("StatusText").contains(warned).then_some(()));
     assert!(!node.try_sh("systemctl restart locum").status.success());
     other.until_state("active");
     assert_eq!(node.property("ActiveState"), "failed");

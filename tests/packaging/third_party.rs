@@ -9,22 +9,16 @@ use crate::licences;
 use crate::node::run;
 use crate::packages::packages;
 
-/// What cargo tells of a program whose folder and libraries are these: name, licence, for what, kind of target.
-fn metadata(folder: &str, libraries: &[(&str, &str, Option<&str>, &str)]) -> serde_json::Value {
-    let package = |name: &str, licence: &str, kind: &str| {
+/// What cargo tells of libraries in this folder, as far as it matters here: name and licence.
+fn metadata(folder: &str, libraries: &[(&str, &str)]) -> serde_json::Value {
+    let package = |(name, licence): &(&str, &str)| {
         serde_json::json!({
-            "id": name, "name": name, "version": "1.2.3", "license": licence,
-            "repository": format!("https://example.org/{name}"),
-            "manifest_path": format!("{folder}/{name}/Cargo.toml"), "targets": [{ "kind": [kind] }],
+            "name": name, "version": "1.2.3", "license": licence, "repository": format!("https://example.org/{name}"),
+            "source": "registry", "manifest_path": format!("{folder}/{name}/Cargo.toml"),
         })
     };
-    let packages = libraries.iter().map(|(name, licence, _, kind)| package(name, licence, kind));
-    let packages: Vec<_> = packages.chain([package("locum", "MIT OR Apache-2.0", "bin")]).collect();
-    let deps =
-        libraries.iter().map(|(name, _, of, _)| serde_json::json!({ "pkg": name, "dep_kinds": [{ "kind": of }] }));
-    let mut nodes = vec![serde_json::json!({ "id": "locum", "deps": deps.collect::<Vec<_>>() })];
-    nodes.extend(libraries.iter().map(|(name, ..)| serde_json::json!({ "id": name, "deps": [] })));
-    serde_json::json!({ "packages": packages, "resolve": { "root": "locum", "nodes": nodes } })
+    let own = serde_json::json!({ "name": "locum", "version": "0.1.0", "source": null });
+    serde_json::json!({ "packages": libraries.iter().map(package).chain([own]).collect::<Vec<_>>() })
 }
 
 #[test]
@@ -40,8 +34,9 @@ fn a_library_is_named_with_its_texts_and_one_without_any_is_refused() {
         fs::write(folder.join(name).join(file), text).expect("written");
     }
     let at = folder.to_str().expect("text");
-    let both = [("two", "MIT", None, "lib"), ("one", "MIT OR Apache-2.0", None, "lib")];
-    let told = licences::text(&metadata(at, &both)).expect("a list");
+    let all = metadata(at, &[("none", "MIT"), ("two", "MIT"), ("one", "MIT OR Apache-2.0")]);
+    let tree = "locum v0.1.0 (/somewhere)\ntwo v1.2.3\none v1.2.3\ntwo v1.2.3 (*)\n";
+    let told = licences::text(tree, &all).expect("a list");
     let (introduction, rest) = told.split_once("\n\n").expect("an introduction");
     assert!(introduction.starts_with("The program locum contains the libraries below."), "{introduction}");
     assert_eq!(
@@ -50,13 +45,10 @@ fn a_library_is_named_with_its_texts_and_one_without_any_is_refused() {
          two 1.2.3: MIT\n    https://example.org/two\n    COPYING: text 1\n\
          \n======== Text 1\n\nCopyright (c) One\n\nPermission is granted.\n"
     );
-    let without = |kind, target| licences::text(&metadata(at, &[("none", "MIT", kind, target)]));
-    let refused = without(None, "lib").expect_err("no licence");
+    let refused = licences::text("none v1.2.3\n", &all).expect_err("no licence");
     assert!(refused.contains("/none: no file with a licence"), "{refused}");
-    // What is only used to test, build or compile is not in the program.
-    for (kind, target) in [(Some("dev"), "lib"), (Some("build"), "lib"), (None, "proc-macro")] {
-        without(kind, target).expect("not asked for");
-    }
+    let refused = licences::text("one v1.2.4\n", &all).expect_err("not what was built");
+    assert!(refused.contains("does not know one v1.2.4"), "{refused}");
     fs::remove_dir_all(folder).expect("removed");
 }
 
@@ -69,7 +61,7 @@ fn of_a_page_the_words_remain() {
     );
 }
 
-/// Name and version of all that cargo, asked in another way, says the program is made from.
+/// Name and version of all that cargo says the program is made from.
 fn from_cargo_tree() -> BTreeSet<String> {
     let kinds = ["tree", "--locked", "--offline", "--edges=normal,no-proc-macro", "--prefix=none", "--format={p}"];
     let output = Command::new(env!("CARGO")).args(kinds).current_dir(env!("CARGO_MANIFEST_DIR")).output();
