@@ -105,7 +105,7 @@ pub enum Job {
         router: usize,
         leases: Vec<Ipv4Net>,
         lifetime: Option<Lifetime>,
-        asked: Instant,
+        asked: (Instant, bool),
         until: Option<Instant>,
     },
     Remove(Vec<IpNet>),

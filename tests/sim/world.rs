@@ -89,7 +89,7 @@ enum Happening {
         host: usize,
         life: u32,
         router: usize,
-        asked: Instant,
+        asked: (Instant, bool),
         outcome: LeaseOutcome,
     },
     Expires {
@@ -307,12 +307,13 @@ impl World {
                     self.judge.fail(format!("h{host} sends an advert that is not valid"));
                 }
             }
-            Effect::RenewLeases { router, leases, lifetime, asked, until, .. } => {
+            Effect::RenewLeases { router, leases, lifetime, asked, until, other_kind, .. } => {
                 let router = crate::host::router_number(&router);
                 if !self.scene.hosts[host].mute.contains(&router) {
                     let ipv4 = |net: IpNet| if let IpNet::V4(net) = net { Some(net) } else { None };
                     let leases = leases.into_iter().filter_map(|lease| ipv4(lease.net)).collect();
                     let span = self.rng.span(Duration::ZERO, self.scene.plan.kernel.remove_max);
+                    let asked = (asked, other_kind);
                     self.queue_job(host, span, Job::Renew { router, leases, lifetime, asked, until });
                 }
             }
