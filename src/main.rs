@@ -39,7 +39,7 @@ fn perform(command: Command) -> Result<u8, Failure> {
         Command::Runner { role: RunnerRole::Keeper, agent, .. } => runner::keeper(agent),
         Command::Runner { role: RunnerRole::Worker, .. } => runner::worker(),
         Command::Reload { exec, runtime } => ctl::reload(&runtime.path, exec),
-        Command::Probe { .. } => daemon::probe(),
+        Command::Probe { config, .. } => daemon::probe(&config),
     }?;
     Ok(Exit::Fine.code())
 }

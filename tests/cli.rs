@@ -190,6 +190,7 @@ fn status_without_an_agent_says_what_to_do() {
     let (code, out, err) = ask();
     assert_eq!((code, out.as_str()), (69, ""));
     assert!(err.contains("no agent runs there") && err.contains("locum run"), "{err}");
+    assert!(err.contains("`systemctl status locum`") && err.contains("`systemctl start locum`"), "{err}");
     // As a crash leaves it: a socket file that nobody listens on.
     drop(UnixListener::bind(folder.path("locum.sock")).expect("bound"));
     assert_eq!(ask().0, 69);

@@ -56,7 +56,10 @@ pub(super) fn unanswered(socket: &Path, error: &io::Error) -> Failure {
         ),
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Failure::new(
             Exit::NoAgent,
-            format!("no agent runs there ({path}: {error}); start one with `locum run`, or name its --runtime-dir"),
+            format!(
+                "no agent runs there ({path}: {error}); see `systemctl status locum` and start it with `systemctl start locum`, \
+                 without systemd with `locum run`, or name its --runtime-dir"
+            ),
         ),
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Failure::new(
             Exit::NoAgent,

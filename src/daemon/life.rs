@@ -150,7 +150,7 @@ impl Life {
     fn refuse(&self, refusal: Refusal, callers: Vec<Caller>) {
         self.log.tell(Event::ReloadRefused { why: refusal.line.clone() });
         tell_all(callers, &refusal.answer());
-        self.stages.tell(Stage::Reloaded);
+        self.stages.tell(Stage::Refused);
     }
 }
 

@@ -56,15 +56,15 @@ impl Replacement {
     pub(super) async fn run(self, caller: UnixStream, agent: ProtocolHandle, stages: Stages, log: Log) -> Self {
         stages.tell(Stage::Reloading);
         let (replacement, tried) = self.try_out().await;
-        let answer = match tried {
-            Ok(tried) => replacement.become_it(&tried, &caller, &agent, &log).await,
-            Err(answer) => answer,
+        let (answer, stage) = match tried {
+            Ok(tried) => (replacement.become_it(&tried, &caller, &agent, &log).await, Stage::Reloaded),
+            Err(answer) => (answer, Stage::Refused),
         };
         if let Answer::Refused { error, .. } = &answer {
             let program = replacement.program.display().to_string();
             log.tell(Event::ReplaceRefused { program, why: error.clone() });
         }
-        stages.tell(Stage::Reloaded);
+        stages.tell(stage);
         tell(caller, &answer).await;
         replacement
     }
@@ -144,7 +144,9 @@ fn try_out(program: &std::path::Path, options: &Options, numbers: [i32; 2]) -> R
             Err(refused(format!("{}: it does not know how to take over from this agent", program.display())))
         }
         (Some(code), _) if code == i32::from(Exit::Configuration.code()) => {
-            Err(Answer::Refused { error: trial.complaint, exit: Some(Exit::Configuration.code()) })
+            // Whoever is told speaks under that name itself.
+            let error = trial.complaint.strip_prefix("locum: ").unwrap_or(&trial.complaint).to_owned();
+            Err(Answer::Refused { error, exit: Some(Exit::Configuration.code()) })
         }
         (code, _) => {
             let code = code.map_or_else(String::new, |code| format!(" (exit code {code})"));
@@ -181,11 +183,11 @@ pub(super) async fn tell_when_settled(caller: UnixStream, before: String, mut su
 ///
 /// # Errors
 /// It could not: the document, the configuration or the rights are not such that it would run.
-pub fn probe() -> Result<(), Failure> {
+pub fn probe(config: &Path) -> Result<(), Failure> {
     let internal = |text: String| Failure::new(Exit::Internal, text);
     let content = handover::document_on_standard_input().map_err(|error| internal(error.to_string()))?;
     let document = Document::read(&content).map_err(internal)?;
-    understand(Path::new("the configuration"), &document.config, false).map_err(|refusal| refusal.failure)?;
+    understand(config, &document.config, false).map_err(|refusal| refusal.failure)?;
     capabilities::probe().map_err(|error| {
         let exit = if error.is_permission() { Exit::NotPermitted } else { Exit::Internal };
         Failure::new(exit, error.to_string())

@@ -241,6 +241,9 @@ impl Agent {
             if let Some(sent_at) = record.still_awaited(now) {
                 self.checks.recall(&record.verdicts);
                 router.recall(record, sent_at);
+            } else if let Some(sent_at) = record.sent_at.filter(|sent_at| *sent_at <= now) {
+                let event = Event::NotResumed { router: router.name().clone(), silent: now.since(sent_at) };
+                effects.push(Effect::Tell(event));
             }
         }
         for number in 0..self.routers.len() {

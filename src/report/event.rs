@@ -50,6 +50,8 @@ pub enum Event {
     Stopped,
     /// The agent ends without resigning, for the next one to go on.
     Left,
+    /// An earlier agent of this host was Active and ended without resigning, this long ago: too long to go on from there.
+    NotResumed { router: RouterName, silent: Duration },
     /// The machine was suspended.
     Suspended { span: Duration },
     /// A Backup woke this much too late to take the silence for the Active router's.
@@ -130,6 +132,7 @@ impl Event {
             Event::Stopping => "stopping",
             Event::Stopped => "stopped",
             Event::Left => "left",
+            Event::NotResumed { .. } => "not-resumed",
             Event::Suspended { .. } => "suspended",
             Event::LateBackup { .. } => "late-backup",
             Event::LateActive { .. } => "late-active",
@@ -175,7 +178,7 @@ impl Event {
             | Event::ReasonChanged { reason: Reason::SendUnproven(..), .. } => Level::Warning,
             Event::Transition { .. } | Event::Started { .. } | Event::Stopping | Event::Stopped => Level::Notice,
             Event::Left | Event::Suspended { .. } => Level::Notice,
-            Event::LateBackup { .. } | Event::LateActive { .. } => Level::Warning,
+            Event::LateBackup { .. } | Event::LateActive { .. } | Event::NotResumed { .. } => Level::Warning,
             Event::ReasonChanged { reason: Reason::Degraded(_), .. } => Level::Error,
             Event::ReasonChanged { .. } | Event::PriorityChanged { .. } | Event::Released { .. } => Level::Info,
             Event::ForeignAddress { .. } | Event::ReloadRefused { .. } | Event::RunnerLost { .. } => Level::Error,
@@ -210,7 +213,8 @@ impl Event {
     /// The virtual router it is about, if it is about one.
     pub fn router(&self) -> Option<&RouterName> {
         match self {
-            Event::LateBackup { router, .. }
+            Event::NotResumed { router, .. }
+            | Event::LateBackup { router, .. }
             | Event::LateActive { router, .. }
             | Event::Transition { router, .. }
             | Event::ReasonChanged { router, .. }
@@ -253,6 +257,7 @@ impl Event {
             Event::Stopping | Event::Stopped | Event::Left => Vec::new(),
             Event::Suspended { span: late }
             | Event::LateBackup { late, .. }
+            | Event::NotResumed { silent: late, .. }
             | Event::LateActive { silent: late, .. } => {
                 vec![field("late_ms", &late.as_millis())]
             }
@@ -326,6 +331,7 @@ impl fmt::Display for Event {
             Event::Stopping => f.write_str("stopping: resigning, then waiting for the successor"),
             Event::Stopped => f.write_str("stopped"),
             Event::Left => f.write_str("ends without resigning: the next agent on this host goes on"),
+            Event::NotResumed { router, silent } => not_resumed(f, router, *silent),
             Event::Suspended { span } => write!(f, "this machine was suspended for {}", seconds(*span)),
             Event::LateBackup { router, late } => {
                 write!(f, "{router}: this host woke {} late: listens an interval before it takes over", seconds(*late))
@@ -383,6 +389,14 @@ impl fmt::Display for Event {
             Event::LogLost { lines } => write!(f, "{lines} log lines were lost because the log could not take them"),
         }
     }
+}
+
+fn not_resumed(f: &mut fmt::Formatter<'_>, router: &RouterName, silent: Duration) -> fmt::Result {
+    let ago = seconds(silent);
+    write!(
+        f,
+        "{router}: an earlier agent here was Active and ended without resigning, its last advert left {ago} ago: too late to go on from there"
+    )
 }
 
 fn challenged(f: &mut fmt::Formatter<'_>, router: &RouterName, peer: IpAddr, priority: Priority) -> fmt::Result {

@@ -25,8 +25,10 @@ const ATTEMPTS: u32 = 50;
 pub enum Stage {
     /// The configuration is being read again, or the program replaced.
     Reloading,
-    /// That is over, whatever came of it.
+    /// That is over: done, or there was nothing to do.
     Reloaded,
+    /// That is over, and what is on disk was refused.
+    Refused,
     /// It resigns and will end.
     Stopping,
 }
@@ -49,7 +51,10 @@ impl Stages {
 pub fn start(manager: Option<Manager>, summary: watch::Receiver<Summary>, log: Log) -> Stages {
     let Some(manager) = manager else { return Stages(None) };
     let (sender, stages) = mpsc::channel(QUEUE);
-    tokio::spawn(Teller { manager, log, ready: false, busy: None, failed: false }.run(summary, stages));
+    tokio::spawn(
+        Teller { manager, log, ready: false, busy: None, refused: false, line: String::new(), failed: false }
+            .run(summary, stages),
+    );
     Stages(Some(sender))
 }
 
@@ -60,6 +65,10 @@ struct Teller {
     ready: bool,
     /// Stopping or reloading.
     busy: Option<Stage>,
+    /// What is on disk is not what runs, and would not.
+    refused: bool,
+    /// How all virtual routers stand.
+    line: String,
     /// The last message could not be sent.
     failed: bool,
 }
@@ -79,11 +88,11 @@ impl Teller {
                         return;
                     }
                     let Summary { settled, line } = summary.borrow_and_update().clone();
-                    self.stands(settled, &line).await;
+                    self.stands(settled, line).await;
                 }
                 () = sleep_until(patience), if !self.ready => {
                     let line = summary.borrow().line.clone();
-                    self.stands(true, &line).await;
+                    self.stands(true, line).await;
                 }
             }
         }
@@ -99,10 +108,15 @@ impl Teller {
                     Err(_) => self.tell(&[NotifyState::Reloading]).await,
                 }
             }
-            Stage::Reloaded => {
+            Stage::Reloaded | Stage::Refused => {
                 self.busy = None;
                 self.ready = true;
-                self.tell(&[NotifyState::Ready]).await;
+                let refused = stage == Stage::Refused;
+                if std::mem::replace(&mut self.refused, refused) == refused {
+                    self.tell(&[NotifyState::Ready]).await;
+                } else {
+                    self.tell(&[NotifyState::Ready, NotifyState::Status(&self.status())]).await;
+                }
             }
             Stage::Stopping => {
                 self.busy = Some(stage);
@@ -111,13 +125,24 @@ impl Teller {
         }
     }
 
-    async fn stands(&mut self, settled: bool, line: &str) {
+    /// Whoever looks would not know otherwise that the next start is in danger.
+    fn status(&self) -> String {
+        let refused =
+            if self.refused { "; what is on disk was refused and does not run: see `locum check`" } else { "" };
+        format!("{}{refused}", self.line)
+    }
+
+    async fn stands(&mut self, settled: bool, line: String) {
+        self.line = line;
+        let line = &self.status();
         match self.busy {
             None if settled && !self.ready => {
                 self.ready = true;
                 self.tell(&[NotifyState::Ready, NotifyState::Status(line)]).await;
             }
-            None | Some(Stage::Reloading | Stage::Reloaded) => self.tell(&[NotifyState::Status(line)]).await,
+            None | Some(Stage::Reloading | Stage::Reloaded | Stage::Refused) => {
+                self.tell(&[NotifyState::Status(line)]).await
+            }
             // It would hide that it stops.
             Some(Stage::Stopping) => {}
         }

@@ -430,6 +430,9 @@ fn told(event: &Event) -> Option<String> {
         Event::LateActive { router, silent } => {
             Some(format!("{}listens, {} ms silent", of(router), silent.as_millis()))
         }
+        Event::NotResumed { router, silent } => {
+            Some(format!("{}not resumed, {} ms silent", of(router), silent.as_millis()))
+        }
         Event::Transition { router, from, to, reason, .. } => {
             Some(format!("{}{from} -> {to}: {}", of(router), reason.token()))
         }

@@ -90,7 +90,13 @@ fn the_manager_hears_ready_reloading_and_stopping() {
         assert!(time.parse::<u64>().expect("a number") > 0);
         agent.configure("nonsense");
         assert_eq!(agent.ask(&["reload"]).status.code(), Some(78));
-        assert!(manager.until("READY=1")[0].starts_with("RELOADING=1\n"), "refused is over too");
+        let refused = manager.until("READY=1");
+        assert!(refused[0].starts_with("RELOADING=1\n"), "{refused:?}");
+        let status = "STATUS=web active; what is on disk was refused and does not run: see `locum check`";
+        assert_eq!(refused.last().expect("a message"), &format!("READY=1\n{status}\n"), "refused is over too");
+        agent.configure(&config);
+        assert_eq!(agent.ask(&["reload"]).status.code(), Some(0));
+        assert_eq!(manager.until("READY=1").last().expect("a message"), "READY=1\nSTATUS=web active\n");
         agent.signal(Signal::SIGTERM);
         manager.until("STOPPING=1");
         assert_eq!(agent.ended(), 0);

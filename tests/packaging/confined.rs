@@ -1,8 +1,8 @@
 //! What the agent's unit and the agent itself deny it, shown to bite, and what is left to it: real time, upgrades.
 
-use crate::common::live_guard;
-use crate::node::{Lan, Node, until};
-use crate::steps::{CONFIG, VIP, both_versions, config, pair};
+use crate::judged::judged;
+use crate::node::{Node, until};
+use crate::steps::{COMPILE, CONFIG, VIP, at_rest, config, with_a_pair};
 
 /// Each line is something that any program of the user `locum` may do, and the agent has no use for.
 const TRIES: &str = "\
@@ -17,7 +17,6 @@ try owner sh -c 'touch /tmp/tried && chown locum /tmp/tried'
 try shared test -e /tmp/shared
 ";
 const NAMES: [&str; 7] = ["write", "home", "processes", "memory", "namespace", "owner", "shared"];
-const COMPILE: &str = "local n = 0 for i = 1, 10000 do n = n + i % 7 end assert(require('jit.util').traceinfo(1))";
 
 fn all(outcome: &str) -> Vec<String> {
     NAMES.iter().map(|name| format!("{name}: {outcome}")).collect()
@@ -73,16 +72,20 @@ fn the_agent_restricts_itself(node: &Node) {
 fn twenty_times_a_new_program(node: &Node, other: &Node) {
     let pid = node.property("MainPID");
     let laid = node.fields(&pid, &["Seccomp_filters"]);
-    let since = other.transitions();
-    let load = node.under_load(VIP);
-    for round in 1..=20 {
-        node.sh("locum reload --exec");
-        assert_eq!((node.property("MainPID"), node.state().as_str()), (pid.clone(), "active"), "round {round}");
-    }
-    let echoes = load.end();
-    assert!(echoes.sent >= 10 && echoes.lost.is_empty(), "{echoes:?}: {}", node.journal());
+    judged("twenty new programs", || {
+        at_rest(node, Some(other));
+        let since = other.transitions();
+        let load = node.under_load(VIP);
+        for round in 1..=20 {
+            node.sh("locum reload --exec");
+            assert_eq!((node.property("MainPID"), node.state().as_str()), (pid.clone(), "active"), "round {round}");
+        }
+        let echoes = load.end();
+        assert!(echoes.sent >= 10 && echoes.lost.is_empty(), "{echoes:?}: {}", node.journal());
+        assert_eq!((other.state().as_str(), other.transitions()), ("backup", since), "{}", other.journal());
+        Some(())
+    });
     assert_eq!(node.fields(&pid, &["Seccomp_filters"]), laid);
-    assert_eq!((other.state().as_str(), other.transitions()), ("backup", since), "{}", other.journal());
     assert!(!node.journal().contains("cannot"), "{}", node.journal());
 }
 
@@ -130,12 +133,10 @@ fn real_time_is_had_or_its_lack_is_told(node: &Node) {
 
 #[test]
 fn an_agent_under_its_unit() {
-    let Some((_, new)) = both_versions() else { return };
-    let _turn = live_guard();
-    let lan = Lan::new("con");
-    let (one, two, _) = pair(&lan, &new, &new, ["k", "l"]);
-    the_unit_denies(&one);
-    the_agent_restricts_itself(&one);
-    twenty_times_a_new_program(&one, &two);
-    real_time_is_had_or_its_lack_is_told(&one);
+    with_a_pair("con", |one, two| {
+        the_unit_denies(one);
+        the_agent_restricts_itself(one);
+        twenty_times_a_new_program(one, two);
+        real_time_is_had_or_its_lack_is_told(one);
+    });
 }

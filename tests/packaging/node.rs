@@ -206,6 +206,8 @@ impl Node {
             .args([CALLS, "--machine", &netns, "--directory"])
             .arg(node.path("/"))
             .arg(format!("--network-namespace-path=/run/netns/{netns}"))
+            // As hosts have it. With the older one systemd now and then removes a group that a service is about to enter.
+            .env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1")
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a copy"))
             .stderr(log)

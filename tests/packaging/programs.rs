@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::common::live_guard;
+use crate::judged::judged;
 use crate::node::{Lan, Node, until};
-use crate::steps::{CONFIG, both_versions, install};
+use crate::steps::{COMPILE, CONFIG, both_versions, install};
 
 /// What scripts do, and one that sees itself, as the user of the package and as others.
 const CHECKS: &str = r#"
@@ -49,14 +50,6 @@ fn configuration() -> String {
     let quick = "interval = \"500ms\"\ntimeout = \"10s\"\nrise = 1\nfall = 1\nscript";
     CHECKS.replace("\nscript", &format!("\n{quick}"))
 }
-
-/// A loop that is compiled on the way, or else says why not.
-const COMPILE: &str = "\
-local n = 0
-for i = 1, 10000 do n = n + i % 7 end
-assert(require('jit').status(), 'no compiler')
-assert(require('jit.util').traceinfo(1), 'nothing was compiled')
-";
 
 /// What a program knows of itself, in a file for each user. Only what stays the same from run to run.
 const SEE: &str = "\
@@ -161,30 +154,38 @@ fn a_program_gets_nothing_of_ours(node: &Node) {
 
 /// Whatever ends it: all checks fail, a line says why, and it comes back.
 fn its_end_is_a_failed_check(node: &Node) {
-    for (round, (signal, why)) in [("KILL", "it ended"), ("STOP", "it hangs")].into_iter().enumerate() {
-        let before = runner(node);
-        // Due before it can be back.
-        let failures = |node: &Node| node.document()["checks"]["often"]["failures"].as_u64();
-        let failed = until("an answer", || failures(node));
-        if signal == "STOP" {
-            // Runs that never end by themselves are what shows a runner that hangs.
-            node.write(CONFIG, &configuration().replace("10s", "300ms"));
-            node.sh("locum reload");
-        }
-        node.sh(&format!("kill -{signal} {before}"));
-        node.until_told(&format!("every check fails until it is back: {why}"));
-        until("a check has failed", || failures(node).filter(|now| *now > failed));
-        until_verdict(node, "often", true);
-        until("another runner", || {
-            let now = runner(node);
-            (now != before && now != "0").then_some(())
+    for (signal, why) in [("KILL", "it ended"), ("STOP", "it hangs")] {
+        judged("the end of a runner", || {
+            ends(node, signal, why);
+            Some(())
         });
-        until_verdict(node, "home", true);
-        until_verdict(node, "page", true);
-        let restarts = node.property_of("locum-runner.service", "NRestarts");
-        assert_eq!(restarts, (round + 1).to_string(), "{}", node.journal());
     }
     assert_eq!(node.property("NRestarts"), "0", "{}", node.journal());
+}
+
+fn ends(node: &Node, signal: &str, why: &str) {
+    let restarts = || -> u32 { node.property_of("locum-runner.service", "NRestarts").parse().expect("a number") };
+    until_verdict(node, "often", true);
+    let (runner_before, restarts_before) = (runner(node), restarts());
+    // Due before it can be back.
+    let failures = |node: &Node| node.document()["checks"]["often"]["failures"].as_u64();
+    let failed = until("an answer", || failures(node));
+    if signal == "STOP" {
+        // Runs that never end by themselves are what shows a runner that hangs.
+        node.write(CONFIG, &configuration().replace("10s", "300ms"));
+        node.sh("locum reload");
+    }
+    node.sh(&format!("kill -{signal} {runner_before}"));
+    node.until_told(&format!("every check fails until it is back: {why}"));
+    until("a check has failed", || failures(node).filter(|now| *now > failed));
+    until_verdict(node, "often", true);
+    until("another runner", || {
+        let now = runner(node);
+        (now != runner_before && now != "0").then_some(())
+    });
+    until_verdict(node, "home", true);
+    until_verdict(node, "page", true);
+    assert_eq!(restarts(), restarts_before + 1, "{}", node.journal());
 }
 
 /// A stop of the agent takes it along, and a start of the agent brings it.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::common::{Need, require};
+use crate::common::{Need, live_guard, require};
 use crate::node::{Lan, Node};
 use crate::packages::{Packages, packages};
 
@@ -30,6 +30,14 @@ pub fn config(priority: u8) -> String {
          checks = [\"own\"]\n\n[check.own]\nscript = [\"/usr/bin/test\", \"-e\", \"/etc/ready\"]\n"
     )
 }
+
+/// A loop that is compiled on the way, or else says why not.
+pub const COMPILE: &str = "\
+local n = 0
+for i = 1, 10000 do n = n + i % 7 end
+assert(require('jit').status(), 'no compiler')
+assert(require('jit.util').traceinfo(1), 'nothing was compiled')
+";
 
 /// Whether these stand in a text in this order.
 pub fn in_order(text: &str, words: &[&str]) {
@@ -58,7 +66,7 @@ pub fn install(node: &Node, deb: &Path) -> String {
 /// The first hour: a node with the package, told what to do next, that then holds to what its configuration says.
 pub fn set_up(node: &Node, deb: &Path, priority: u8) {
     in_order(&install(node, deb), &STEPS);
-    assert_eq!(node.property("ActiveState"), "active");
+    assert_eq!([node.property("ActiveState"), node.property("NRestarts")], ["active", "0"]);
     assert_eq!(node.property_of("locum-runner.service", "ActiveState"), "active");
     assert_eq!(node.sh("systemd-analyze --man=no verify locum.service locum-runner.service"), "");
     let version = node.sh("locum --version");
@@ -98,10 +106,35 @@ pub fn pair(lan: &Lan, first: &Packages, second: &Packages, names: [&str; 2]) ->
     let empty = files(&one);
     set_up(&one, &first.deb, 150);
     set_up(&two, &second.deb, 100);
-    one.until_it_holds(VIP);
-    two.until_state("backup");
+    at_rest(&one, Some(&two));
     assert!(!two.holds(VIP));
     (one, two, empty)
+}
+
+/// What befalls a pair of the deb, the first node Active.
+pub fn with_a_pair(name: &str, scenario: impl FnOnce(&Node, &Node)) {
+    let Some((_, new)) = both_versions() else { return };
+    let _turn = live_guard();
+    let lan = Lan::new(name);
+    let (one, two, _) =
+        pair(&lan, &new, &new, [1, 2].map(|number| format!("{name}{number}")).each_ref().map(String::as_str));
+    scenario(&one, &two);
+}
+
+/// Waits until this node holds the address and its peer backs it up, which may take a while after a slow moment.
+pub fn at_rest(node: &Node, peer: Option<&Node>) {
+    node.until_it_holds(VIP);
+    if let Some(peer) = peer {
+        peer.until_state("backup");
+    }
+}
+
+/// Waits until this node has taken over, from one that has said that it leaves.
+pub fn until_it_follows(node: &Node) {
+    node.until_it_holds(VIP);
+    let transitions: serde_json::Value = serde_json::from_str(&node.transitions()).expect("JSON");
+    let last = transitions.as_array().and_then(|all| all.last()).expect("it has changed its state");
+    assert_eq!(last["reason"], "active-resigned", "{}", node.journal());
 }
 
 /// What is there now and was not, and is called by our name.
@@ -126,5 +159,5 @@ pub fn of_rpm(lan: &Lan, name: &str, rpm: &Path) -> (Node, BTreeSet<String>) {
 pub fn install_rpm(node: &Node, rpm: &Path) -> String {
     node.put(rpm, "/opt/locum.rpm");
     // The database of rpm on a Debian knows nothing of what is installed.
-    node.sh("rpm --upgrade --oldpackage --nodeps /opt/locum.rpm && rm /opt/locum.rpm")
+    node.sh("rpm --upgrade --oldpackage --replacepkgs --nodeps /opt/locum.rpm && rm /opt/locum.rpm")
 }
