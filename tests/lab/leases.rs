@@ -327,22 +327,31 @@ fn a_removal_that_was_never_told_of_is_found_and_mended() {
         let lab = Lab::new(1);
         let host = lab.host(1);
         let agent = Agent::locum(&lab, 1, &toml(&[Router::new(100)]));
-        lab.holders.wait(VIP, &[1]);
-        renewed(&agent);
-        let from = now();
-        agent.signal(Signal::SIGSTOP);
-        host.ip_all(&vec!["addr add 198.18.9.1/32 dev lo\naddr del 198.18.9.1/32 dev lo".to_owned(); 8_000]);
-        host.ip("addr del 192.0.2.100/32 dev eth0");
-        let lost = news_lost(&agent);
-        agent.signal(Signal::SIGCONT);
-        assert!(lost > 0, "there was room for all of it");
-        let stood_still = now() - from;
-        lab.holders.wait_change(VIP, 1, false, from);
-        lab.holders.wait_change(VIP, 1, true, from);
-        let web = agent.router("web", "counts", |web| web["counters"]["addresses_restored"] == 1);
-        // Past the peers' patience it would rightly have been lost.
-        assert!(web["state"] == "active" || stood_still > 2_500 * MS, "{web:#}");
-        lab.stays(VIP, 1, 2 * SECOND);
+        let mut restored = 0;
+        samples("a removal that is not told of", || {
+            lab.holders.wait(VIP, &[1]);
+            renewed(&agent);
+            let (from, before) = (now(), news_lost(&agent));
+            agent.signal(Signal::SIGSTOP);
+            host.ip_all(&vec!["addr add 198.18.9.1/32 dev lo\naddr del 198.18.9.1/32 dev lo".to_owned(); 8_000]);
+            // Refused where all that took so long that its lease is over.
+            let removed = host.try_run("ip", &["addr", "del", "192.0.2.100/32", "dev", "eth0"], "").is_ok();
+            let lost = news_lost(&agent) - before;
+            agent.signal(Signal::SIGCONT);
+            assert!(lost > 0, "there was room for all of it");
+            lab.holders.wait_change(VIP, 1, false, from);
+            let back = lab.holders.wait_change(VIP, 1, true, from);
+            if !removed || back - from > 2_500 * MS {
+                // It rightly let go of what the peers may have taken.
+                restored = agent.state("web", "active")["counters"]["addresses_restored"].as_u64()?;
+                return None;
+            }
+            restored += 1;
+            let web = agent.router("web", "counts", |web| web["counters"]["addresses_restored"] == restored);
+            assert_eq!(web["state"], "active");
+            lab.stays(VIP, 1, 2 * SECOND);
+            Some(())
+        });
     });
 }
 

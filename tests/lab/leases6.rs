@@ -25,6 +25,10 @@ fn lab(hosts: usize) -> Lab {
     lab
 }
 
+fn is_there(lab: &Lab, host: usize, address: impl Into<IpAddr>) -> bool {
+    !lab.host(host).ip(&format!("addr show dev eth0 to {}", address.into())).is_empty()
+}
+
 /// Seconds that a host's kernel still keeps an address; `None`: for good.
 fn left(lab: &Lab, host: usize, address: impl Into<IpAddr>) -> Option<u64> {
     let shown = lab.host(host).ip(&format!("addr show dev eth0 to {}", address.into()));
@@ -59,18 +63,21 @@ fn gone_for_good(lab: &Lab, signal: Signal) -> Option<(u64, u64)> {
     let right = eventually("the client believes host 2", || (believed(lab, VIP6) == Some(mac(2))).then(now));
     let alone = lab.holders.wait_change(VIP6, 1, false, from);
     let two = alone.saturating_sub(took);
-    // Never after.
-    lab.stays(VIP, 2, 2 * SECOND);
-    assert!(lab.holders.changes(VIP6, alone + 1).iter().all(|change| change.host == 2), "host 1 has it again");
-    assert!(left(lab, 2, VIP6).is_some());
+    lab.holders.wait(VIP, &[2]);
+    let around = |at: Moment| (at - 100 * MS, at + 50 * MS);
+    let found = unless_disturbed(lab, &[around(from), around(took), around(alone)], (two, right.saturating_sub(took)));
+    lab.wire.watched_until(now() + 2 * SECOND);
+    // It is the kernel that ends a lease, or is too slow to renew one.
+    let found = found.filter(|_| !lab.stalls.slow_within(from, now()));
+    if found.is_some() {
+        // Never after.
+        assert!(lab.holders.changes(VIP6, alone + 1).iter().all(|change| change.host == 2), "host 1 has it again");
+        assert!(is_there(lab, 2, VIP6));
+    }
     drop((first, second));
     lab.holders.wait(VIP6, &[]);
     lab.holders.wait(VIP, &[]);
-    if lab.stalls.slow_within(took, alone) {
-        return None;
-    }
-    let around = |at: Moment| (at - 100 * MS, at + 50 * MS);
-    unless_disturbed(lab, &[around(from), around(took), around(alone)], (two, right.saturating_sub(took)))
+    found
 }
 
 fn the_dead_do_not_hold(what: &str, signal: Signal) {
@@ -106,11 +113,16 @@ fn an_ipv6_address_removed_by_hand_is_back_within_100_ms() {
             // Slowly enough not to be a fight.
             lab.wire.watched_until(now() + 2_600 * MS);
             let from = now();
+            if !is_there(&lab, 1, VIP6) {
+                // The kernel was too slow to renew its lease.
+                lab.holders.wait(VIP6, &[1]);
+                return None;
+            }
             lab.host(1).ip(&format!("addr del {} dev eth0", as_it_is(&lab, VIP6)));
             removed += 1;
             let gone = lab.holders.wait_change(VIP6, 1, false, from);
             let back = lab.wire.wait("its announcement", gone, |seen| seen.advertises(VIP6, 1)).at;
-            assert!(left(&lab, 1, VIP6).is_some(), "it is there");
+            assert!(is_there(&lab, 1, VIP6));
             unless_disturbed(&lab, &[(from, back)], back - gone)
         });
         agent.router("web", "counts", |web| web["counters"]["addresses_restored"] == removed);
