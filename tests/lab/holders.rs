@@ -170,7 +170,9 @@ fn open() -> OwnedFd {
     const ADDRESSES: u32 = 0x10 | 0x100;
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let socket = socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkRoute).expect("netlink");
-    setsockopt(&socket, sockopt::RcvBuf, &(4 << 20)).expect("a receive buffer");
+    // Root may have more than the limit.
+    let forced = setsockopt(&socket, sockopt::RcvBufForce, &(64 << 20));
+    forced.or_else(|_| setsockopt(&socket, sockopt::RcvBuf, &(4 << 20))).expect("a receive buffer");
     bind(socket.as_raw_fd(), &NetlinkAddr::new(0, ADDRESSES)).expect("address messages");
     socket
 }

@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 
 use crate::agents::{Agent, Router, toml};
 use crate::clock::{MS, Moment, SECOND, eventually, in_ms, now};
-use crate::common::full;
+use crate::common::{Need, full};
 use crate::lan::{Lab, address, mac};
 use crate::live::{alone, live, median, most, samples, tell, unless_disturbed};
 use crate::pace::beside_a_sleeper;
@@ -318,6 +318,52 @@ fn who_removes_it_again_and_again_gets_it_moved() {
         second.state("web", "active");
         assert_eq!(first.state("web", "fault")["reason"], "address-fight");
         lab.stays(VIP, 2, 2 * SECOND);
+    });
+}
+
+/// News of links and addresses that found no room in an agent's sockets (proc_net(5): protocol, and the last but one column).
+fn news_lost(agent: &Agent) -> u64 {
+    let table = fs::read_to_string(format!("/proc/{}/net/netlink", agent.pid())).expect("a table");
+    let lost = |line: &str| {
+        let columns: Vec<&str> = line.split_whitespace().collect();
+        // NETLINK_ROUTE is 0.
+        (columns.get(1) == Some(&"0")).then(|| columns.get(8)?.parse::<u64>().ok()).flatten()
+    };
+    table.lines().filter_map(lost).sum()
+}
+
+/// Its address is removed while it stands still, and what the kernel says of that finds no room any more.
+#[test]
+fn a_removal_that_was_never_told_of_is_found_and_mended() {
+    live(&[Need::Root], || {
+        let lab = Lab::new(1);
+        let host = lab.host(1);
+        let agent = Agent::locum(&lab, 1, &toml(&[Router::new(100)]));
+        let mut restored = 0;
+        samples("a removal that is not told of", || {
+            lab.holders.wait(VIP, &[1]);
+            renewed(&agent);
+            let (from, before) = (now(), news_lost(&agent));
+            agent.signal(Signal::SIGSTOP);
+            host.ip_all(&vec!["addr add 198.18.9.1/32 dev lo\naddr del 198.18.9.1/32 dev lo".to_owned(); 8_000]);
+            // Refused where all that took so long that its lease is over.
+            let removed = host.try_run("ip", &["addr", "del", "192.0.2.100/32", "dev", "eth0"], "").is_ok();
+            let lost = news_lost(&agent) - before;
+            agent.signal(Signal::SIGCONT);
+            assert!(lost > 0, "there was room for all of it");
+            lab.holders.wait_change(VIP, 1, false, from);
+            let back = lab.holders.wait_change(VIP, 1, true, from);
+            if !removed || back - from > 2_500 * MS {
+                // It rightly let go of what the peers may have taken.
+                restored = agent.state("web", "active")["counters"]["addresses_restored"].as_u64()?;
+                return None;
+            }
+            restored += 1;
+            let web = agent.router("web", "counts", |web| web["counters"]["addresses_restored"] == restored);
+            assert_eq!(web["state"], "active");
+            lab.stays(VIP, 1, 2 * SECOND);
+            Some(())
+        });
     });
 }
 

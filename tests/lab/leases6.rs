@@ -1,4 +1,7 @@
 //! Leases of IPv6 addresses beside those of IPv4, and lifetimes that somebody else changes.
+//!
+//! A new IPv6 address serves at once, but the kernel tells of it when a worker of all its namespaces comes to it, which may
+//! be a second later. So it is by the announcement that it is known here when one came; that one has gone is told at once.
 
 use std::net::{IpAddr, Ipv6Addr, UdpSocket};
 
@@ -20,6 +23,10 @@ fn lab(hosts: usize) -> Lab {
     let lab = Lab::new(hosts);
     lab.turn_on_ipv6();
     lab
+}
+
+fn is_there(lab: &Lab, host: usize, address: impl Into<IpAddr>) -> bool {
+    !lab.host(host).ip(&format!("addr show dev eth0 to {}", address.into())).is_empty()
 }
 
 /// Seconds that a host's kernel still keeps an address; `None`: for good.
@@ -52,19 +59,25 @@ fn gone_for_good(lab: &Lab, signal: Signal) -> Option<(u64, u64)> {
     first.router("web", "has renewed its lease", |web| (3_700..=4_000).contains(&lease(web)));
     let from = now();
     first.signal(signal);
-    let took = lab.holders.wait_change(VIP6, 2, true, from);
+    let took = lab.wire.wait("host 2's announcement", from, |seen| seen.advertises(VIP6, 2)).at;
     let right = eventually("the client believes host 2", || (believed(lab, VIP6) == Some(mac(2))).then(now));
     let alone = lab.holders.wait_change(VIP6, 1, false, from);
-    let two = lab.holders.spans(VIP6, from, alone).several;
-    lab.stays(VIP6, 2, 2 * SECOND);
+    let two = alone.saturating_sub(took);
+    lab.holders.wait(VIP, &[2]);
+    let around = |at: Moment| (at - 100 * MS, at + 50 * MS);
+    let found = unless_disturbed(lab, &[around(from), around(took), around(alone)], (two, right.saturating_sub(took)));
+    lab.wire.watched_until(now() + 2 * SECOND);
+    // It is the kernel that ends a lease, or is too slow to renew one.
+    let found = found.filter(|_| !lab.stalls.slow_within(from, now()));
+    if found.is_some() {
+        // Never after.
+        assert!(lab.holders.changes(VIP6, alone + 1).iter().all(|change| change.host == 2), "host 1 has it again");
+        assert!(is_there(lab, 2, VIP6));
+    }
     drop((first, second));
     lab.holders.wait(VIP6, &[]);
     lab.holders.wait(VIP, &[]);
-    if lab.stalls.slow_within(took, alone) {
-        return None;
-    }
-    let around = |at: Moment| (at - 100 * MS, at + 50 * MS);
-    unless_disturbed(lab, &[around(from), around(took), around(alone)], (two, right.saturating_sub(took)))
+    found
 }
 
 fn the_dead_do_not_hold(what: &str, signal: Signal) {
@@ -100,13 +113,17 @@ fn an_ipv6_address_removed_by_hand_is_back_within_100_ms() {
             // Slowly enough not to be a fight.
             lab.wire.watched_until(now() + 2_600 * MS);
             let from = now();
+            if !is_there(&lab, 1, VIP6) {
+                // The kernel was too slow to renew its lease.
+                lab.holders.wait(VIP6, &[1]);
+                return None;
+            }
             lab.host(1).ip(&format!("addr del {} dev eth0", as_it_is(&lab, VIP6)));
             removed += 1;
-            eventually("a gap", || (lab.holders.changes(VIP6, from).len() >= 2).then_some(()));
-            lab.holders.wait(VIP6, &[1]);
-            let to = now();
-            lab.wire.wait("its announcement", from, |seen| seen.advertises(VIP6, 1));
-            unless_disturbed(&lab, &[(from, to)], lab.holders.spans(VIP6, from, to).none)
+            let gone = lab.holders.wait_change(VIP6, 1, false, from);
+            let back = lab.wire.wait("its announcement", gone, |seen| seen.advertises(VIP6, 1)).at;
+            assert!(is_there(&lab, 1, VIP6));
+            unless_disturbed(&lab, &[(from, back)], back - gone)
         });
         agent.router("web", "counts", |web| web["counters"]["addresses_restored"] == removed);
         tell("away after it was removed by hand over IPv6", &gaps);
@@ -161,9 +178,7 @@ fn a_lifetime_that_somebody_else_changes_is_ours_again() {
             change(&lab, vip, "2");
             // Past the end that somebody gave it.
             lab.wire.watched_until(from + 4 * SECOND);
-            assert_eq!(lab.holders.of(vip), [1]);
-            let away = lab.holders.spans(vip, from, now()).none;
-            assert!(away < 100 * MS, "{vip} was away for {away} ns");
+            assert_eq!(lab.holders.changes(vip, from), [], "{vip}");
             assert!(left(&lab, 1, vip).is_some_and(|left| left <= 4), "{vip}");
         }
         for vip in vips {
