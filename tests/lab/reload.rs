@@ -1,6 +1,5 @@
 //! SIGHUP changes what differs, and nothing else.
 
-use std::io::{Write, stderr};
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::agents::{Agent, Router, toml};
@@ -212,11 +211,6 @@ fn an_address_that_another_router_gets_stays_where_it_is() {
         agent.logged("configuration reloaded");
         lab.wire.watched_until(now() + 7 * SECOND);
         let held = agent.state("web", "active");
-        if held["counters"]["leases_lapsed"] != 0 && lab.stalls.within(from, now(), SECOND / 2) {
-            // Not eprintln!, which the test runner captures.
-            writeln!(stderr(), "set aside because the machine stood still").expect("standard error");
-            return;
-        }
         for address in [VIP, OLD, NEW] {
             assert_eq!(lab.holders.changes(address, from), [], "{address}");
         }
