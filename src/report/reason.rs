@@ -132,6 +132,12 @@ pub enum Trouble {
 }
 
 impl Reason {
+    /// Whether it is what is left of an earlier one, fewer checks to wait for, and so nothing that anybody must hear of.
+    pub fn is_rest_of(&self, before: &Reason) -> bool {
+        let (Reason::WaitingForChecks(rest), Reason::WaitingForChecks(all)) = (self, before) else { return false };
+        rest.iter().all(|name| all.contains(name))
+    }
+
     /// What kind of trouble it tells of.
     pub fn trouble(&self) -> Trouble {
         match self {

@@ -1,7 +1,7 @@
 //! Checks, links and failures of the host's own.
 
 use locum::config::WhenUnhealthy;
-use locum::types::{AddressOutcome, CheckResult};
+use locum::types::{AddressOutcome, CheckName, CheckResult, CheckSpec};
 
 use super::bench::*;
 
@@ -83,6 +83,18 @@ fn first_results_come_before_the_first_election() {
     assert_eq!(bench.until(60_000.0), [""; 0]);
     assert_eq!(bench.status().words, "waiting for the first result of app");
     assert_eq!(bench.check(60_000.0, CheckResult::Ok), ["60000.000 fault -> backup: startup"]);
+}
+
+#[test]
+fn fewer_results_to_wait_for_are_no_news() {
+    let names = ["app", "disk", "page"].map(|name| name.parse::<CheckName>().unwrap());
+    let mut router = web();
+    router.checks = names.to_vec();
+    let mut config = config(&[("web", router)]);
+    config.checks.extend(names.map(|name| (name.clone(), CheckSpec { name, ..check(None) })));
+    let mut bench = Bench::up(config, facts());
+    assert_eq!(bench.check(100.0, CheckResult::Ok), [""; 0]);
+    assert_eq!(bench.status().words, "waiting for the first result of disk, page");
 }
 
 #[test]

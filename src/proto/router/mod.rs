@@ -592,9 +592,9 @@ impl Router {
     /// The state stays, its reason may be another.
     fn explain(&mut self, world: &mut World<'_>, reason: Reason) {
         if self.reason != reason {
+            let (is_news, router, state) = (!reason.is_rest_of(&self.reason), self.name.clone(), self.reported);
             self.reason = reason.clone();
-            let (router, state) = (self.name.clone(), self.reported);
-            world.effects.push(Effect::Tell(Event::ReasonChanged { router, state, reason }));
+            world.effects.extend(is_news.then_some(Effect::Tell(Event::ReasonChanged { router, state, reason })));
         }
     }
 }
