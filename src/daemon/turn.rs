@@ -30,6 +30,10 @@ const PATIENCE: u32 = 3;
 /// Rounds of failures and answers to them within one wake-up; what is left waits for the next one.
 const FAILURES: usize = 8;
 
+/// Failures of a socket that are over with being told.
+const HEARD_ONCE: [i32; 6] =
+    [libc::ENETDOWN, libc::ENOPROTOOPT, libc::EHOSTUNREACH, libc::ENETUNREACH, libc::ECONNREFUSED, libc::EPROTO];
+
 /// A program takes this long to begin, with room to spare.
 const BEGINNING: Duration = Duration::from_millis(150);
 /// For how long such a moment is waited for.
@@ -416,10 +420,11 @@ impl Loop {
         false
     }
 
-    /// A socket hears of its interface going down once, and works again when that comes back; anything else closes
-    /// it, since what is always ready and never read would keep us busy for ever.
+    /// A socket hears of its interface going down once, and works again when that comes back, and what other hosts report
+    /// (ICMP) is heard once too; anything else closes it, since what is always ready and never read would keep us busy for
+    /// ever.
     fn socket_failed(&mut self, now: Instant, which: (InterfaceName, Channel), error: &io::Error) -> bool {
-        if error.raw_os_error() == Some(libc::ENETDOWN) {
+        if error.raw_os_error().is_some_and(|number| HEARD_ONCE.contains(&number)) {
             return true;
         }
         let (interface, channel) = which;
