@@ -62,7 +62,7 @@ fn the_agent_restricts_itself(node: &Node) {
     assert!(!reload.status.success(), "a key out of reach");
     let told = String::from_utf8_lossy(&reload.stderr).into_owned();
     assert!(told.contains("/opt/keys/web") && told.contains("Permission denied"), "{told}");
-    node.sh("systemctl restart locum");
+    node.restart();
     node.until_it_holds(VIP);
     node.write(CONFIG, &config(150));
     node.sh("locum reload");
@@ -93,7 +93,7 @@ fn twenty_times_a_new_program(node: &Node, other: &Node) {
 /// capabilities beside them it is had everywhere.
 fn real_time_is_had_or_its_lack_is_told(node: &Node) {
     node.write(CONFIG, &format!("[node]\nrealtime = true\n{}", config(150)));
-    node.sh("systemctl restart locum");
+    node.restart();
     node.until_it_holds(VIP);
     let pid = node.property("MainPID");
     let limits = node.sh(&format!("cat /proc/{pid}/limits"));
@@ -117,7 +117,8 @@ fn real_time_is_had_or_its_lack_is_told(node: &Node) {
         "/etc/systemd/system/locum.service.d/realtime.conf",
         "[Service]\nAmbientCapabilities=CAP_SYS_NICE CAP_IPC_LOCK\nCapabilityBoundingSet=CAP_SYS_NICE CAP_IPC_LOCK\n",
     );
-    node.sh("systemctl daemon-reload && systemctl restart locum");
+    node.sh("systemctl daemon-reload");
+    node.restart();
     node.until_it_holds(VIP);
     for round in ["after a start", "after an upgrade"] {
         let told = node.document()["realtime"].clone();

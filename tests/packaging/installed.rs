@@ -43,7 +43,7 @@ fn restarts_go_unnoticed(node: &Node, peer: Option<&Node>) {
         let since = peer.map(Node::transitions);
         let load = node.under_load(VIP);
         let begun = Instant::now();
-        node.sh("systemctl restart locum");
+        node.restart();
         let took = begun.elapsed();
         node.until_it_holds(VIP);
         assert_ne!(node.property("MainPID"), before);
@@ -110,7 +110,7 @@ fn authenticated(one: &Node, two: &Node) {
     }
     // The folder of the keys was out of reach when the agents were started.
     for node in [two, one] {
-        node.sh("systemctl restart locum");
+        node.restart();
     }
     one.until_it_holds(VIP);
     two.until_state("backup");

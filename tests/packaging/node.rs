@@ -206,7 +206,7 @@ impl Node {
             .args([CALLS, "--machine", &netns, "--directory"])
             .arg(node.path("/"))
             .arg(format!("--network-namespace-path=/run/netns/{netns}"))
-            // As hosts have it. With the older one systemd now and then removes a group that a service is about to enter.
+            // One hierarchy of control groups, as hosts have it.
             .env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1")
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a copy"))
@@ -256,6 +256,17 @@ impl Node {
     pub fn try_sh(&self, script: &str) -> Output {
         let leader = self.leader.expect("booted").to_string();
         output("nsenter", &["--target", &leader, "--all", "/bin/sh", "-c", script])
+    }
+
+    /// Restarts the agent. Now and then systemd removes a control group that a service is about to enter, says so by
+    /// 219, and starts it once more by itself.
+    pub fn restart(&self) {
+        let output = self.try_sh("systemctl restart locum");
+        if !output.status.success() {
+            let why = self.sh("journalctl --no-pager _PID=1 | grep locum | tail -n 20");
+            assert!(why.contains("status=219/CGROUP"), "{}{why}", told(&output));
+            until("a service that runs", || (self.property("ActiveState") == "active").then_some(()));
+        }
     }
 
     /// What the agent, its runner and systemd said of both, the last of it.
