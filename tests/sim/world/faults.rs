@@ -101,18 +101,8 @@ impl World {
                     self.run_check(host);
                 }
             }
-            Fault::LinkDown(host) | Fault::LinkUp(host) => {
-                let up = matches!(fault, Fault::LinkUp(_));
-                let planned = &mut self.scene.hosts[host];
-                if up && !planned.link && planned.agent.is_some() {
-                    planned.held_until = Some(now + LINK_HOLD);
-                }
-                planned.link = up;
-                self.judge.addresses_changed(&self.scene);
-                if self.scene.hosts[host].powered {
-                    self.tell_facts(host);
-                }
-            }
+            Fault::LinkDown(host) => self.link(host, false),
+            Fault::LinkUp(host) => self.link(host, true),
             Fault::Gag(host, percent) => {
                 let planned = &mut self.scene.hosts[host];
                 if std::mem::replace(&mut planned.gag, percent) != percent {
@@ -147,6 +137,18 @@ impl World {
             Fault::Replay(ago) => self.replay(ago),
         }
         self.judge.addresses_changed(&self.scene);
+    }
+
+    fn link(&mut self, host: usize, up: bool) {
+        let planned = &mut self.scene.hosts[host];
+        if up && !planned.link && planned.agent.is_some() {
+            planned.held_until = Some(self.scene.now + LINK_HOLD);
+        }
+        planned.link = up;
+        self.judge.addresses_changed(&self.scene);
+        if self.scene.hosts[host].powered {
+            self.tell_facts(host);
+        }
     }
 
     /// What never lasts ends, whatever a scenario says.
