@@ -31,7 +31,8 @@ fn config(priority: u8, addresses: u8) -> Config {
         password: None,
         priority: Priority::new(priority).expect("a priority"),
         addresses: (1..=addresses).map(address).collect(),
-        advert_interval: Interval::from_centiseconds(20).expect("an interval"),
+        // With shorter ones, a machine that stalls has the lower priority claim first.
+        advert_interval: Interval::from_centiseconds(100).expect("an interval"),
         preempt: true,
         preempt_delay: std::time::Duration::ZERO,
         lease: true,
@@ -119,6 +120,19 @@ impl Host {
         }
     }
 
+    /// Waits until it is Backup to this one and holds nothing; what it did before that is of no interest.
+    fn until_it_follows(&mut self, active: &str) {
+        let follows = |status: &Status| {
+            let router = &status.routers["web"];
+            let absent = router.addresses.iter().all(|address| address.state == AddressState::Absent);
+            router.state == RouterState::Backup && router.active.as_deref() == Some(active) && absent
+        };
+        while !follows(&self.status()) {
+            std::thread::yield_now();
+        }
+        while self.events.try_recv().is_ok() {}
+    }
+
     fn addresses(&self) -> usize {
         self.asked.send("-o -4 addr show dev eth0".to_owned()).expect("the host runs");
         self.answers.recv_timeout(PATIENCE).expect("the host answers").matches("203.0.113.").count()
@@ -147,6 +161,7 @@ fn addresses_move_when_their_holder_stops() {
         let mut second = Host::start("vb", "192.0.2.2/24", config(100, 100));
         first.until(RouterState::Active);
         first.until_held();
+        second.until_it_follows("192.0.2.1");
         assert_eq!((first.addresses(), second.addresses()), (100, 0));
 
         first.handle.try_send(Command::Stop).expect("the agent runs");

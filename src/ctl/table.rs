@@ -1,6 +1,7 @@
 use super::span;
 use crate::report::RouterState;
 use crate::report::status::{AddressState, Auth, Check, Lateness, Priority, Realtime, Router, Status};
+use crate::types::Discard;
 
 /// Changes of state that are shown; the document has twenty.
 const TRANSITIONS: usize = 5;
@@ -161,7 +162,13 @@ fn peers(router: &Router) -> Vec<String> {
         )
     });
     let peers = columns(peers.collect());
-    if peers.is_empty() { vec!["nobody has been heard since the start".to_owned()] } else { peers }
+    // Our own packets come back are nobody's.
+    let refused = |(reason, count): (&String, &u64)| *count > 0 && reason != Discard::OwnPacket.token();
+    match (peers.is_empty(), router.counters.discards.iter().any(refused)) {
+        (true, true) => vec!["nobody whose adverts count has been heard since the start".to_owned()],
+        (true, false) => vec!["nobody has been heard since the start".to_owned()],
+        (false, _) => peers,
+    }
 }
 
 /// The first line gets the label, the others stand below it.

@@ -1,5 +1,6 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -8,21 +9,19 @@ use super::listening::Listening;
 use super::watching::Watching;
 use crate::io::netlink::{Job, Monitor, Netlink, NewAddress, Renewal, Report, Worker};
 use crate::io::poller::Poller;
-use crate::io::record::{Kept, Slots};
+use crate::io::record::{Kept, Recorder};
 use crate::io::system;
 use crate::io::timer::Timer;
 use crate::proto::{Effect, Input};
 use crate::report::Event;
-use crate::types::{
-    AddressOutcome, Family, Instant, InterfaceName, LeaseOutcome, LeftAddress, RouterName, RouterRecord, Vrid,
-};
+use crate::types::{AddressOutcome, Family, Instant, LeaseOutcome, LeftAddress, RouterName, RouterRecord};
 
 /// The monitor's token; those of the sockets count up from 0.
 pub(super) const MONITOR: u64 = u64::MAX;
 /// Room for the kernel's news of a few thousand addresses.
 const MONITOR_BUFFER: usize = 4 << 20;
 /// How long after a listing that failed the next one is tried.
-const RELIST: std::time::Duration = std::time::Duration::from_secs(1);
+const RELIST: Duration = Duration::from_secs(1);
 
 /// Everything outside the agent that the protocol thread holds.
 #[derive(Debug)]
@@ -44,7 +43,7 @@ pub(super) struct Hands {
     renewals: Vec<Renewal>,
     /// Jobs that the worker was handed.
     handed: u64,
-    record: Record,
+    recorder: Recorder,
     /// What an earlier process has left, until the agent has been told.
     past: Option<Past>,
 }
@@ -54,22 +53,6 @@ pub(super) struct Hands {
 pub(super) struct Past {
     pub(super) records: Vec<RouterRecord>,
     pub(super) left: Vec<LeftAddress>,
-}
-
-/// Where virtual routers are remembered, and whether that works: told when it changes, not with each advert.
-#[derive(Debug)]
-struct Record {
-    slots: Slots,
-    works: bool,
-    /// What is written when all else of a wake-up is done: no claim waits for the disk.
-    held: Vec<Note>,
-}
-
-/// What is to be remembered.
-#[derive(Debug)]
-enum Note {
-    Keep(Box<RouterRecord>),
-    Forget((InterfaceName, Family, Vrid)),
 }
 
 impl Hands {
@@ -88,7 +71,7 @@ impl Hands {
         let mut log = Log { events, held: Vec::new(), lost: 0 };
         troubles.into_iter().for_each(|(what, error)| log.refused(what, error));
         let (listening, watching) = (Listening::new(sockets), Watching::default());
-        let record = Record { slots, works: true, held: Vec::new() };
+        let recorder = Recorder::start(slots)?;
         let (past, stopped, relist) = (Some(Past { records, left }), false, None);
         Ok(Hands {
             poller,
@@ -104,7 +87,7 @@ impl Hands {
             heard: BTreeSet::new(),
             renewals: Vec::new(),
             handed: 0,
-            record,
+            recorder,
             past,
         })
     }
@@ -159,7 +142,8 @@ impl Hands {
                 self.hand(Job::Remove { router, interface, index, removals, restore }, failures);
             }
             Effect::RenewLeases { router, interface, index, leases, lifetime, asked, until, other_kind } => {
-                if self.heard.remove(&router) {
+                // There may be several: for each interface, and for those that change their kind.
+                if self.heard.contains(&router) {
                     let addresses = leases.into_iter().map(|lease| (lease.net, lease.borrows_route)).collect();
                     let renewal = Renewal { router, interface, index, addresses, lifetime, asked, until, other_kind };
                     self.renewals.push(renewal);
@@ -174,9 +158,7 @@ impl Hands {
                 self.hand(Job::Announce { router, interface, frames, until: None, announcers }, failures);
             }
             Effect::Record(record) => self.keep(record),
-            Effect::Forget { interface, family, vrid } => {
-                self.record.held.push(Note::Forget((interface, family, vrid)));
-            }
+            Effect::Forget { interface, family, vrid } => self.recorder.forget((interface, family, vrid)),
             Effect::Tell(event) => self.log.hold(event),
             Effect::Stopped => self.stopped = true,
         }
@@ -186,30 +168,15 @@ impl Hands {
     /// must not resume as if it were.
     fn keep(&mut self, record: Box<RouterRecord>) {
         let is_active = record.sent_at.is_some();
-        self.record.held.push(Note::Keep(record));
+        self.recorder.keep(record);
         if !is_active {
-            self.remember();
+            self.recorder.hand_over();
         }
     }
 
-    /// Writes down what is to be remembered, in its order. A process that dies before has its successor take the last
-    /// advert for an older one, which errs on the safe side.
-    fn remember(&mut self) {
-        for note in std::mem::take(&mut self.record.held) {
-            let written = match note {
-                Note::Keep(record) => self.record.slots.write(&record),
-                Note::Forget(which) => self.record.slots.forget(which),
-            };
-            match written {
-                Ok(()) => self.record.works = true,
-                Err(error) if self.record.works => {
-                    self.record.works = false;
-                    let what = "remember the virtual routers, so a restart will not resume".to_owned();
-                    self.log.refused(what, error.to_string());
-                }
-                Err(_) => {}
-            }
-        }
+    /// Whether all that was to be remembered is written; waits for it, so long at most.
+    pub(super) fn settle_record(&mut self, patience: Duration) -> bool {
+        self.recorder.settle(patience)
     }
 
     /// Addresses are about to be added: the worker wakes up while the advert is on its way out.
@@ -262,7 +229,11 @@ impl Hands {
     pub(super) fn rest(&mut self, failures: &mut VecDeque<Input<'static>>) {
         self.renew(failures);
         self.heard.clear();
-        self.remember();
+        self.recorder.hand_over();
+        if let Some(error) = self.recorder.trouble() {
+            let what = "remember the virtual routers, so a restart will not resume".to_owned();
+            self.log.refused(what, error.to_string());
+        }
     }
 
     /// Has the worker say when it has done all it was handed until now; the number it says so with.
@@ -301,7 +272,9 @@ impl Hands {
             Job::Renew(renewals) => {
                 let failed = renewals.into_iter().map(|renewal| Input::LeasesRenewed {
                     router: renewal.router,
+                    interface: renewal.interface,
                     asked: renewal.asked,
+                    other_kind: renewal.other_kind,
                     outcome: LeaseOutcome::Failed(FULL.to_owned()),
                 });
                 failures.extend(failed);
@@ -312,7 +285,7 @@ impl Hands {
 
     /// Lets the worker finish what it was handed, and tells what failed of it.
     pub(super) async fn finish(mut self) {
-        let thread = self.worker.close();
+        let (record, thread) = (self.recorder.close(), self.worker.close());
         while let Some(report) = self.reports.recv().await {
             match report {
                 Report::Failed { router, what, error } => self.log.failed(router, what, error),
@@ -320,9 +293,11 @@ impl Hands {
             }
         }
         self.log.flush();
-        // It has dropped its end of the reports, so it is over or about to be.
-        if let Err(panic) = thread.join() {
-            std::panic::resume_unwind(panic);
+        // The worker has dropped its end of the reports, so it is over or about to be.
+        for thread in [thread, record] {
+            if let Err(panic) = thread.join() {
+                std::panic::resume_unwind(panic);
+            }
         }
     }
 }

@@ -93,7 +93,7 @@ impl Replacement {
             return Answer::refused("the agent is stopping");
         }
         match timeout(QUIET, parked).await {
-            Ok(Ok(Err(error))) => Answer::refused(format!("the sockets cannot be handed over: {error}")),
+            Ok(Ok(Err(error))) => Answer::refused(format!("the running agent cannot hand over: {error}")),
             Ok(Ok(Ok(parked))) => {
                 let deadline = std::time::Instant::now() + LAST_LINES;
                 while !log.is_idle() && std::time::Instant::now() < deadline {

@@ -70,10 +70,15 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         None => RuntimeDir::claim(&options.runtime_dir),
     };
     let runtime_dir = claimed.map_err(|error| Failure::new(error.exit(), format!("runtime directory {error}")))?;
-    let probed = capabilities::probe().map_err(|error| {
-        let exit = if error.is_permission() { Exit::NotPermitted } else { Exit::Internal };
-        Failure::new(exit, error.to_string())
-    })?;
+    let probed = match before {
+        // It was found out in the trial, and what is opened for it would have to be closed: the next program could not
+        // begin before the kernel has done that.
+        Some(_) => None,
+        None => Some(capabilities::probe().map_err(|error| {
+            let exit = if error.is_permission() { Exit::NotPermitted } else { Exit::Internal };
+            Failure::new(exit, error.to_string())
+        })?),
+    };
     // While this process is small, has one thread and all its rights.
     let place = match &before {
         Some(before) => Place::known(runtime_dir.path(), before.keeper),
@@ -87,6 +92,10 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(internal("start"))?;
     for sandbox::Missing { what, why } in missing {
         log.tell(Event::SystemRefused { router: None, what: what.to_owned(), error: why });
+    }
+    if let Err(error) = system::lift_file_limit() {
+        let what = "open more files than usual, for many interfaces".to_owned();
+        log.tell(Event::SystemRefused { router: None, what, error: error.to_string() });
     }
     let service = Service { program, options: options.clone(), runtime_dir, log: log.clone() };
     let result = runtime.block_on(service.run(loaded, runner, before));

@@ -34,6 +34,8 @@ const FAILURES: usize = 8;
 const BEGINNING: Duration = Duration::from_millis(150);
 /// For how long such a moment is waited for.
 const CHOOSY: Duration = Duration::from_secs(2);
+/// How long what is remembered may take to be on disk, before another program reads it.
+const WRITTEN: Duration = Duration::from_millis(100);
 /// How long this thread stands still at most for another program to take over.
 const PARKED: Duration = Duration::from_secs(2);
 
@@ -242,7 +244,11 @@ impl Loop {
         let Some(HandingOver { reply, .. }) = self.handing_over.take() else { return };
         let (go_on, wait) = std::sync::mpsc::channel();
         let memory = self.agent.memory();
-        let parked = self.hands.listening.copies().map(|sockets| Parked { sockets, memory, _go_on: go_on });
+        let parked = if self.hands.settle_record(WRITTEN) {
+            self.hands.listening.copies().map(|sockets| Parked { sockets, memory, _go_on: go_on })
+        } else {
+            Err(io::Error::other("the disk of the runtime directory does not answer"))
+        };
         if reply.send(parked).is_ok() {
             // It ends with an error whichever way: nothing is ever sent.
             wait.recv_timeout(PARKED).ok();
@@ -452,8 +458,8 @@ impl Loop {
                 }
             }
             Report::Failed { router, what, error } => self.hands.log.failed(router, what, error),
-            Report::Renewed { router, asked, outcome } => {
-                self.feed(now, Input::LeasesRenewed { router, asked, outcome });
+            Report::Renewed { router, interface, asked, other_kind, outcome } => {
+                self.feed(now, Input::LeasesRenewed { router, interface, asked, other_kind, outcome });
             }
             Report::Listed(listing) => {
                 if self.hands.listed(now, listing) {

@@ -1,10 +1,12 @@
 //! Packet sockets, which are closed aside: closing one waits until every processor has passed through its scheduler once,
 //! which is some milliseconds on an idle machine and was seconds on a crowded one.
 
+use std::convert::Infallible;
 use std::io;
 use std::ops::Deref;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
 use socket2::{Domain, Socket, Type};
@@ -18,7 +20,12 @@ static CLOSING: AtomicUsize = AtomicUsize::new(0);
 
 /// A packet socket. Dropping it does not block.
 #[derive(Debug)]
-pub(super) struct PacketSocket(Socket);
+pub(super) struct PacketSocket {
+    socket: Socket,
+    /// Dropped when `socket` is closed, in the order of these fields: from then on the thread that waits for it has the
+    /// last descriptor.
+    closed: Option<Sender<Infallible>>,
+}
 
 impl PacketSocket {
     /// One that hears nothing yet, and does not block.
@@ -28,13 +35,13 @@ impl PacketSocket {
     pub(super) fn open() -> io::Result<Self> {
         let socket = Socket::new(Domain::PACKET, Type::RAW, None)?;
         socket.set_nonblocking(true)?;
-        Ok(PacketSocket(socket))
+        Ok(PacketSocket::from(socket))
     }
 }
 
 impl From<Socket> for PacketSocket {
     fn from(socket: Socket) -> Self {
-        PacketSocket(socket)
+        PacketSocket { socket, closed: None }
     }
 }
 
@@ -42,7 +49,7 @@ impl Deref for PacketSocket {
     type Target = Socket;
 
     fn deref(&self) -> &Socket {
-        &self.0
+        &self.socket
     }
 }
 
@@ -51,14 +58,18 @@ impl Drop for PacketSocket {
     /// poller tells of it any more.
     fn drop(&mut self) {
         if CLOSING.fetch_add(1, Ordering::Relaxed) < MOST
-            && let Ok(last) = self.0.as_fd().try_clone_to_owned()
+            && let Ok(last) = self.socket.as_fd().try_clone_to_owned()
         {
+            let (closed, wait) = channel();
             let close = move || {
+                // Nothing is ever sent: it ends with an error.
+                wait.recv().ok();
                 drop(last);
                 CLOSING.fetch_sub(1, Ordering::Relaxed);
             };
             // Where no thread can be had the closure, and the descriptor in it, is dropped right here.
             if thread::Builder::new().name("locum-closing".to_owned()).stack_size(STACK).spawn(close).is_ok() {
+                self.closed = Some(closed);
                 return;
             }
         }

@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::AccessFlags;
 
 use crate::types::InterfaceName;
@@ -31,6 +32,16 @@ fn marks_addresses(release: &str) -> bool {
         (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= (5, 18),
         (Some(_) | None, Some(_) | None) => true,
     }
+}
+
+/// Lets this process have as many files open as it is ever allowed to: each interface takes several, and the usual 1,024 do
+/// not last for hundreds.
+///
+/// # Errors
+/// The kernel's; a container may refuse it.
+pub fn lift_file_limit() -> io::Result<()> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    Ok(setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?)
 }
 
 /// Whether the network namespace of the caller has an interface of this name.

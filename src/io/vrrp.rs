@@ -3,13 +3,13 @@
 mod sieve;
 
 use std::io::{self, IoSliceMut};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt};
 use nix::sys::time::TimeSpec;
-use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockFilter, SockRef, Socket, Type};
+use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockAddr, SockFilter, SockRef, Socket, Type};
 
 use super::capture::stamp_nanos;
 use super::clock::ClockPair;
@@ -29,6 +29,8 @@ const HEADER_V6: usize = 40;
 const RECEIVE_BUFFER: usize = 16 << 20;
 /// Room for some 50 packets that cannot count.
 const ASIDE_BUFFER: usize = 64 << 10;
+/// How often a packet is tried that the host's own queue throws away.
+const TRIES: usize = 4;
 /// More than the largest advert (a header, and 255 addresses of IPv6); what is longer is cut and is none.
 const LARGEST: usize = 4608;
 
@@ -65,10 +67,23 @@ impl VrrpSocket {
     /// # Errors
     /// CAP_NET_RAW is missing (`PermissionDenied`), the interface is gone, or the family is off on it.
     pub fn open(interface: &InterfaceName, index: u32, family: Family) -> io::Result<Self> {
-        VrrpSocket::open_for(interface, index, family, &[], RECEIVE_BUFFER)
+        let socket = VrrpSocket::bound(interface, index, family, &[], RECEIVE_BUFFER)?;
+        // It hears no group that any other program of this host has joined.
+        match family {
+            Family::Ipv4 => {
+                socket.socket.set_multicast_all_v4(false)?;
+                socket.socket.join_multicast_v4_n(&GROUP_V4, &InterfaceIndexOrAddress::Index(index))?;
+            }
+            Family::Ipv6 => {
+                socket.socket.set_multicast_all_v6(false)?;
+                socket.socket.join_multicast_v6(&GROUP_V6, index)?;
+            }
+        }
+        Ok(socket)
     }
 
-    fn open_for(
+    /// A member of no group: it hears those that others have joined on the interface.
+    fn bound(
         interface: &InterfaceName,
         index: u32,
         family: Family,
@@ -84,21 +99,17 @@ impl VrrpSocket {
         super::raise_receive_buffer(&socket, buffer)?;
         setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
         setsockopt(&socket, sockopt::RxqOvfl, &1)?;
-        // The sockets hear no group that any other program of this host has joined, and not what they send.
+        // Not what we send.
         match family {
             Family::Ipv4 => {
                 socket.set_header_included_v4(true)?;
                 socket.set_multicast_loop_v4(false)?;
-                socket.set_multicast_all_v4(false)?;
-                socket.join_multicast_v4_n(&GROUP_V4, &InterfaceIndexOrAddress::Index(index))?;
             }
             Family::Ipv6 => {
                 socket.set_header_included_v6(true)?;
                 socket.set_multicast_loop_v6(false)?;
-                socket.set_multicast_all_v6(false)?;
                 socket.set_recv_hoplimit_v6(true)?;
                 setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
-                socket.join_multicast_v6(&GROUP_V6, index)?;
             }
         }
         Ok(VrrpSocket::new(socket, index, family, super::clock::now()))
@@ -122,7 +133,9 @@ impl VrrpSocket {
         match &self.aside {
             Some(open) => open.socket.attach_filter(&aside),
             None => {
-                let open = VrrpSocket::open_for(interface, self.index, self.family, &aside, ASIDE_BUFFER)?;
+                // The group is joined already. To join and to leave it waits for the lock on all of the kernel's network
+                // settings, which others may have for long, and a program that takes over must not.
+                let open = VrrpSocket::bound(interface, self.index, self.family, &aside, ASIDE_BUFFER)?;
                 self.aside = Some(Box::new(open));
                 Ok(())
             }
@@ -158,11 +171,41 @@ impl VrrpSocket {
     /// The kernel's words: no link, a firewall (EPERM), a full queue, no way to the destination.
     pub fn send(&self, packet: &[u8], destination: IpAddr) -> io::Result<()> {
         let destination = match destination {
-            IpAddr::V4(address) => SocketAddrV4::new(address, 0).into(),
+            IpAddr::V4(address) => SocketAddr::V4(SocketAddrV4::new(address, 0)),
             // A link-local address means nothing without its link.
-            IpAddr::V6(address) => SocketAddrV6::new(address, 0, 0, self.index).into(),
+            IpAddr::V6(address) => SocketAddr::V6(SocketAddrV6::new(address, 0, 0, self.index)),
         };
-        self.socket.send_to(packet, &destination).map(drop)
+        let destination = SockAddr::from(destination);
+        // A queue that is full now may have room in a moment; one that stays full is told of.
+        let mut sent = self.send_and_hear(packet, &destination);
+        for _ in 1..TRIES {
+            match &sent {
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
+                    sent = self.send_and_hear(packet, &destination);
+                }
+                Ok(()) | Err(_) => break,
+            }
+        }
+        sent
+    }
+
+    /// Sends it, and hears of a queue that threw it away, which the kernel tells only whoever asks for all errors. Those of
+    /// other hosts (ICMP, of a peer whose agent is away) are not ours to act on: they are asked for no longer than that.
+    fn send_and_hear(&self, packet: &[u8], destination: &SockAddr) -> io::Result<()> {
+        self.ask_for_errors(true)?;
+        let sent = self.socket.send_to(packet, destination).map(drop);
+        self.ask_for_errors(false)?;
+        // What came meanwhile would be told as the failure of the next call.
+        self.socket.take_error()?;
+        sent
+    }
+
+    fn ask_for_errors(&self, asked: bool) -> io::Result<()> {
+        match self.family {
+            Family::Ipv4 => setsockopt(&self.socket, sockopt::Ipv4RecvErr, &asked)?,
+            Family::Ipv6 => setsockopt(&self.socket, sockopt::Ipv6RecvErr, &asked)?,
+        }
+        Ok(())
     }
 
     /// The next packet that cannot count, as [`VrrpSocket::receive`] gives it. Nothing wakes anybody for its sake.

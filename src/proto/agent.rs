@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::effect::Effect;
 use super::eligibility::Checks;
+use super::holding::Asked;
 use super::input::Input;
 use super::interfaces::Interfaces;
 use super::lateness::Lateness;
@@ -206,7 +207,8 @@ impl Agent {
                 self.each(now, effects, chosen, |router, world| router.addresses_gone(world, interface, &addresses));
             }
             Input::Listed => self.each(now, effects, |_| true, Router::compare),
-            Input::LeasesRenewed { router, asked, outcome } => {
+            Input::LeasesRenewed { router, interface, asked, other_kind, outcome } => {
+                let asked = Asked { at: asked, interface, other_kind };
                 self.of_name(now, effects, &router, |router, world| router.renewed(world, asked, outcome.clone()));
             }
             Input::AddressesAdded { router, outcomes } => {

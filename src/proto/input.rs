@@ -93,8 +93,12 @@ pub enum Input<'a> {
     LeasesRenewed {
         /// Whose.
         router: RouterName,
+        /// Where, as the effect said.
+        interface: InterfaceName,
         /// When it was decided, as the effect said.
         asked: Instant,
+        /// Whether they were of the other kind, as the effect said.
+        other_kind: bool,
         /// How it ended.
         outcome: LeaseOutcome,
     },

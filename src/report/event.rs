@@ -182,7 +182,10 @@ impl Event {
             Event::SystemRefused { .. } => Level::Error,
             Event::Mistake { mistake, .. } => match mistake {
                 Mistake::SamePriority { .. } => Level::Notice,
-                Mistake::Interval { .. } | Mistake::Addresses { .. } | Mistake::Refused { .. } => Level::Warning,
+                Mistake::Interval { .. }
+                | Mistake::IntervalRefused { .. }
+                | Mistake::Addresses { .. }
+                | Mistake::Refused { .. } => Level::Warning,
                 Mistake::SecondOwner { .. } | Mistake::ForeignRouter { .. } | Mistake::ForeignAnswer { .. } => {
                     Level::Error
                 }

@@ -15,12 +15,14 @@ pub enum Mistake {
     SamePriority { peer: IpAddr, priority: Priority },
     /// A peer claims to own the addresses as well: priority 255.
     SecondOwner { peer: IpAddr },
-    /// A peer's advert interval is another one. Version 3 follows it; in version 2 its adverts are discarded instead.
+    /// A peer's advert interval is another one, which version 3 follows.
     Interval { peer: IpAddr, theirs: Interval, ours: Interval },
     /// A peer lists some of our addresses, but not the same in the same order.
     Addresses { peer: IpAddr, lacks: Vec<IpAddr>, has: Vec<IpAddr> },
     /// Somebody uses our VRID for addresses that are none of ours.
     ForeignRouter { peer: IpAddr, vrid: Vrid, addresses: Vec<IpAddr> },
+    /// The same in version 2, which discards such adverts.
+    IntervalRefused { peer: IpAddr, theirs: Interval, ours: Interval },
     /// Adverts that cannot be accepted because the two sides are set up differently.
     Refused { peer: IpAddr, reason: Discard },
     /// Another host says that it has an address that is held here.
@@ -36,6 +38,7 @@ impl Mistake {
             Mistake::Interval { .. } => "other-interval",
             Mistake::Addresses { .. } => "other-addresses",
             Mistake::ForeignRouter { .. } => "foreign-router",
+            Mistake::IntervalRefused { .. } => Discard::Interval.token(),
             Mistake::Refused { reason, .. } => reason.token(),
             Mistake::ForeignAnswer { .. } => "foreign-answer",
         }
@@ -49,6 +52,7 @@ impl Mistake {
             | Mistake::Interval { peer, .. }
             | Mistake::Addresses { peer, .. }
             | Mistake::ForeignRouter { peer, .. }
+            | Mistake::IntervalRefused { peer, .. }
             | Mistake::Refused { peer, .. } => peer.to_string(),
             Mistake::ForeignAnswer { mac, .. } => mac.to_string(),
         }
@@ -70,6 +74,10 @@ impl fmt::Display for Mistake {
                 f,
                 "{peer} advertises each {theirs} and this host each {ours}: set the same `advert_interval` on all hosts"
             ),
+            Mistake::IntervalRefused { peer, theirs, ours } => write!(
+                f,
+                "adverts of {peer} are discarded: it advertises each {theirs} and this host each {ours}, and version 2 wants the same `advert_interval` on all hosts"
+            ),
             Mistake::Addresses { peer, lacks, has } => other_addresses(f, *peer, lacks, has),
             Mistake::ForeignRouter { peer, vrid, addresses } => write!(
                 f,
@@ -79,7 +87,7 @@ impl fmt::Display for Mistake {
             Mistake::Refused { peer, reason } => write!(f, "adverts of {peer} are discarded: {}", reason.words()),
             Mistake::ForeignAnswer { address, mac } => write!(
                 f,
-                "the host at {mac} says that it has {address}, which is held here: remove the address there; it is announced again from here"
+                "the host at {mac} says that it has {address}, which is held here: remove the address there, or if that is a host of this virtual router, see why its adverts do not come through or are discarded; it is announced again from here"
             ),
         }
     }

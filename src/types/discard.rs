@@ -134,7 +134,9 @@ impl Discard {
             Discard::Ttl => {
                 "its TTL or hop limit is not 255: its sender is not on this LAN, or is a keepalived without `unicast_ttl 255`"
             }
-            Discard::Destination => "it was sent to an address where this virtual router expects none",
+            Discard::Destination => {
+                "it was sent to the group where `unicast_peers` are set here, or to this host alone where none are: set them on all hosts or on none"
+            }
             Discard::Version => "the other side speaks a version of VRRP that its family does not have",
             Discard::Version2 => "the other side speaks version 2: set `version = 2` here, or version 3 there",
             Discard::Version3 => "the other side speaks version 3: set `version = 3` here, or version 2 there",
@@ -168,7 +170,9 @@ impl Discard {
                 "it is authenticated, but was heard before: it was sent again, doubled or overtaken"
             }
             Discard::Source => "its source address cannot be a host of this LAN",
-            Discard::Unlisted => "its sender is not among the unicast peers configured here",
+            Discard::Unlisted => {
+                "its sender is not among `unicast_peers`: add it there if it is one of this virtual router's hosts"
+            }
             Discard::Unread => "more came than is looked at of what no virtual router here could take: a flood",
             Discard::Overrun => {
                 "more came than this host could read, adverts of our peers perhaps among it: a flood, or too little processor time"

@@ -313,9 +313,9 @@ impl Bench {
                 let outcomes = additions.iter().map(|addition| (addition.address, outcome.clone())).collect();
                 self.handle(now, Input::AddressesAdded { router, outcomes });
             }
-            (Effect::RenewLeases { router, asked, .. }, _) if !self.mute => {
+            (Effect::RenewLeases { router, interface, asked, other_kind, .. }, _) if !self.mute => {
                 if let Some(outcome) = self.renewal.clone() {
-                    self.handle(now, Input::LeasesRenewed { router, asked, outcome });
+                    self.handle(now, Input::LeasesRenewed { router, interface, asked, other_kind, outcome });
                 }
             }
             (Effect::SendAdvert { router, .. }, _) if self.mute => return Some(router),

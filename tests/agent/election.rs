@@ -119,7 +119,7 @@ fn an_active_router_answers_a_resignation_and_announces_again() {
     let mut bench = active_node();
     bench.until(8_700.0);
     assert_eq!(bench.hear(8_800.0, PEER, 0), ["8800.000 advert 100"]);
-    assert_eq!(bench.until(9_700.0), ["9609.375 announce 198.51.100.10"]);
+    assert_eq!(bench.until(9_700.0), ["9359.375 announce 198.51.100.10"]);
 }
 
 #[test]
@@ -128,9 +128,41 @@ fn a_lower_advert_is_answered_and_announced_after_at_most_four_times_an_interval
     bench.until(8_700.0);
     assert_eq!(bench.hear(8_800.0, PEER, 50), ["8800.000 advert 100"]);
     assert_eq!(bench.hear(9_000.0, PEER, 50), [""; 0]);
-    // The last round was at 8609.375; provoked ones are a second apart.
+    // The last round was at 8609.375; provoked ones are 750 ms apart.
     assert_eq!(bench.hear(9_100.0, PEER, 50), ["9100.000 advert 100"]);
-    assert_eq!(bench.until(9_609.4), ["9609.375 advert 100", "9609.375 announce 198.51.100.10"]);
+    assert_eq!(bench.until(9_609.4), ["9359.375 announce 198.51.100.10", "9609.375 advert 100"]);
+}
+
+/// Its adverts did not leave the switch: the other one was Active each second, and clients were told of both. When it is
+/// heard again, the other one yields, and says once more that it was Active too, so that the address is announced.
+#[test]
+fn who_was_mute_announces_again_within_750_ms_of_the_last_round_that_was_lost() {
+    let announced = |challenged: f64, until: f64| {
+        let mut bench = active_node();
+        bench.until(20_000.0);
+        let lines = [20_300.0, 21_300.0, 22_300.0].map(|at| bench.hear(at, PEER, 50));
+        assert_eq!(lines[2].last().unwrap(), "22300.000 advert 100");
+        bench.until(22_301.0);
+        bench.hear(challenged, PEER, 50);
+        bench.until(until)
+    };
+    assert_eq!(announced(22_660.0, 23_100.0), ["23050.000 announce 198.51.100.10"]);
+    // So soon after the last answer that no advert is called for.
+    assert_eq!(announced(22_540.0, 23_100.0), ["22609.375 advert 100", "23050.000 announce 198.51.100.10"]);
+    assert_eq!(announced(23_290.0, 23_290.0), ["23290.000 announce 198.51.100.10"]);
+}
+
+/// After 1, 2 and 5 s each minute, for caches that have missed all of that.
+#[test]
+fn an_active_router_announces_each_minute_ever_after() {
+    let mut bench = active_node();
+    bench.until(8_700.0);
+    let lines = bench.until(190_000.0);
+    let announced: Vec<_> = lines.iter().filter(|line| line.contains("announce")).collect();
+    assert_eq!(
+        announced,
+        [68_609, 128_609, 188_609].map(|at| format!("{at}.375 announce 198.51.100.10")).iter().collect::<Vec<_>>()
+    );
 }
 
 #[test]

@@ -165,6 +165,24 @@ fn another_version_is_told_once_and_ends_in_silence() {
     assert_eq!(tokens(&bench, 39_000.0), [""; 0]);
 }
 
+/// A slow one is awaited for ten of its own intervals.
+#[test]
+fn another_interval_in_version_2_is_told_with_both() {
+    let mut bench = up(|router| router.version = Version::V2);
+    let slower = |advertisement: &mut Advertisement| {
+        advertisement.version = Version::V2;
+        advertisement.interval = Interval::from_centiseconds(400).unwrap();
+    };
+    assert_eq!(hear(&mut bench, 1_000.0, slower), ["1000.000 mistake interval of 192.0.2.3"]);
+    let words = "adverts of 192.0.2.3 are discarded: it advertises each 4s and this host each 1s, and version 2 wants the \
+                 same `advert_interval` on all hosts";
+    assert_eq!(only(&bench, 1_000.0).words, words);
+    assert_eq!(bench.status_at(1_000.0).counters.discards.get("interval"), Some(&1));
+    let lines = bench.until(40_999.0);
+    assert!(!lines.iter().any(|line| line.contains("unseen")), "{lines:?}");
+    assert!(bench.until(41_000.0).contains(&"41000.000 unseen: interval of 192.0.2.3".to_owned()));
+}
+
 #[test]
 fn whoever_uses_our_vrid_in_another_version_for_other_addresses_is_another_group() {
     let mut bench = node();
@@ -210,7 +228,7 @@ fn an_ipv4_address_is_asked_for_after_each_claim_and_whoever_answers_is_named() 
 }
 
 #[test]
-fn a_host_that_claims_an_address_held_here_is_named_and_answered_once_a_second() {
+fn a_host_that_claims_an_address_held_here_is_named_and_answered_each_750_ms() {
     let mut bench = active_node();
     // Whoever had it may still answer at first.
     assert_eq!(
@@ -221,7 +239,8 @@ fn a_host_that_claims_an_address_held_here_is_named_and_answered_once_a_second()
     let lines = bench.announcement(8_950.0, "198.51.100.10", FOREIGN);
     assert_eq!(lines, ["8950.000 mistake foreign-answer of 02:00:00:00:00:66"]);
     let words = "the host at 02:00:00:00:00:66 says that it has 198.51.100.10, which is held here: remove the address \
-                 there; it is announced again from here";
+                 there, or if that is a host of this virtual router, see why its adverts do not come through or are \
+                 discarded; it is announced again from here";
     assert_eq!(only(&bench, 8_950.0).words, words);
     let mut lines = Vec::new();
     for step in 0..300 {
@@ -232,7 +251,7 @@ fn a_host_that_claims_an_address_held_here_is_named_and_answered_once_a_second()
         .filter(|line| line.contains("announce"))
         .map(|line| line.split(' ').next().unwrap().parse().unwrap())
         .collect();
-    assert_eq!(announced, [9_609.375, 10_609.375, 11_609.375]);
+    assert_eq!(announced, [9_359.375, 10_109.375, 10_859.375, 11_609.375]);
     assert!(!lines.iter().any(|line| line.contains("mistake")), "{lines:?}");
     assert_eq!(bench.status_at(12_000.0).state, locum::report::RouterState::Active);
     let lines = bench.until(161_949.0);

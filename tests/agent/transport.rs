@@ -163,8 +163,8 @@ fn a_stranger_is_named_in_the_log() {
     let input = Input::Packet { interface: eth0(), received: instant(1_000.0), bytes: &packet };
     bench.agent.handle(instant(1_000.0), input, &mut effects);
     let [Effect::Tell(event)] = effects.as_slice() else { panic!("{effects:?}") };
-    let words =
-        "web: packet on eth0 from 192.0.2.66 discarded: its sender is not among the unicast peers configured here";
+    let words = "web: packet on eth0 from 192.0.2.66 discarded: its sender is not among `unicast_peers`: add it there if it \
+                 is one of this virtual router's hosts";
     assert_eq!(event.to_string(), words);
 }
 

@@ -162,7 +162,8 @@ fn bears_a_flood() -> Result<(), String> {
         (sent < A_SECOND * seconds / 2, "too few forged adverts left"),
         (!lab.holders.changes(VIP, from).is_empty(), "the address moved"),
         (gap.abs_diff(50 * MS) > 10 * MS, "adverts were late"),
-        (accepted + 1 < genuine.len() as u64 * 99 / 100, "genuine adverts were lost"),
+        // One may be under way when they are counted.
+        ((accepted + 1) * 100 < genuine.len() as u64 * 99, "genuine adverts were lost"),
         // Two of three bear another source than that of this host; its own would never get past its kernel.
         (all < sent * 2 / 3 * 9 / 10, "not all are counted"),
     ];

@@ -17,7 +17,7 @@ use std::fmt::Write as _;
 use crate::clock::{MS, Moment, SECOND, in_ms, now};
 use crate::common::Need;
 use crate::lan::mac;
-use crate::live::live;
+use crate::live::once;
 use crate::power_loss::VIP;
 use crate::probe::{Probe, believed};
 use judge::{Record, Span, Violation};
@@ -48,7 +48,7 @@ fn run() {
     let (seed, seconds) = (number("LOCUM_CHAOS_SEED", SEED), number("LOCUM_CHAOS_SECONDS", SECONDS));
     let (cast, rounds) = plan(seed, seconds);
     let needs: &[Need] = if cast.keepalived { &[Need::Tool("keepalived")] } else { &[] };
-    live(needs, || {
+    once(needs, || {
         println!("LOCUM_CHAOS_SEED={seed} LOCUM_CHAOS_SECONDS={seconds}: {cast:?}");
         let mut play = Play { seed, cast, stage: Stage::new(cast), beliefs: Vec::new(), aside: 0 };
         play.settle("the start", now());

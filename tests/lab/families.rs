@@ -1,15 +1,15 @@
 //! Both families under one election, and an IPv6 address that another host has.
 
-use std::net::{IpAddr, Ipv6Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 
 use crate::agents::{Agent, Router, toml};
 use crate::clock::{SECOND, eventually, now};
-use crate::lan::{Lab, mac};
+use crate::lan::{Lab, address, mac};
 use crate::live::live;
 use crate::power_loss::VIP;
 use crate::wire::Advert;
 
-const VIP6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x100);
+pub const VIP6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x100);
 /// Longer than the Active_Down_Interval of anybody here: 3 x 1 s + (256 - 100) / 256 x 1 s.
 const LONGER: u64 = 4 * SECOND;
 
@@ -18,7 +18,7 @@ fn adverts(lab: &Lab) -> Vec<Advert> {
 }
 
 /// Whom the client sends to when it sends to an IPv6 address.
-fn believed(lab: &Lab, address: Ipv6Addr) -> Option<String> {
+pub fn believed(lab: &Lab, address: Ipv6Addr) -> Option<String> {
     let entries = lab.client.ip(&format!("-6 neigh show to {address}"));
     entries.split_whitespace().skip_while(|word| *word != "lladdr").nth(1).map(str::to_owned)
 }
@@ -67,5 +67,72 @@ fn an_ipv6_address_that_another_host_has_is_a_fault() {
         let words = format!("the host at {} has 2001:db8::100 too: remove it there, or here from `addresses`", mac(2));
         assert_eq!(fault["words"], words);
         lab.holders.wait(VIP6, &[2]);
+    });
+}
+
+/// Adverts go by eth0; the other address waits on eth1.
+#[test]
+fn an_address_on_another_interface_moves_with_its_election() {
+    live(&[], || {
+        const INSIDE: Ipv4Addr = Ipv4Addr::new(198, 18, 1, 100);
+        let lab = Lab::with_segments(2, 2);
+        let config = |priority: u8| {
+            let listed = "[\"192.0.2.100/24\", { address = \"198.18.1.100/24\", interface = \"eth1\" }]";
+            toml(&[Router::new(priority)]).replace("[\"192.0.2.100/24\"]", listed)
+        };
+        let second = Agent::locum(&lab, 2, &config(100));
+        let both_at = |host: usize| {
+            lab.holders.wait(VIP, &[host]);
+            lab.holders.wait(INSIDE, &[host]);
+            assert!(lab.host(host).ip("addr show eth1").contains("198.18.1.100"));
+            lab.stays(INSIDE, host, LONGER);
+            assert_eq!(lab.holders.of(VIP), [host]);
+        };
+        let mut first = Agent::locum(&lab, 1, &config(200));
+        both_at(1);
+        let from = now();
+        assert_eq!(first.stop(), 0, "our exit code");
+        both_at(2);
+        let announced =
+            lab.wire.since(from).iter().any(|seen| seen.announces() == Some(INSIDE) && seen.mac[4..] == [1, 2]);
+        assert!(announced, "by the card that has it");
+        first = Agent::locum(&lab, 1, &config(200));
+        both_at(1);
+        // Its interface is as needed as that of the adverts.
+        lab.host(1).ip("link set eth1 down");
+        let fault = first.router("web", "is in fault", |router| router["state"] == "fault");
+        assert_eq!(fault["words"], "waiting for interface eth1: it is down (ip link set eth1 up)");
+        both_at(2);
+        lab.host(1).ip("link set eth1 up");
+        both_at(1);
+        lab.power_off(1);
+        both_at(2);
+        assert_eq!(second.state("web", "active")["reason"], "active-silent");
+        let listed: Vec<IpAddr> = vec![VIP.into(), INSIDE.into()];
+        assert!(adverts(&lab).iter().all(|advert| advert.addresses == listed), "both are listed");
+        assert!(adverts(&lab).iter().all(|advert| [1, 2].map(|host| address(host, 0).into()).contains(&advert.source)));
+    });
+}
+
+#[test]
+fn an_address_that_the_kernel_refuses_is_a_fault_with_its_words() {
+    live(&[], || {
+        // Without IPv6.
+        let lab = Lab::new(2);
+        let config = |priority| toml(&[Router::new(priority).holding(&["192.0.2.100/24", "2001:db8::100/64"])]);
+        let first = Agent::locum(&lab, 1, &config(200));
+        let fault = first.router("web", "is in fault", |router| router["reason"] == "address-failed");
+        let words = fault["words"].as_str().expect("words");
+        assert!(words.starts_with("cannot add address 2001:db8::100/64: Permission denied"), "{words}");
+        first.logged("active -> fault (priority 200): cannot add address 2001:db8::100/64");
+        // Who cannot hold all of them holds none, and says that it leaves.
+        lab.holders.wait(VIP, &[]);
+        lab.wire.wait("a resignation", 0, |seen| seen.advert().is_some_and(|advert| advert.priority == 0));
+        for conf in ["all", "default", "eth0"] {
+            lab.host(1).sysctl(&format!("ipv6/conf/{conf}/disable_ipv6"), "0");
+        }
+        lab.holders.wait(VIP6, &[1]);
+        lab.holders.wait(VIP, &[1]);
+        lab.stays(VIP6, 1, LONGER);
     });
 }

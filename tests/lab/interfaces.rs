@@ -1,10 +1,17 @@
 //! Interfaces that are not there, go, come back, and lose their link.
 
 use crate::agents::{Agent, Router, toml};
-use crate::clock::{SECOND, now};
+use crate::clock::{MS, Moment, SECOND, now};
 use crate::lan::{Lab, address};
 use crate::live::live;
 use crate::power_loss::VIP;
+
+/// Until host 1 is Active on an interface that has just been made: it follows within a second, hears the other host within
+/// half of one, and has a priority of 200.
+fn is_followed(lab: &Lab, made: Moment, advert: Moment) {
+    let within = SECOND + 500 * MS + 3 * 500 * MS + 500 * MS * 56 / 256;
+    assert!(!lab.undisturbed(made, advert) || advert - made < within, "{} ms", (advert - made) / MS);
+}
 
 #[test]
 fn a_missing_interface_is_waited_for_and_served_when_it_comes() {
@@ -105,11 +112,45 @@ fn a_renamed_interface_keeps_nothing_and_its_namesake_is_served() {
         lab.plug_in(1, "eth0", "02:00:00:00:00:99");
         lab.host(1).ip("addr add 192.0.2.9/24 dev eth0");
         lab.host(1).ip("link set eth0 up");
+        let made = now();
         lab.holders.wait(VIP, &[1]);
-        lab.wire.wait("its adverts", from, |seen| seen.asserts(address(9, 0)) && seen.mac[5] == 0x99);
+        let seen = lab.wire.wait("its adverts", from, |seen| seen.asserts(address(9, 0)) && seen.mac[5] == 0x99);
+        is_followed(&lab, made, seen.at);
         assert!(lab.host(1).ip("addr show eth0").contains("192.0.2.100"));
         assert!(!lab.host(1).ip("addr show lan0").contains("192.0.2.100"));
         lab.stays(VIP, 1, 2 * SECOND);
+    });
+}
+
+/// A container's: it goes with the other end, and comes back under its name with another card.
+#[test]
+fn a_veth_made_anew_is_served_anew() {
+    live(&[], || {
+        let lab = Lab::new(2);
+        let _second = Agent::locum(&lab, 2, &toml(&[Router::new(100).every(500)]));
+        lab.plug_in(1, "veth0", "02:00:00:00:00:77");
+        let set_up = ["addr add 192.0.2.91/24 dev veth0".to_owned(), "link set veth0 up".to_owned()];
+        lab.host(1).ip_all(&set_up);
+        let first = Agent::locum(&lab, 1, &toml(&[Router::new(200).every(500).on("veth0")]));
+        lab.holders.wait(VIP, &[1]);
+        for mac in ["02:00:00:00:00:78", "02:00:00:00:00:79"] {
+            first.state("web", "active");
+            let from = now();
+            lab.host(1).ip("link del veth0");
+            lab.holders.wait(VIP, &[2]);
+            let fault = first.router("web", "waits", |router| router["reason"] == "interface-missing");
+            assert_eq!(fault["words"], "waiting for interface veth0: it does not exist");
+            assert_eq!(lab.holders.changes(VIP, from).first().map(|change| change.host), Some(1));
+            lab.plug_in(1, "veth0", mac);
+            lab.host(1).ip_all(&set_up);
+            let made = now();
+            let seen = lab.wire.wait("its adverts", made, |seen| seen.asserts(address(91, 0)));
+            assert_eq!(format!("{:02x}", seen.mac[5]), mac[15..]);
+            is_followed(&lab, made, seen.at);
+            lab.holders.wait(VIP, &[1]);
+            assert!(lab.host(1).ip("addr show veth0").contains("192.0.2.100"));
+            lab.stays(VIP, 1, 2 * SECOND);
+        }
     });
 }
 
@@ -129,10 +170,11 @@ fn a_macvlan_made_anew_is_served_anew() {
         lab.holders.wait(VIP, &[1]);
         first.state("web", "active");
         for _ in 0..2 {
-            let from = now();
             lab.host(1).ip_all(&[&["link del mv0".to_owned()], &make[..]].concat());
+            let made = now();
             first.router("web", "has noticed", |router| router["state"] != "active");
-            lab.wire.wait("its adverts", from, |seen| seen.asserts(address(91, 0)) && seen.mac[5] == 0x77);
+            let seen = lab.wire.wait("its adverts", made, |seen| seen.asserts(address(91, 0)) && seen.mac[5] == 0x77);
+            is_followed(&lab, made, seen.at);
             first.state("web", "active");
             lab.holders.wait(VIP, &[1]);
             assert!(lab.host(1).ip("addr show mv0").contains("192.0.2.100"));

@@ -2,27 +2,53 @@
 
 use std::any::type_name;
 use std::io::{Write, stderr};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::Command;
 
-use crate::clock::{Moment, in_ms};
+use crate::clock::{Moment, SECOND, in_ms, now};
 use crate::common::{LiveGuard, Need, full, live_alone, live_guard, require, tool};
 use crate::lan::Lab;
+use crate::stalls;
 
 /// What every lab is made with.
 const ALWAYS: [Need; 4] = [Need::Namespaces, Need::Tool("ip"), Need::Tool("nft"), Need::Tool("setpriv")];
 const INSIDE: &str = "LOCUM_LAB_INSIDE";
 
+/// A processor that stood still for longer has agents miss adverts and leases without a fault of theirs.
+const TOO_LONG: u64 = SECOND / 2;
+
 /// Runs a test, beside others: as root right here, else as a child that is root of a user namespace.
-pub fn live<F: FnOnce()>(needs: &[Need], test: F) {
-    run(needs, live_guard, test);
+pub fn live<F: Fn()>(needs: &[Need], test: F) {
+    run(type_name::<F>(), needs, live_guard, || on_a_running_machine(&test));
 }
 
 /// The same for a test that others would disturb: it waits until no other live test runs.
-pub fn alone<F: FnOnce()>(needs: &[Need], test: F) {
-    run(needs, live_alone, test);
+pub fn alone<F: Fn()>(needs: &[Need], test: F) {
+    run(type_name::<F>(), needs, live_alone, || on_a_running_machine(&test));
 }
 
-fn run<F: FnOnce()>(needs: &[Need], turn: fn() -> LiveGuard, test: F) {
+/// The same for a test that itself judges what a machine that stood still has done.
+pub fn once<F: Fn()>(needs: &[Need], test: F) {
+    run(type_name::<F>(), needs, live_guard, test);
+}
+
+/// A test that fails while a processor stands still has shown nothing, and is run again; not for ever.
+fn on_a_running_machine(test: &impl Fn()) {
+    for _ in 0..3 {
+        let from = now();
+        let Err(panic) = catch_unwind(AssertUnwindSafe(test)) else { return };
+        let longest = stalls::longest_since(from);
+        if longest < TOO_LONG {
+            resume_unwind(panic);
+        }
+        // Not eprintln!, which the test runner captures.
+        writeln!(stderr(), "run again: a processor stood still for {:.0} ms", in_ms(longest)).expect("standard error");
+    }
+    test();
+}
+
+/// `path` is that of the test's closure: so it is named, whatever the test runner calls this thread.
+fn run(path: &str, needs: &[Need], turn: fn() -> LiveGuard, test: impl Fn()) {
     let inside = std::env::var_os(INSIDE).is_some();
     if !inside && !require(&[&ALWAYS, needs].concat()) {
         return;
@@ -31,8 +57,6 @@ fn run<F: FnOnce()>(needs: &[Need], turn: fn() -> LiveGuard, test: F) {
         let _turn = turn();
         return test();
     }
-    // The closure's own path is that of the test, whatever the test runner calls this thread.
-    let path = type_name::<F>();
     let name = path.split_once("::").map_or(path, |(_, rest)| rest).trim_end_matches("::{{closure}}");
     // A process with threads cannot enter a user namespace, so a child begins inside one.
     let program = std::env::current_exe().expect("this test's program");

@@ -10,14 +10,14 @@
 //! | fault | test |
 //! |---|---|
 //! | kill -9 or SIGUSR1, started at once | `resume::killed_and_started..`, `told_to_leave..`, `keepalived_does_not_notice..` |
-//! | kill -9, SIGSTOP for good | `leases::a_killed_agent..`, `a_stopped_agent..` |
+//! | kill -9, SIGSTOP for good | `leases::a_killed_agent..`, `a_stopped_agent..`, over IPv6 `leases6::` the same |
 //! | Active stalls 7 s | `leases::an_active_that_stalls_for_7_s..` |
 //! | Backup stalls; both 2.5 s; both 7 s | `resume::a_backup_that_stood_still..`, `two_that_stood_still..`, `of_two_that..` |
 //! | reload, of a broken file, `--exec` | `reload::no_reload_of_any_kind..`, `replace::a_hundred_in_a_row..` |
 //! | planned stop, return | `departures::a_planned_stop_costs..`, `a_planned_stop_beside_keepalived..`, `a_higher_priority..` |
 //! | the address, the host's own primary removed | `leases::an_address_removed_by_hand..`, `the_hosts_own_primary..` |
 //! | partition, deaf Backup, mute Active | `partitions::after_..` |
-//! | a firewall on the host | `mute::a_firewall_is_found_out..`, `an_active_whose_adverts..` |
+//! | a firewall on the host, a full queue | `mute::a_firewall_is_found_out..`, `an_active_whose..` |
 //! | route changes: 100,000, or 1,000,000 | `leases::routes_come_and_go..` |
 //! | 1,000 addresses for 10 s, or a minute | `leases::a_thousand_leases..` |
 //! | all of them at random | `chaos::run` |
@@ -54,6 +54,7 @@ mod interop;
 mod itself;
 mod judges;
 mod leases;
+mod leases6;
 mod link_up;
 mod managed;
 mod mistakes;

@@ -2,6 +2,7 @@
 
 use crate::agents::{Agent, Router, toml};
 use crate::clock::{MS, SECOND, now};
+use crate::common::Need;
 use crate::lan::{Lab, address};
 use crate::live::{live, median, samples, tell};
 use crate::power_loss::VIP;
@@ -99,5 +100,49 @@ fn who_boots_behind_such_a_firewall_never_holds_the_address() {
         lab.holders.wait(VIP, &[1]);
         lab.wire.wait("its adverts", from, |seen| seen.asserts(address(1, 0)));
         first.state("web", "active");
+    });
+}
+
+/// A card that sends nothing any more: its queue is full, and the kernel throws away what comes.
+#[test]
+fn an_active_whose_queue_is_full_for_good_says_so_and_hands_over() {
+    live(&[Need::Tool("tc")], || {
+        let lab = Lab::new(2);
+        let _second = Agent::locum(&lab, 2, &config(100));
+        let first = Agent::locum(&lab, 1, &config(200));
+        lab.holders.wait(VIP, &[1]);
+        let from = now();
+        // No packet is as small as the room there is.
+        lab.host(1)
+            .try_run("tc", &["qdisc", "add", "dev", "eth0", "root", "bfifo", "limit", "1"], "")
+            .expect("a queue");
+        lab.holders.wait(VIP, &[2]);
+        let fault = first.state("web", "fault");
+        assert_eq!(fault["reason"], "send-failed");
+        let words = fault["words"].as_str().expect("words");
+        assert!(words.contains("No buffer space available"), "{words}");
+        let spans = lab.holders.spans(VIP, from, now());
+        assert!(spans.several < 500 * MS, "{spans:?}");
+        lab.stays(VIP, 2, 3 * SECOND);
+        lab.host(1).try_run("tc", &["qdisc", "del", "dev", "eth0", "root"], "").expect("no queue");
+        lab.holders.wait(VIP, &[1]);
+        lab.stays(VIP, 1, 2 * SECOND);
+    });
+}
+
+/// Its kernel says of each advert that nobody there takes it; those still leave, and the group's do not fail for it.
+#[test]
+fn a_unicast_peer_without_an_agent_is_no_reason_not_to_be_active() {
+    live(&[], || {
+        let lab = Lab::new(2);
+        let peers = "source = \"192.0.2.1\"\nunicast_peers = [\"192.0.2.2\"]";
+        let from = now();
+        let agent = Agent::locum(&lab, 1, &toml(&[Router::new(200).every(200).more(peers)]));
+        lab.holders.wait(VIP, &[1]);
+        lab.stays(VIP, 1, 4 * SECOND);
+        let web = agent.state("web", "active");
+        assert_eq!(web["counters"]["send_errors"], 0, "{web:#}");
+        assert!(lab.wire.since(from).iter().filter(|seen| seen.asserts(address(1, 0))).count() >= 15);
+        assert!(!agent.log().contains("cannot"), "{}", agent.log());
     });
 }

@@ -70,6 +70,14 @@ fn the_protocol_thread_alone_is_in_real_time_and_a_reload_puts_it_back() {
         eventually("nothing is locked", || (locked(&agent) == 0).then_some(()));
         agent.reload(&config(true));
         eventually("real time again", || (told(&agent)["priority"] == 10).then_some(()));
+        // Another program in the same process begins as usual, and then puts its own protocol thread there.
+        let replaced = agent.ask(&["reload", "--exec"]);
+        assert!(replaced.status.success(), "{replaced:?}");
+        assert_eq!(told(&agent)["priority"], 10, "{}", agent.log());
+        for (name, priority, policy) in &schedule(&agent) {
+            let expected = if name == "locum-protocol" { (10, 1) } else { (0, 0) };
+            assert_eq!((*priority, *policy), expected, "{name} after another program took over");
+        }
         assert_eq!(lab.holders.of(VIP), [1]);
     });
 }

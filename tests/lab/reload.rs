@@ -1,5 +1,6 @@
 //! SIGHUP changes what differs, and nothing else.
 
+use std::io::{Write, stderr};
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::agents::{Agent, Router, toml};
@@ -191,6 +192,35 @@ fn routers_come_and_go_without_the_others_noticing() {
         assert_eq!(lab.holders.changes(VIP, from), []);
         let routers = agent.status().expect("a status")["routers"].as_object().expect("routers").clone();
         assert_eq!(routers.keys().collect::<Vec<_>>(), ["new", "web"]);
+    });
+}
+
+/// Its lease goes on beside those that were there, for longer than one lasts.
+#[test]
+fn an_address_that_another_router_gets_stays_where_it_is() {
+    live(&[], || {
+        let lab = Lab::new(1);
+        let web = |addresses: &[&str]| Router::new(100).holding(addresses);
+        let other = Router::new(100).named("other", 52);
+        let [one, two, three] = ["192.0.2.100/24", "192.0.2.101/24", "192.0.2.102/24"];
+        let agent = Agent::locum(&lab, 1, &toml(&[web(&[one]), other.clone().holding(&[two, three])]));
+        for address in [VIP, OLD, NEW] {
+            lab.holders.wait(address, &[1]);
+        }
+        let from = now();
+        agent.reload(&toml(&[web(&[one, two]), other.holding(&[three])]));
+        agent.logged("configuration reloaded");
+        lab.wire.watched_until(now() + 7 * SECOND);
+        let held = agent.state("web", "active");
+        if held["counters"]["leases_lapsed"] != 0 && lab.stalls.within(from, now(), SECOND / 2) {
+            // Not eprintln!, which the test runner captures.
+            writeln!(stderr(), "set aside because the machine stood still").expect("standard error");
+            return;
+        }
+        for address in [VIP, OLD, NEW] {
+            assert_eq!(lab.holders.changes(address, from), [], "{address}");
+        }
+        assert_eq!(held["addresses"][1]["state"], "held", "{held:#}");
     });
 }
 

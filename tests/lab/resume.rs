@@ -103,6 +103,21 @@ fn told_to_leave_it_ends_without_a_word_and_the_next_one_goes_on() {
     });
 }
 
+/// As our own bug would end it.
+#[test]
+fn a_crash_is_like_being_killed() {
+    live(&[], || {
+        let lab = Lab::new(2);
+        let mut agent = Agent::locum(&lab, 1, &first());
+        lab.holders.wait(VIP, &[1]);
+        let backup = Agent::locum(&lab, 2, &second());
+        backup.state("web", "backup");
+        for (how, code) in [(Signal::SIGABRT, -6), (Signal::SIGILL, -4)] {
+            replaced(&lab, &mut agent, &first(), how, code);
+        }
+    });
+}
+
 #[test]
 fn keepalived_does_not_notice_either() {
     live(&[Need::Tool("keepalived")], || {

@@ -18,6 +18,8 @@ use crate::clock::{MS, Moment, now};
 const NAP: Duration = Duration::from_millis(1);
 /// A nap that took longer than this is remembered.
 const REMEMBERED: Duration = Duration::from_millis(5);
+/// One that took longer than this is told of after its lab is gone.
+const LONGER: Duration = Duration::from_millis(200);
 /// A nap that took longer than this was a stall.
 pub const STALL: u64 = 20 * MS;
 /// As much as the beginning of a stall may lie before the nap that showed it.
@@ -29,6 +31,15 @@ const PAUSE: Duration = Duration::from_millis(50);
 const SLOW: u64 = 250 * MS;
 
 type Naps = Arc<Mutex<Vec<(Moment, Moment)>>>;
+
+/// Of all labs of this process, also those that are gone.
+static LONG: Mutex<Vec<(Moment, Moment)>> = Mutex::new(Vec::new());
+
+/// For how long a processor stood still at most, from a moment on; 0 for less than 200 ms.
+pub fn longest_since(from: Moment) -> u64 {
+    let found = LONG.lock().expect("nobody panicked over it");
+    found.iter().filter(|(_, end)| *end >= from).map(|(begin, end)| end - begin).max().unwrap_or(0)
+}
 
 /// When the kernel was slow, and since when it has been at what is asked of it just now.
 #[derive(Default)]
@@ -95,8 +106,12 @@ fn doze(processor: usize, found: &Naps, end: &AtomicBool) {
     while !end.load(Ordering::Relaxed) {
         let (asleep, from) = (Instant::now(), now());
         thread::sleep(NAP);
-        if asleep.elapsed() > REMEMBERED {
+        let nap = asleep.elapsed();
+        if nap > REMEMBERED {
             found.lock().expect("nobody panicked over it").push((from, now()));
+        }
+        if nap > LONGER {
+            LONG.lock().expect("nobody panicked over it").push((from, now()));
         }
     }
 }

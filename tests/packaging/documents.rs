@@ -141,12 +141,29 @@ fn key_table() -> String {
     text
 }
 
+/// Whether what is made is to be written into the tree instead of held against it.
+fn blesses() -> bool {
+    std::env::var_os("LOCUM_BLESS").is_some_and(|value| value == "1")
+}
+
+#[test]
+fn the_pages_in_the_tree_are_those_that_are_made() {
+    for (name, made) in [("packaging/man/locum.8", man::locum()), ("packaging/man/locum.toml.5", man::locum_toml())] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+        if blesses() {
+            fs::write(path, made).expect("written");
+        } else {
+            assert!(project(name) == made, "{name} is behind: run this test with LOCUM_BLESS=1");
+        }
+    }
+}
+
 #[test]
 fn the_readme_lists_every_key() {
     let readme = project("README.md");
     let (before, rest) = readme.split_once(BEGIN).expect("README.md has the line where the table of keys begins");
     let (found, after) = rest.split_once(END).expect("and the one where it ends");
-    if std::env::var_os("LOCUM_BLESS").is_some_and(|value| value == "1") {
+    if blesses() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
         fs::write(path, format!("{before}{BEGIN}{}{END}{after}", key_table())).expect("written");
     } else {

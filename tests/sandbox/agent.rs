@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::isolation::isolated;
+use crate::isolation::{ip, isolated};
 
 /// For what ends by itself: only a test that fails waits for so long.
 const LONG: Duration = Duration::from_secs(30);
@@ -31,7 +31,9 @@ impl Agent {
 
     fn run(&mut self) {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.folder.join("log")).expect("a log");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_locum"));
+        // With a limit that a few interfaces exceed, as the usual 1,024 is by hundreds.
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "ulimit -Sn 64 && exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_locum")]);
         command.arg("run").arg("--config").arg(self.folder.join("conf/locum.toml"));
         command.arg("--runtime-dir").arg(self.folder.join("run")).stdin(Stdio::null());
         self.child = command.stdout(Stdio::null()).stderr(log).spawn().expect("the agent starts");
@@ -150,6 +152,24 @@ fn every_thread_of_the_agent_is_confined() {
             let names = ["CapPrm:", "CapEff:", "CapBnd:", "NoNewPrivs:", "Seccomp:"];
             assert_eq!(fields(&format!("/proc/{pid}/status"), &names), [rights, rights, rights, "0", "0"]);
         }
+    });
+}
+
+#[test]
+fn many_interfaces_find_room() {
+    isolated("agent::many_interfaces_find_room", || {
+        let mut config = String::new();
+        for n in 1..=30 {
+            ip(&format!("link add v{n} up type veth peer name w{n}"));
+            ip(&format!("link set w{n} up"));
+            ip(&format!("link set v{n} up"));
+            ip(&format!("address add 10.0.{n}.1/24 dev v{n}"));
+            config +=
+                &format!("[virtual_router.r{n}]\ninterface = \"v{n}\"\nvrid = 51\naddresses = [\"192.0.2.{n}/32\"]\n");
+        }
+        let agent = Agent::start("many", &config);
+        agent.logged("backup -> active", 30);
+        assert!(!agent.log().contains("Too many open files"), "{}", agent.log());
     });
 }
 

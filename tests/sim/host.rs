@@ -121,7 +121,7 @@ pub enum Job {
         router: usize,
         leases: Vec<IpNet>,
         lifetime: Option<Lifetime>,
-        asked: Instant,
+        asked: (Instant, bool),
         until: Option<Instant>,
     },
     Remove(Vec<IpNet>),

@@ -303,8 +303,9 @@ impl Mixed {
                     self.feed(Input::AddressesAdded { router, outcomes });
                 }
                 Effect::RemoveAddresses { .. } => self.holds[0] = false,
-                Effect::RenewLeases { router, asked, .. } => {
-                    self.feed(Input::LeasesRenewed { router, asked, outcome: LeaseOutcome::Renewed });
+                Effect::RenewLeases { router, interface, asked, other_kind, .. } => {
+                    let outcome = LeaseOutcome::Renewed;
+                    self.feed(Input::LeasesRenewed { router, interface, asked, other_kind, outcome });
                 }
                 Effect::Announce { .. } => self.cache = Some(0),
                 Effect::Stopped => self.host.agent = None,

@@ -98,7 +98,7 @@ enum Happening {
         host: usize,
         life: u32,
         router: usize,
-        asked: Instant,
+        asked: (Instant, bool),
         outcome: LeaseOutcome,
     },
     Expires {
@@ -365,11 +365,12 @@ impl World {
                     self.judge.fail(format!("h{host} sends an advert that is not valid"));
                 }
             }
-            Effect::RenewLeases { router, leases, lifetime, asked, until, .. } => {
+            Effect::RenewLeases { router, leases, lifetime, asked, until, other_kind, .. } => {
                 let router = crate::host::router_number(&router);
                 if self.scene.hosts[host].left_at.get(&router) == Some(&now) {
                     let leases = leases.into_iter().map(|lease| lease.net).collect();
                     let span = self.rng.span(Duration::ZERO, self.scene.plan.kernel.remove_max);
+                    let asked = (asked, other_kind);
                     self.queue_job(host, span, Job::Renew { router, leases, lifetime, asked, until });
                 }
             }

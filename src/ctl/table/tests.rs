@@ -266,3 +266,15 @@ web  FAULT for 3m 12s: waiting for interface eth0: it does not exist
 ";
     assert_eq!(table(&status(vec![("web", router)])), expected);
 }
+
+#[test]
+fn whoever_was_heard_and_does_not_count_is_not_passed_over_in_silence() {
+    let row = |discards: &[(&str, u64)]| {
+        let discards = discards.iter().map(|(reason, count)| ((*reason).to_owned(), *count)).collect();
+        let counters = Counters { discards, ..Counters::default() };
+        let text = table(&status(vec![("web", Router { peers: Vec::new(), counters, ..backup() })]));
+        text.lines().find(|line| line.starts_with("  peers")).unwrap().to_owned()
+    };
+    assert_eq!(row(&[("ttl", 4)]), "  peers      nobody whose adverts count has been heard since the start");
+    assert_eq!(row(&[("ttl", 0), ("own-packet", 4)]), "  peers      nobody has been heard since the start");
+}

@@ -76,7 +76,8 @@ impl Working {
         }
         for (renewal, outcome) in renewals.into_iter().zip(outcomes) {
             let outcome = outcome.err().unwrap_or(LeaseOutcome::Renewed);
-            self.report(Report::Renewed { router: renewal.router, asked: renewal.asked, outcome });
+            let Renewal { router, interface, asked, other_kind, .. } = renewal;
+            self.report(Report::Renewed { router, interface, asked, other_kind, outcome });
         }
     }
 

@@ -143,8 +143,12 @@ pub enum Report {
     Renewed {
         /// Whose.
         router: RouterName,
+        /// Where.
+        interface: InterfaceName,
         /// When it was decided.
         asked: Instant,
+        /// As the renewal said.
+        other_kind: bool,
         /// How it ended.
         outcome: LeaseOutcome,
     },
@@ -180,7 +184,7 @@ impl Worker {
         let (jobs, queue) = sync_channel(JOBS);
         let (reports, told) = tokio::sync::mpsc::channel(REPORTS);
         let thread = std::thread::Builder::new().name("locum-kernel".to_owned()).spawn(move || {
-            Working { netlink, journal, reports, others: BTreeSet::new() }.run(&queue);
+            Working { netlink, journal, reports, others: BTreeSet::new(), mute: BTreeSet::new() }.run(&queue);
         })?;
         Ok((Worker { jobs, thread }, told))
     }
@@ -208,6 +212,8 @@ pub(super) struct Working {
     /// Addresses, by interface index, whose addition found them there already: whoever wanted them may ask for
     /// their removal before it has heard so, and they are not ours to remove.
     others: BTreeSet<(u32, IpNet)>,
+    /// Whose announcements do not leave, and where: told once, not with each round.
+    mute: BTreeSet<(RouterName, InterfaceName)>,
 }
 
 impl Working {
@@ -328,9 +334,9 @@ impl Working {
         }
     }
 
-    /// One line for all frames of a job that fail: they fail for the same reason.
+    /// One line for all frames that fail in a row: they fail for the same reason.
     fn announce<'f>(
-        &self,
+        &mut self,
         router: &RouterName,
         interface: &InterfaceName,
         frames: impl Iterator<Item = &'f [u8]>,
@@ -342,8 +348,13 @@ impl Working {
                 failure.get_or_insert(error);
             }
         }
-        if let Some(error) = failure {
-            self.fail(router, format!("announce its addresses on {interface}"), &error);
+        let key = (router.clone(), *interface);
+        match failure {
+            None => drop(self.mute.remove(&key)),
+            Some(error) if self.mute.insert(key) => {
+                self.fail(router, format!("announce its addresses on {interface}"), &error);
+            }
+            Some(_) => {}
         }
     }
 

@@ -3,12 +3,13 @@
 //! `slots` keeps a few words of each virtual router, written with every advert that is sent or, authenticated, taken;
 //! `journal` the addresses that were added, written before each addition. Both begin with a line that says on which boot and in which network namespace
 //! they hold. What is written is in the kernel's hands when the call returns, so that no death of this process loses
-//! it. What is read is untrusted: a file that makes no sense is told of and counts for nothing.
+//! it. `recorder` writes the slots on a thread of its own. What is read is untrusted: a file that makes no sense is told of and counts for nothing.
 //!
 //! Belongs here: layout, order and reading of these files. Does not belong here: what follows from them (`proto`), and
 //! which addresses the kernel has (`netlink`).
 
 mod journal;
+mod recorder;
 mod slots;
 
 use std::fs::{File, OpenOptions};
@@ -17,6 +18,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 pub use journal::{Added, Journal};
+pub use recorder::Recorder;
 pub use slots::Slots;
 
 use crate::types::RouterRecord;

@@ -27,8 +27,7 @@ const HEAD: usize = 4 + 8 + 2 + 2;
 /// Each number that is remembered by itself takes this much after the text: they can be thousands.
 const NUMBER: usize = 8;
 
-/// A place for each virtual router, written in one system call that waits for nothing where the directory is kept in
-/// memory, as `/run` is.
+/// A place for each virtual router, written in one system call.
 #[derive(Debug)]
 pub struct Slots {
     file: Option<File>,
@@ -36,7 +35,7 @@ pub struct Slots {
 }
 
 /// Which virtual router a record is of.
-type Key = (InterfaceName, Family, Vrid);
+pub(super) type Key = (InterfaceName, Family, Vrid);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Place {
@@ -92,7 +91,7 @@ impl Slots {
     ///
     /// # Errors
     /// The disk's.
-    pub fn forget(&mut self, key: (InterfaceName, Family, Vrid)) -> io::Result<()> {
+    pub fn forget(&mut self, key: Key) -> io::Result<()> {
         let Some(place) = self.places.remove(&key) else { return Ok(()) };
         match &self.file {
             Some(file) => blank(file, place.number),

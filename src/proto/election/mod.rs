@@ -98,6 +98,8 @@ pub enum Outcome {
     Yield,
     /// A router with less right is Active too: send an advert, and announce again (RFC 9568 section 6.4.3).
     Assert,
+    /// The same, so soon after the last answer that only the announcement is called for.
+    AnnounceAgain,
     /// Active again, as before the process ended: hold what is held, claim what is missing, announce.
     Resume,
     /// Woke this much too late to take the silence for the Active router's: it listens once more.
@@ -435,7 +437,7 @@ impl Election {
                     self.listen_to(source, received, interval);
                     Outcome::Yield
                 } else if self.next_answer(now).is_some() {
-                    Outcome::Nothing
+                    Outcome::AnnounceAgain
                 } else {
                     self.answered_at = Some(now);
                     Outcome::Assert

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::slot::{Presence, Slot, Term};
+use super::slot::{Asked, Presence, Slot, Term};
 use super::{Ground, Holding, Stage};
 use crate::proto::effect::{Effect, Lease};
 use crate::proto::interfaces::Interfaces;
@@ -77,7 +77,7 @@ impl Holding {
                 let (mut leases, mut until) = (Vec::new(), None);
                 for slot in self.slots.iter_mut().filter(|slot| chosen(slot)) {
                     let Some(net) = slot.held() else { continue };
-                    slot.asked = Some((ground.now, lifetime));
+                    slot.asked = Some((Asked { at: ground.now, interface, other_kind }, lifetime));
                     until = [until, slot.ends_at()].into_iter().flatten().min();
                     leases.push(Lease { net, borrows_route: ground.interfaces.keeps_route(interface, net) });
                 }
@@ -99,16 +99,16 @@ impl Holding {
     }
 
     /// What became of a renewal. True if it came too late.
-    pub(crate) fn renewed(&mut self, ground: &mut Ground<'_>, asked: Instant, outcome: LeaseOutcome) -> bool {
-        if self.asked == Some(asked) {
+    pub(crate) fn renewed(&mut self, ground: &mut Ground<'_>, asked: Asked, outcome: LeaseOutcome) -> bool {
+        if self.asked == Some(asked.at) {
             self.asked = None;
         }
         let mut known = false;
         for slot in &mut self.slots {
-            let Some((_, lifetime)) = slot.asked.filter(|(at, _)| *at == asked) else { continue };
+            let Some((_, lifetime)) = slot.asked.filter(|(of, _)| *of == asked) else { continue };
             known = true;
             match outcome {
-                LeaseOutcome::Renewed => slot.term = term(asked, lifetime),
+                LeaseOutcome::Renewed => slot.term = term(asked.at, lifetime),
                 LeaseOutcome::Lapsed | LeaseOutcome::Failed(_) => slot.asked = None,
             }
         }

@@ -20,7 +20,7 @@ pub(crate) use leases::lifetime;
 use leaving::Leaving;
 pub(crate) use leaving::{Departure, Linger};
 use probing::Prober;
-pub(crate) use slot::Legacy;
+pub(crate) use slot::{Asked, Legacy};
 use slot::{Presence, Slot};
 
 use super::effect::{Addition, Effect};

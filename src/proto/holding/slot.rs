@@ -14,10 +14,18 @@ pub(super) struct Slot {
     pub(super) address: VirtualAddress,
     pub(super) presence: Presence,
     pub(super) term: Term,
-    /// The renewal that is under way: when it was decided, and for how long.
-    pub(super) asked: Option<(Instant, Option<Lifetime>)>,
+    /// The renewal that is under way, and for how long it is.
+    pub(super) asked: Option<(Asked, Option<Lifetime>)>,
     /// When it was put back after somebody else had removed it, lately.
     restored: VecDeque<Instant>,
+}
+
+/// What a renewal is known by when its outcome comes back: those of one router that are decided at once differ in the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) at: Instant,
+    pub(crate) interface: InterfaceName,
+    pub(crate) other_kind: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -190,6 +190,7 @@ fn key(mistake: &Mistake) -> Key {
         | Mistake::Interval { peer, .. }
         | Mistake::Addresses { peer, .. }
         | Mistake::ForeignRouter { peer, .. }
+        | Mistake::IntervalRefused { peer, .. }
         | Mistake::Refused { peer, .. } => (token, *peer, None),
         Mistake::ForeignAnswer { address, mac } => (token, *address, Some(*mac)),
     }
@@ -204,7 +205,7 @@ fn is_shown_by_adverts(mistake: &Mistake) -> bool {
         | Mistake::Interval { .. }
         | Mistake::Addresses { .. }
         | Mistake::ForeignRouter { .. } => true,
-        Mistake::Refused { .. } | Mistake::ForeignAnswer { .. } => false,
+        Mistake::IntervalRefused { .. } | Mistake::Refused { .. } | Mistake::ForeignAnswer { .. } => false,
     }
 }
 

@@ -26,6 +26,8 @@ impl Router {
             Outcome::Claim(why) => self.claim(world, why),
             Outcome::Yield => self.yield_to(world, heard),
             Outcome::Assert => self.assert(world, heard),
+            // It may have yielded meanwhile and ask for just that.
+            Outcome::AnnounceAgain => self.holding.announce_again(world.now),
             Outcome::Resume => {
                 self.hold(world, |holding, ground| holding.claim(ground));
                 let reason = self.resume_reason(world.now);

@@ -1,8 +1,8 @@
 use super::{Mode, Router, World};
 use crate::proto::election::State;
-use crate::proto::holding::{Departure, Holding};
+use crate::proto::holding::{Asked, Departure, Holding};
 use crate::report::{Reason, RouterState};
-use crate::types::{AddressOutcome, Instant, InterfaceName, IpNet, LeaseOutcome};
+use crate::types::{AddressOutcome, InterfaceName, IpNet, LeaseOutcome};
 
 /// What becomes of a router whose addresses the kernel, or somebody else, has taken away.
 impl Router {
@@ -42,7 +42,7 @@ impl Router {
     }
 
     /// What became of a renewal.
-    pub(crate) fn renewed(&mut self, world: &mut World<'_>, asked: Instant, outcome: LeaseOutcome) {
+    pub(crate) fn renewed(&mut self, world: &mut World<'_>, asked: Asked, outcome: LeaseOutcome) {
         if self.hold(world, |holding, ground| holding.renewed(ground, asked, outcome)) {
             self.lapse(world);
         }

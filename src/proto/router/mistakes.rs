@@ -52,22 +52,31 @@ impl Router {
 
     /// A valid advert of this VRID that is not let in.
     pub(super) fn refuse(&mut self, world: &mut World<'_>, received: &Received, reason: Discard) {
-        let foreign = self.foreign_router(received).filter(|_| is_mistake(reason));
-        self.throw_away(world, reason, Some(received.source), foreign);
+        let (peer, theirs, ours) = (received.source, received.advertisement.interval, self.config.advert_interval);
+        let interval = || (reason == Discard::Interval).then_some(Mistake::IntervalRefused { peer, theirs, ours });
+        let mistake = self.foreign_router(received).filter(|_| is_mistake(reason)).or_else(interval);
+        self.throw_away(world, reason, Some(peer), mistake, theirs);
     }
 
     /// A packet of this VRID that was thrown away.
     pub(crate) fn discard(&mut self, world: &mut World<'_>, reason: Discard, source: Option<IpAddr>) {
-        self.throw_away(world, reason, source, None);
+        self.throw_away(world, reason, source, None, self.config.advert_interval);
     }
 
     /// A mistake is told as such; whatever else is thrown away, each minute.
-    fn throw_away(&mut self, world: &mut World<'_>, reason: Discard, source: Option<IpAddr>, mistake: Option<Mistake>) {
+    fn throw_away(
+        &mut self,
+        world: &mut World<'_>,
+        reason: Discard,
+        source: Option<IpAddr>,
+        mistake: Option<Mistake>,
+        theirs: Interval,
+    ) {
         if let Some(source) = source.filter(|_| reason.is_authentication()) {
             self.strangers.hear(world.now, source, reason);
         }
         let refused = || source.filter(|_| is_mistake(reason)).map(|peer| Mistake::Refused { peer, reason });
-        let patience = patience(self.config.advert_interval, self.config.advert_interval);
+        let patience = patience(theirs, self.config.advert_interval);
         let see = |mistake| self.mistakes.see(world.now, &self.name, mistake, patience);
         let line = match mistake.or_else(refused).and_then(see) {
             Some(event) => {
@@ -79,7 +88,7 @@ impl Router {
         world.effects.extend(line.map(Effect::Tell));
     }
 
-    /// Somebody claims an address that is held here: the LAN is told again where it is, at most once a second.
+    /// Somebody claims an address that is held here: the LAN is told again where it is, as seldom as after any conflict.
     ///
     /// Not so while another router is Active too: then the election decides, and its adverts are told of.
     pub(super) fn hear_foreign_answer(&mut self, world: &mut World<'_>, interface: InterfaceName, heard: Announcement) {

@@ -436,6 +436,7 @@ impl Router {
                 | Outcome::Advertise
                 | Outcome::Yield
                 | Outcome::Assert
+                | Outcome::AnnounceAgain
                 | Outcome::Wait(_)
                 | Outcome::Listen(_)
                 | Outcome::Reassert

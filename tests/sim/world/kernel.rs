@@ -155,8 +155,9 @@ impl World {
         self.feed(host, Cause::Other, gone);
     }
 
-    pub(super) fn renewed(&mut self, host: usize, router: usize, asked: Instant, outcome: LeaseOutcome) {
-        let router = crate::host::router_name(router);
-        self.feed(host, Cause::Other, Input::LeasesRenewed { router, asked, outcome });
+    pub(super) fn renewed(&mut self, host: usize, router: usize, asked: (Instant, bool), outcome: LeaseOutcome) {
+        let (router, (asked, other_kind)) = (crate::host::router_name(router), asked);
+        let interface = interface();
+        self.feed(host, Cause::Other, Input::LeasesRenewed { router, interface, asked, other_kind, outcome });
     }
 }
