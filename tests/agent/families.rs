@@ -171,8 +171,8 @@ fn an_answer_to_the_search_for_duplicates_is_a_fault() {
     // A router that is Active too would have said so by then: an interval and a quarter, and 20 ms.
     let lines = bench.until(7_071.0);
     let expected = [
+        "6359.375 announce fe80::51 2001:db8::10",
         "6609.375 advert 100",
-        "6609.375 announce fe80::51 2001:db8::10",
         "7070.000 advert 0",
         "7070.000 active -> fault: duplicate-address",
         "7070.000 remove fe80::51/128 2001:db8::10/128",

@@ -18,6 +18,9 @@ use crate::scenario::{RETRY, Scenario};
 pub const INTERFACE: &str = "eth0";
 pub const INDEX: u32 = 2;
 const KEY: &str = "of all hosts, thirty-two or longer";
+/// By how many nanoseconds a clock that is off by a second is off: no step of a clock hits the grid of the adverts, whose
+/// numbers would then be those of earlier ones.
+const OFF: i64 = 1_000_017_003;
 
 pub struct Host {
     pub id: usize,
@@ -380,7 +383,7 @@ impl Host {
 
     /// What its wall clock shows at a time: on 2026-11-21, unless it is off.
     pub fn unix_nanos(&self, at: Instant) -> u64 {
-        (1_795_200_000_000_000_000 + at.as_nanos()).saturating_add_signed(self.clock_off * 1_000_000_000)
+        (1_795_200_000_000_000_000 + at.as_nanos()).saturating_add_signed(self.clock_off * OFF)
     }
 
     /// Whether the agent says that it has taken another advert in.
@@ -395,6 +398,11 @@ impl Host {
 
     fn has(&self, net: IpNet) -> bool {
         self.addresses.iter().any(|(address, held)| *address == net.addr() && held.prefix == net.prefix_len())
+    }
+
+    /// Whether its adverts leave only now and then.
+    pub fn stammers(&self) -> bool {
+        (1..100).contains(&self.gag)
     }
 
     /// Whether adverts did not leave it some time in this span until now.

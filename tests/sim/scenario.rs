@@ -246,7 +246,7 @@ impl Scenario {
                 14 | 15 => (Fault::Kill(host), Fault::Boot(host)),
                 16 => (Fault::Leave(host), Fault::Boot(host)),
                 17 => (Fault::Stall(host, rng.chance(50)), Fault::Wake(host)),
-                18 => (Fault::Gag(host, rng.pick(&[100, 100, 70, 30, 5])), Fault::Ungag(host)),
+                18 => (Fault::Gag(host, rng.pick(&[100, 100, 1])), Fault::Ungag(host)),
                 0 | 1 => (Fault::Crash(host), Fault::Boot(host)),
                 2 => (Fault::Stop(host), Fault::Boot(host)),
                 3 => (Fault::CheckFails(host), Fault::CheckRecovers(host)),

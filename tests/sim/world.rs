@@ -301,6 +301,7 @@ impl World {
     }
 
     fn follow(&mut self, host: usize, cause: Cause<'_>, effects: Vec<Effect>) {
+        self.find_doubles(host, &effects);
         self.judge.after(&self.scene, host, &cause, &effects);
         self.scene.hosts[host].freed = false;
         for effect in effects {

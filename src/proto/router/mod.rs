@@ -290,7 +290,7 @@ impl Router {
     pub(crate) fn hear(&mut self, world: &mut World<'_>, received_at: Instant, received: &Received) {
         self.lapse_if_due(world);
         let source = received.source;
-        if source == self.election.params().source {
+        if source == self.election.params().source || Some(source) == world.interfaces.source(&self.config) {
             return self.discard(world, Discard::OwnPacket, Some(source));
         }
         let examined = admit(&self.config, received).and_then(|()| self.examine(world, received_at, received));

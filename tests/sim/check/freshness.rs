@@ -9,8 +9,8 @@ use super::Heard;
 use crate::host::source;
 use crate::world::Scene;
 
-/// Clocks that differ by less than this are right to each other (LEAST_WINDOW, less the way here).
-const SECONDS: u64 = 4;
+/// As many adverts may be lost without a takeover.
+const MOST_REFUSED: usize = 2;
 
 #[derive(Default)]
 pub struct Freshness {
@@ -24,8 +24,8 @@ struct Known {
     newest: Option<Instant>,
     /// Which of its copies counted.
     copies: BTreeSet<u64>,
-    /// An advert in its turn that has been refused so far, in whatever copy it came.
-    refused: Option<Instant>,
+    /// Adverts in their turn that were refused one after the other, in whatever copies they came; the last may be taken yet.
+    refused: BTreeSet<Instant>,
 }
 
 impl Freshness {
@@ -52,7 +52,9 @@ impl Freshness {
         if counts && sender == host {
             return wrong("takes its own advert for one");
         }
-        if counts && !in_turn && !another {
+        // Copies by different clocks are judged apart, and may overtake each other on the way.
+        let overtaken = known.newest.is_some_and(|newest| newest.since(sent_at) <= scene.plan.lan_slack());
+        if counts && !in_turn && !another && !(scene.hosts[sender].clock_off != 0 && overtaken) {
             return wrong("takes an advert that is no newer than one it has taken");
         }
         if counts {
@@ -60,22 +62,26 @@ impl Freshness {
             if in_turn {
                 *known = Known { newest: Some(sent_at), ..Known::default() };
             }
-            known.copies.insert(copy);
+            if in_turn || another {
+                known.copies.insert(copy);
+            }
             return Ok(());
         }
-        let off = scene.hosts[host].clock_off.abs_diff(scene.hosts[sender].clock_off);
-        // A stated limit: of whom nothing is known, only what is within the window counts.
-        if known.newest.is_none() && off >= SECONDS {
+        let off = scene.hosts[host].clock_off != scene.hosts[sender].clock_off;
+        // Stated limits: of whom nothing is known, only what is within the window counts; and who lost its power and whose
+        // clock is behind then begins with numbers that others have heard of it.
+        if known.newest.is_none() && off {
             scene.strangers.insert((host, sender));
         }
-        let due = in_turn && sender != host && (known.newest.is_some() || off < SECONDS);
-        // Each copy of an advert is for another clock.
-        match known.refused {
-            Some(sent) if due && sent < sent_at => wrong("has refused every copy of an advert"),
-            Some(_) | None => {
-                known.refused = due.then_some(sent_at);
-                Ok(())
-            }
+        let due = in_turn && sender != host && (known.newest.is_some() || !off);
+        if due {
+            known.refused.insert(sent_at);
         }
+        // Each copy of an advert is for another clock. One or two may be refused: who begins anew while its clock comes up to
+        // numbers that it has used does not know the last of them.
+        if known.refused.range(..sent_at).count() >= MOST_REFUSED {
+            return wrong("has refused every copy of adverts in a row");
+        }
+        Ok(())
     }
 }

@@ -146,7 +146,9 @@ impl Holders {
                 (Some(_), None) => true,
                 (None, _) => false,
             };
-            if holds && calm && !foreign && !refused && in_turn {
+            // Whoever follows may not have it in its configuration.
+            let known = (0..scene.plan.hosts).all(|other| scene.plan.seat(other, router).without == 0);
+            if holds && calm && !foreign && !refused && in_turn && known {
                 watched.covered = Some((host, now + PATIENCE));
             }
         }
@@ -243,11 +245,14 @@ impl Watched {
             // What a kernel does not remove goes with its lease.
             let is_stuck =
                 |host: &usize| scene.hosts[*host].addresses.get(&self.address).is_some_and(|held| held.stuck);
-            if [*one, *other].iter().any(is_stuck) {
+            // Whose adverts leave only now and then is told apart from the dead by luck alone.
+            if [*one, *other].iter().any(|host| is_stuck(host) || scene.hosts[*host].stammers()) {
                 *overlap = Overlap { since: scene.now, joined: true, ..*overlap };
                 continue;
             }
-            let lingers = |host: usize| seats[host][self.router].resigned;
+            // Who is told to stop when it has slept listens first, and waits for whoever it hears as if it had resigned.
+            let slept = |host: usize| scene.hosts[host].stopping && scene.hosts[host].woke.is_some();
+            let lingers = |host: usize| seats[host][self.router].resigned || slept(host);
             overlap.lingers |= lingers(*one) || lingers(*other);
             let mut allowed = if overlap.lingers { LINGER } else { YIELD.min(slower) };
             if overlap.joined {

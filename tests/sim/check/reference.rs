@@ -184,6 +184,8 @@ impl Reference {
                 if eligible && self.state.is_some_and(|state| state != State::Initialize) {
                     return Err("nothing keeps it from its election".to_owned());
                 }
+                // It may be back at once, and give way then.
+                self.yielded |= from == Some(RouterState::Active);
                 self.state = None;
             }
         }

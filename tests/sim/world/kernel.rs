@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use locum::proto::Input;
+use locum::proto::{Effect, Input};
+use locum::report::{Event, Reason};
 use locum::types::{AddressOutcome, Instant, IpNet, LeaseOutcome, Lifetime};
 
 use super::{Happening, World};
@@ -159,5 +160,20 @@ impl World {
         let (router, (asked, other_kind)) = (crate::host::router_name(router), asked);
         let interface = interface();
         self.feed(host, Cause::Other, Input::LeasesRenewed { router, interface, asked, other_kind, outcome });
+    }
+
+    /// A host that has our addresses and is not heard is taken for one that is no router: so long nothing is tried there.
+    pub(super) fn find_doubles(&mut self, host: usize, effects: &[Effect]) {
+        let scene = &mut self.scene;
+        for effect in effects {
+            let Effect::Tell(Event::Transition { router, reason: Reason::Duplicate(..), .. }) = effect else {
+                continue;
+            };
+            let number = crate::host::router_number(router);
+            let span = scene.plan.seat(host, number).interval.duration() * 5;
+            if (0..scene.hosts.len()).any(|other| other != host && scene.hosts[other].was_gagged(scene.now, span)) {
+                scene.hosts[host].refused_at.insert(number, scene.now);
+            }
+        }
     }
 }
