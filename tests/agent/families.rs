@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use locum::proto::{Effect, Input};
+use locum::report::RouterState;
 use locum::types::{AwaitedAdverts, Channel, Family, InterfaceFacts, InterfaceName, MacAddr, Version, Vrid};
 use locum::wire::announcement::{self, Announcement};
 use locum::wire::vrrp::Proof;
@@ -163,19 +164,40 @@ fn an_answer_to_the_search_for_duplicates_is_a_fault() {
         ["4609.375 advert 100", "4609.375 announce fe80::51 2001:db8::10"]
     );
     bench.until(5_700.0);
-    let lines = bench.announcement(5_800.0, "2001:db8::10", THIRD_MAC);
+    assert_eq!(
+        bench.announcement(5_800.0, "2001:db8::10", THIRD_MAC),
+        ["5800.000 mistake foreign-answer of 02:00:00:00:00:09"]
+    );
+    // A router that is Active too would have said so by then: an interval and a quarter, and 20 ms.
+    let lines = bench.until(7_071.0);
     let expected = [
-        "5800.000 advert 0",
-        "5800.000 active -> fault: duplicate-address",
-        "5800.000 remove fe80::51/128 2001:db8::10/128",
-        "5800.000 released: at once",
+        "6359.375 announce fe80::51 2001:db8::10",
+        "6609.375 advert 100",
+        "7070.000 advert 0",
+        "7070.000 active -> fault: duplicate-address",
+        "7070.000 remove fe80::51/128 2001:db8::10/128",
+        "7070.000 released: at once",
     ];
     assert_eq!(lines, expected);
     let words = "the host at 02:00:00:00:00:09 has 2001:db8::10 too: remove it there, or here from `addresses`, or if that \
                  is a host of this virtual router, see in both logs why one does not hear the other";
     assert_eq!(bench.status().words, words);
     // It is tried anew.
-    assert_eq!(bench.until(15_900.0), ["15800.000 fault -> backup: recovered"]);
+    assert_eq!(bench.until(17_100.0), ["17070.000 fault -> backup: recovered"]);
+}
+
+/// Both had claimed while they did not hear each other; were both to leave, nobody would hold the addresses.
+#[test]
+fn a_rival_that_announces_before_it_adverts_is_no_duplicate() {
+    for (priority, stays) in [(90, true), (110, false)] {
+        let mut bench = six();
+        bench.until(5_700.0);
+        bench.announcement(5_800.0, "2001:db8::10", THIRD_MAC);
+        bench.packet(6_700.0, &advert6("fe80::1", priority));
+        let lines = bench.until(9_000.0);
+        assert!(!lines.iter().any(|line| line.contains("fault")), "{lines:?}");
+        assert_eq!(bench.status().state == RouterState::Active, stays);
+    }
 }
 
 #[test]

@@ -190,3 +190,26 @@ fn a_sender_that_restarts_is_heard_at_once_whatever_its_clock_says_by_then() {
         assert!(status.counters.adverts_received >= told, "{} of {told}", status.counters.adverts_received);
     }
 }
+
+/// Whose clock is set forward, whom nobody knows it from or only from when it was further ahead, still goes on by the
+/// former clock beside it: else two would be Active until somebody sees to it.
+#[test]
+fn a_sender_whose_clock_is_set_forward_is_heard_by_who_has_just_begun_and_by_who_knew_it_further_ahead() {
+    for settings in [vec![(5_000.0, HOUR)], vec![(5_000.0, 24.0 * HOUR), (8_000.0, 0.0), (11_000.0, HOUR)]] {
+        let (mut bench, mut peer, mut adverts) = (bench(AuthMode::Enforce), other(0.0, 0.0, None), Vec::new());
+        for (at, wrong) in &settings {
+            adverts.extend(sends(&mut peer, *at, &mut None));
+            let unix_nanos = super::authentication::unix_nanos(at + wrong);
+            peer.handle(instant(*at), Input::WallClock { unix_nanos }, &mut Vec::new());
+        }
+        adverts.extend(sends(&mut peer, 20_000.0, &mut None));
+        // The first one begins only after the clock was set.
+        let from = if settings.len() == 1 { 6_000.0 } else { 0.0 };
+        adverts.iter().filter(|(at, _)| *at > from).for_each(|(at, packet)| drop(bench.packet(*at, packet)));
+        let status = bench.status();
+        assert_eq!(status.state, locum::report::RouterState::Backup, "{:?}", status.last_transitions);
+        let of_late = adverts.last().map(|(at, _)| *at).unwrap_or_default();
+        bench.until(of_late + 3_000.0);
+        assert_eq!(bench.status().state, locum::report::RouterState::Backup, "the last advert was heard");
+    }
+}

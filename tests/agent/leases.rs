@@ -364,6 +364,17 @@ fn who_slept_through_its_lease_with_all_others_holds_it_again_after_an_interval(
     assert_eq!(bench.until(12_000.0)[..2], ["12000.000 advert 100", "12000.000 add 198.51.100.10/24"]);
 }
 
+/// What a reload brings is not claimed before it has listened either.
+#[test]
+fn who_slept_through_its_lease_adds_nothing_that_a_reload_brings() {
+    let mut bench = active_node();
+    let more = router(51, 100, &["198.51.100.10/24", "198.51.100.11/24"]);
+    let more = config(&[("web", more)]);
+    let lines = bench.wake(11_000.0, Input::Reload(Box::new(more)));
+    assert!(lines.iter().all(|line| !line.contains(" add ")), "{lines:?}");
+    assert_eq!(bench.until(12_000.0)[..2], ["12000.000 advert 100", "12000.000 add 198.51.100.10/24 198.51.100.11/24"]);
+}
+
 /// 11000 + 3609.375: as a Backup that has just heard of the other one, not after the interval it listens for.
 #[test]
 fn who_slept_through_its_lease_preempts_a_lower_successor_as_any_backup() {

@@ -37,6 +37,17 @@ fn a_flood_of_bad_packets_from_a_thousand_sources_makes_ten_lines_a_minute() {
 }
 
 #[test]
+fn our_own_packet_is_known_before_the_first_election_too() {
+    let mut router = web();
+    router.checks = vec!["app".parse().unwrap()];
+    let mut config = config(&[("web", router)]);
+    config.checks.insert("app".parse().unwrap(), check(None));
+    let mut bench = Bench::up(config, facts());
+    assert_eq!(bench.hear(100.0, OWN, 200), ["100.000 discarded own-packet and 0 more"]);
+    assert!(bench.status().peers.is_empty());
+}
+
+#[test]
 fn our_own_packet_come_back_is_counted_and_decides_nothing() {
     let mut bench = active_node();
     assert_eq!(bench.hear(4_100.0, Ipv4Addr::new(192, 0, 2, 2), 200), ["4100.000 discarded own-packet and 0 more"]);

@@ -1,24 +1,29 @@
 //! One host: its agent, its kernel's addresses, the queue in front of the kernel, its link and its check.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use locum::config::{Config, RouterConfig, WhenUnhealthy};
+use locum::config::{AuthConfig, AuthMode, Config, RouterConfig, WhenUnhealthy};
 use locum::proto::{Addition, Agent};
+use locum::report::WallClock;
 use locum::types::{
-    AddressOutcome, CheckName, CheckSpec, ChecksumForm, Family, Instant, InterfaceFacts, InterfaceName, IpNet, Ipv4Net,
-    LeftAddress, Lifetime, MacAddr, MarkedAddress, RouterName, RouterRecord, Version, VirtualAddress, Vrid,
+    AddressOutcome, CheckName, CheckSpec, ChecksumForm, Family, Instant, InterfaceFacts, InterfaceName, IpNet, KeyId,
+    LeftAddress, Lifetime, MacAddr, MarkedAddress, RouterName, RouterRecord, Secret, VirtualAddress, Vrid,
 };
 
 use crate::scenario::{RETRY, Scenario};
 
 pub const INTERFACE: &str = "eth0";
 pub const INDEX: u32 = 2;
+const KEY: &str = "of all hosts, thirty-two or longer";
+/// By how many nanoseconds a clock that is off by a second is off: no step of a clock hits the grid of the adverts, whose
+/// numbers would then be those of earlier ones.
+const OFF: i64 = 1_000_017_003;
 
 pub struct Host {
     pub id: usize,
-    pub source: Ipv4Addr,
     pub mac: MacAddr,
     /// None while the power or the agent is off.
     pub agent: Option<Agent>,
@@ -30,25 +35,37 @@ pub struct Host {
     pub held_until: Option<Instant>,
     /// What is happening has ended that.
     pub freed: bool,
-    pub addresses: BTreeMap<Ipv4Addr, Held>,
-    /// What the agent keeps for a successor of its process, by VRID. Lost with the power.
-    pub records: BTreeMap<u8, RouterRecord>,
+    pub addresses: BTreeMap<IpAddr, Held>,
+    /// What the agent keeps for a successor of its process, by family and VRID. Lost with the power.
+    pub records: BTreeMap<(Family, u8), RouterRecord>,
     /// The addresses that bore our mark when they were last listed.
     pub marked: Vec<MarkedAddress>,
+    /// Adverts that each router has counted, where they are authenticated.
+    adverts_received: BTreeMap<usize, u64>,
     /// When the queue in front of the kernel is empty.
     pub kernel_free_at: Instant,
     pub outcomes: VecDeque<(RouterName, IpNet, AddressOutcome)>,
-    /// Routers whose last advert did not leave.
-    pub mute: BTreeSet<usize>,
+    /// When the last advert of each router left, if only for one of its peers.
+    pub left_at: BTreeMap<usize, Instant>,
     /// What the worker in front of the kernel has found there when it was to add it.
-    pub spared: BTreeSet<Ipv4Addr>,
+    pub spared: BTreeSet<IpAddr>,
     pub refuses: bool,
-    /// Since when no advert leaves, and when that was over the last time.
+    /// The kernel has no memory for removals either.
+    pub keeps: bool,
+    /// It had none for one, so that an address of ours is taken for somebody else's until its lease ends.
+    pub kept: bool,
+    /// By how many seconds its wall clock is off.
+    pub clock_off: i64,
+    /// Adverts that do not leave, in percent.
+    pub gag: u64,
+    /// Since when adverts do not leave, and when that was over the last time.
     pub gagged_since: Option<Instant>,
     pub ungagged_at: Instant,
     pub booted_at: Instant,
     /// When an advert interval was last configured anew.
     pub reloaded_at: Instant,
+    /// When addresses last came into its configuration or left it.
+    pub readdressed_at: Instant,
     /// When each router was last told that an address was refused.
     pub refused_at: BTreeMap<usize, Instant>,
     pub stopping: bool,
@@ -80,6 +97,8 @@ pub struct Held {
     pub renewed_at: Instant,
     /// When its lease ends, if it has one.
     pub until: Option<Instant>,
+    /// Its removal has failed.
+    pub stuck: bool,
 }
 
 /// What the check would say, and the verdict that its results add up to.
@@ -103,7 +122,7 @@ pub enum Job {
     },
     Renew {
         router: usize,
-        leases: Vec<Ipv4Net>,
+        leases: Vec<IpNet>,
         lifetime: Option<Lifetime>,
         asked: (Instant, bool),
         until: Option<Instant>,
@@ -117,7 +136,6 @@ impl Host {
     pub fn new(id: usize, now: Instant) -> Self {
         Host {
             id,
-            source: source(id),
             mac: MacAddr([2, 0, 0, 0, 0, id as u8]),
             agent: None,
             life: 0,
@@ -128,15 +146,21 @@ impl Host {
             addresses: BTreeMap::new(),
             records: BTreeMap::new(),
             marked: Vec::new(),
+            adverts_received: BTreeMap::new(),
             kernel_free_at: now,
             outcomes: VecDeque::new(),
-            mute: BTreeSet::new(),
+            left_at: BTreeMap::new(),
             spared: BTreeSet::new(),
             refuses: false,
+            keeps: false,
+            kept: false,
+            clock_off: 0,
+            gag: 0,
             gagged_since: None,
             ungagged_at: Instant::default(),
             booted_at: Instant::default(),
             reloaded_at: Instant::default(),
+            readdressed_at: Instant::default(),
             refused_at: BTreeMap::new(),
             stopping: false,
             boot_after_stop: false,
@@ -151,6 +175,8 @@ impl Host {
     pub fn crash(&mut self) {
         self.life += 1;
         self.powered = false;
+        // Set right before the agent starts again.
+        self.clock_off = 0;
         self.addresses.clear();
         self.records.clear();
         self.end();
@@ -164,11 +190,11 @@ impl Host {
 
     /// What an earlier process of ours has left here.
     pub fn left(&self, plan: &Scenario) -> Vec<LeftAddress> {
-        let left = |(address, held): (&Ipv4Addr, &Held)| LeftAddress {
+        let left = |(address, held): (&IpAddr, &Held)| LeftAddress {
             router: router_name(plan.router_of(*address)),
             interface: interface(),
             index: INDEX,
-            net: IpNet::V4(Ipv4Net::new_assert(*address, held.prefix)),
+            net: IpNet::new_assert(*address, held.prefix),
         };
         self.addresses.iter().filter(|(_, held)| held.ours).map(left).collect()
     }
@@ -182,7 +208,8 @@ impl Host {
     /// The agent has ended.
     pub fn end(&mut self) {
         self.agent = None;
-        self.mute.clear();
+        self.adverts_received.clear();
+        self.left_at.clear();
         self.spared.clear();
         self.outcomes.clear();
         self.refused_at.clear();
@@ -211,12 +238,18 @@ impl Host {
                 debug_assert_eq!(host, self.id);
                 self.addresses.insert(
                     plan.routers[router].addresses[address],
-                    Held { prefix: 24, ours: false, renewed_at: now, until: None },
+                    Held {
+                        prefix: prefix(plan.routers[router].addresses[address]),
+                        ours: false,
+                        renewed_at: now,
+                        until: None,
+                        stuck: false,
+                    },
                 );
             }
         }
-        let mark = |(address, held): (&Ipv4Addr, &Held)| MarkedAddress {
-            net: IpNet::V4(Ipv4Net::new_assert(*address, held.prefix)),
+        let mark = |(address, held): (&IpAddr, &Held)| MarkedAddress {
+            net: IpNet::new_assert(*address, held.prefix),
             left: held.until.map(|until| Duration::from_secs(until.since(now).as_secs())),
             renewed_at: held.renewed_at,
         };
@@ -229,9 +262,8 @@ impl Host {
     }
 
     pub fn facts(&self, plan: &Scenario) -> InterfaceFacts {
-        let net = |address: Ipv4Addr, prefix| IpNet::V4(Ipv4Net::new_assert(address, prefix));
-        let own = std::iter::once(net(self.source, 24));
-        let addresses = own.chain(self.addresses.iter().map(|(address, held)| net(*address, held.prefix))).collect();
+        let held = self.addresses.iter().map(|(address, held)| IpNet::new_assert(*address, held.prefix));
+        let addresses = own_nets(self.id).into_iter().chain(held).collect();
         InterfaceFacts {
             index: INDEX,
             up: self.link,
@@ -246,30 +278,32 @@ impl Host {
     }
 
     /// The other hosts, where adverts go to each by itself.
-    pub fn unicast_peers(&self, plan: &Scenario) -> Vec<IpAddr> {
+    pub fn unicast_peers(&self, plan: &Scenario, family: Family) -> Vec<IpAddr> {
         let others = (0..plan.hosts).filter(|other| *other != self.id && plan.unicast);
-        others.map(|other| IpAddr::V4(source(other))).collect()
+        others.map(|other| source(other, family)).collect()
     }
 
     pub fn config(&self, plan: &Scenario) -> Config {
         let router = |number: usize| {
-            let seat = plan.seat(self.id, number);
-            let address = |address: &Ipv4Addr| VirtualAddress {
-                net: IpNet::V4(Ipv4Net::new_assert(*address, 24)),
+            let (router, seat) = (&plan.routers[number], plan.seat(self.id, number));
+            let family = router.family;
+            let configured = || router.addresses.iter().filter(|address| plan.has_configured(self.id, **address));
+            let address = |address: &IpAddr| VirtualAddress {
+                net: IpNet::new_assert(*address, prefix(*address)),
                 interface: interface(),
             };
             let config = RouterConfig {
                 interface: interface(),
-                vrid: Vrid::new(plan.routers[number].vrid).unwrap(),
+                vrid: Vrid::new(router.vrid).unwrap(),
                 priority: seat.priority,
-                version: Version::V3,
-                family: Family::Ipv4,
-                advertised: plan.routers[number].addresses.iter().copied().map(IpAddr::V4).collect(),
-                source: plan.unicast.then_some(IpAddr::V4(self.source)),
-                unicast_peers: self.unicast_peers(plan),
+                version: router.version,
+                family,
+                advertised: configured().copied().filter(|address| Family::of(*address) == family).collect(),
+                source: plan.unicast.then_some(source(self.id, family)),
+                unicast_peers: self.unicast_peers(plan, family),
                 checksum: ChecksumForm::PseudoHeader,
                 password: None,
-                addresses: plan.routers[number].addresses.iter().map(address).collect(),
+                addresses: configured().map(address).collect(),
                 advert_interval: seat.interval,
                 preempt: seat.preempt,
                 preempt_delay: seat.preempt_delay,
@@ -279,7 +313,7 @@ impl Host {
                 checks: plan.checks[self.id].iter().map(|_| check_name()).collect(),
                 track_interfaces: Vec::new(),
                 when_unhealthy: seat.when_unhealthy,
-                auth: None,
+                auth: router.authenticated.then(auth),
             };
             (router_name(number), config)
         };
@@ -298,7 +332,7 @@ impl Host {
             realtime: false,
             routers: (0..plan.routers.len()).map(router).collect(),
             checks: plan.checks[self.id].iter().map(|check| (check_name(), spec(check))).collect(),
-            secrets: Default::default(),
+            secrets: BTreeMap::from([(key_file(), Secret::parse(KEY.as_bytes()).unwrap())]),
         }
     }
 
@@ -347,10 +381,28 @@ impl Host {
         self.agent.is_some() && !self.stopping && self.link && !waits && !refused && !released
     }
 
+    /// What its wall clock shows at a time: on 2026-11-21, unless it is off.
+    pub fn unix_nanos(&self, at: Instant) -> u64 {
+        (1_795_200_000_000_000_000 + at.as_nanos()).saturating_add_signed(self.clock_off * OFF)
+    }
+
+    /// Whether the agent says that it has taken another advert in.
+    pub fn counts_another_advert(&mut self, router: usize, at: Instant) -> bool {
+        let Some(agent) = &self.agent else { return false };
+        let status = agent.snapshot(WallClock { at, unix_nanos: 0 });
+        let name = router_name(router);
+        let received = status.routers.get(name.as_str()).map_or(0, |router| router.counters.adverts_received);
+        let before = self.adverts_received.insert(router, received).unwrap_or_default();
+        received > before
+    }
+
     fn has(&self, net: IpNet) -> bool {
-        self.addresses
-            .iter()
-            .any(|(address, held)| IpAddr::V4(*address) == net.addr() && held.prefix == net.prefix_len())
+        self.addresses.iter().any(|(address, held)| *address == net.addr() && held.prefix == net.prefix_len())
+    }
+
+    /// Whether its adverts leave only now and then.
+    pub fn stammers(&self) -> bool {
+        (1..100).contains(&self.gag)
     }
 
     /// Whether adverts did not leave it some time in this span until now.
@@ -359,18 +411,42 @@ impl Host {
     }
 
     /// Whether the LAN finds this address here, by the agent's doing.
-    pub fn holds(&self, address: Ipv4Addr) -> bool {
+    pub fn holds(&self, address: IpAddr) -> bool {
         self.answers(address) && self.addresses.get(&address).is_some_and(|held| held.ours)
     }
 
     /// Whether the LAN finds this address here.
-    pub fn answers(&self, address: Ipv4Addr) -> bool {
+    pub fn answers(&self, address: IpAddr) -> bool {
         self.powered && self.link && self.addresses.contains_key(&address)
     }
 }
 
-fn source(host: usize) -> Ipv4Addr {
-    Ipv4Addr::new(192, 0, 2, 10 + host as u8)
+/// Where adverts of a family come from: in IPv6 the link-local address (RFC 9568 section 5.1.2.1).
+pub fn source(host: usize, family: Family) -> IpAddr {
+    match family {
+        Family::Ipv4 => Ipv4Addr::new(192, 0, 2, 10 + host as u8).into(),
+        Family::Ipv6 => Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x10 + host as u16).into(),
+    }
+}
+
+/// A host's own addresses, which nobody moves.
+pub fn own_nets(host: usize) -> [IpNet; 3] {
+    let global: IpAddr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x10 + host as u16).into();
+    [source(host, Family::Ipv4), source(host, Family::Ipv6), global].map(|own| IpNet::new_assert(own, prefix(own)))
+}
+
+/// The prefix length of every subnet.
+pub fn prefix(address: IpAddr) -> u8 {
+    if address.is_ipv4() { 24 } else { 64 }
+}
+
+fn auth() -> AuthConfig {
+    let key = KeyId::new(7).unwrap();
+    AuthConfig { mode: AuthMode::Enforce, active_key: key, keys: BTreeMap::from([(key, key_file())]) }
+}
+
+fn key_file() -> PathBuf {
+    "/key".into()
 }
 
 pub fn interface() -> InterfaceName {

@@ -1,7 +1,7 @@
 //! One LAN: who hears whom, how late, and what gets lost; and a client on either side with its ARP cache.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use locum::types::Instant;
@@ -41,12 +41,12 @@ pub struct Lan {
     one_way: Option<OneWay>,
     /// Since when nothing is lost, doubled or parted; `None` while something is.
     clean_since: Option<Instant>,
-    /// What one receiver has missed of one sender and VRID (0: of its frames), in a row.
-    missed: BTreeMap<(usize, usize, u8), u32>,
+    /// What one receiver has missed of one sender and virtual router (0: of its frames), in a row, by when it was sent last.
+    missed: BTreeMap<(usize, usize, u16), (Instant, u32)>,
     /// A switch does not let one frame overtake another of the same pair.
     last_arrival: BTreeMap<(usize, usize), Instant>,
     /// What each client believes.
-    pub caches: [BTreeMap<Ipv4Addr, usize>; CLIENTS],
+    pub caches: [BTreeMap<IpAddr, usize>; CLIENTS],
 }
 
 impl Lan {
@@ -127,17 +127,28 @@ impl Lan {
         !self.parted || usize::from((self.side >> host) & 1) == client
     }
 
-    /// When what `from` sends now, for this VRID or 0, arrives at `to`: not at all, once or twice.
-    pub fn arrivals(&mut self, now: Instant, from: usize, to: usize, vrid: u8) -> [Option<Instant>; 2] {
+    /// When what `from` sends now, for this virtual router or 0, arrives at `to`: not at all, once or twice.
+    pub fn arrivals(&mut self, now: Instant, from: usize, to: usize, stream: u16) -> [Option<Instant>; 2] {
         // Clients are on neither side of what is lost one way.
         let one_way =
             self.one_way.filter(|_| to < FRAMES + FRAMES).map_or(0, |one_way| one_way.loss(from, to % FRAMES));
-        let missed = self.missed.entry((from, to, vrid)).or_default();
-        if *missed < LOST_IN_A_ROW && self.rng.chance(self.loss.max(one_way)) {
-            *missed += 1;
+        let (sent_at, missed) = self.missed.entry((from, to, stream)).or_default();
+        // Copies of one advert share its fate.
+        let lost = match *sent_at == now && stream > 0 {
+            true => *missed > 0,
+            false if *missed < LOST_IN_A_ROW && self.rng.chance(self.loss.max(one_way)) => {
+                *missed += 1;
+                true
+            }
+            false => {
+                *missed = 0;
+                false
+            }
+        };
+        *sent_at = now;
+        if lost {
             return [None, None];
         }
-        *missed = 0;
         let at = now + self.rng.span(self.delay_min, self.delay_max);
         let last = self.last_arrival.entry((from, to)).or_insert(at);
         let at = at.max(*last);

@@ -5,10 +5,12 @@
 //! plays it again and prints everything. `LOCUM_SIM_SEEDS` says how many seeds `many_seeds` plays.
 
 mod check;
+mod drawn;
 mod host;
 mod keepalived;
 mod lan;
 mod mixed;
+mod model;
 mod replay;
 mod rng;
 mod scenario;
@@ -19,6 +21,8 @@ mod world;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use check::Compared;
+use drawn::Drawn;
 use scenario::{START, Scenario};
 use world::World;
 
@@ -35,6 +39,8 @@ struct Played {
     inputs: u64,
     virtual_seconds: u64,
     trace: String,
+    drawn: Drawn,
+    compared: Compared,
 }
 
 /// Plays one seed, or says what went wrong, to be read.
@@ -44,7 +50,17 @@ fn play(seed: u64, whole_trace: bool) -> Result<Played, String> {
     let drawn = plan.to_string();
     let mut world = World::new(plan, whole_trace);
     match world.run() {
-        Ok(()) => Ok(Played { inputs: world.handled, virtual_seconds, trace: world.trace.text() }),
+        Ok(()) => {
+            let mut drawn = world.drawn.clone();
+            drawn.plan(&Scenario::draw(seed));
+            Ok(Played {
+                inputs: world.handled,
+                virtual_seconds,
+                trace: world.trace.text(),
+                drawn,
+                compared: world.compared(),
+            })
+        }
         Err(wrong) if whole_trace => Err(format!("{drawn}\n{}\nseed {seed}: {wrong}\n", world.trace.text())),
         Err(wrong) => {
             let least = shrink::shrink(Scenario::draw(seed), &wrong);
@@ -64,6 +80,7 @@ fn ten_thousand_seeds() {
     let (next, failed) = (AtomicU64::new(first), AtomicBool::new(false));
     let (handled, seconds) = (AtomicU64::new(0), AtomicU64::new(0));
     let failures = Mutex::new(Vec::new());
+    let seen = Mutex::new((Drawn::default(), Compared::default()));
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
             scope.spawn(|| {
@@ -76,6 +93,9 @@ fn ten_thousand_seeds() {
                         Ok(played) => {
                             handled.fetch_add(played.inputs, Ordering::Relaxed);
                             seconds.fetch_add(played.virtual_seconds, Ordering::Relaxed);
+                            let mut seen = seen.lock().unwrap();
+                            seen.0.add(&played.drawn);
+                            seen.1.add(&played.compared);
                         }
                         Err(report) => {
                             failed.store(true, Ordering::Relaxed);
@@ -91,7 +111,16 @@ fn ten_thousand_seeds() {
         panic!("{report}replay: LOCUM_SIM_SEED={seed} cargo test --test sim replay -- --nocapture");
     }
     let hours = seconds.into_inner() / 3600;
-    println!("{seeds} seeds, {hours} simulated hours, {} inputs", handled.into_inner());
+    let (drawn, compared) = seen.into_inner().unwrap();
+    println!(
+        "{seeds} seeds, {hours} simulated hours, {} inputs\ndrawn: {drawn}\nby the reference: {compared:?}",
+        handled.into_inner()
+    );
+    if seeds >= SEEDS {
+        assert_eq!(drawn.missing(), [""; 0], "never drawn");
+        // Else the reference would be out of step for most of the time, and agree with everything.
+        assert!(compared.known * 2 > compared.steps && compared.claims > seeds, "{compared:?}");
+    }
 }
 
 #[test]

@@ -72,7 +72,9 @@ impl Mixed {
         let rng = &mut Rng::new(seed ^ 0x6b61);
         let mut plan = Scenario::draw(seed);
         plan.routers.truncate(1);
-        plan.routers[0].addresses.truncate(1);
+        let router = &mut plan.routers[0];
+        (router.version, router.family, router.authenticated) = (Version::V3, Family::Ipv4, false);
+        router.addresses = vec![Ipv4Addr::new(198, 51, 100, 100).into()];
         plan.unicast = false;
         (plan.foreign, plan.checks) = (None, vec![None; plan.hosts]);
         let interval = Interval::from_centiseconds(rng.pick(&[10, 20, 50, 100, 100, 200])).unwrap();
@@ -226,7 +228,7 @@ impl Mixed {
             }
             Event::Announce(peer) if self.holds[peer] => {
                 self.cache = Some(peer);
-                let address = IpAddr::V4(self.plan.routers[0].addresses[0]);
+                let address = self.plan.routers[0].addresses[0];
                 let mac = MacAddr([2, 0, 0, 0, 0, peer as u8]);
                 let bytes = announcement::emit(Announcement { address, mac }, false);
                 self.at(self.now + DELAY, Event::Frame { from: peer, bytes });
@@ -270,7 +272,7 @@ impl Mixed {
             vrid: Vrid::new(self.plan.routers[0].vrid).unwrap(),
             advertised: Advertised::from_byte(priority),
             interval: Interval::from_centiseconds((peer.interval.as_millis() / 10) as u16).unwrap(),
-            addresses: self.plan.routers[0].addresses.iter().copied().map(IpAddr::V4).collect(),
+            addresses: self.plan.routers[0].addresses.clone(),
         };
         let (source, group) = (IpAddr::V4(peer.source), ip::group(Family::Ipv4));
         let packet = vrrp::emit(&advertisement, source, group, ChecksumForm::PseudoHeader, Proof::None);

@@ -1,12 +1,13 @@
 //! What one seed draws: who takes part with which settings, what the LAN is like, and what goes wrong when.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use locum::config::WhenUnhealthy;
-use locum::types::{Instant, Interval, Priority};
+use locum::types::{Family, Instant, Interval, Priority, Version};
 
+use crate::check::Heard;
 use crate::lan::OneWay;
 use crate::rng::Rng;
 
@@ -55,7 +56,11 @@ pub struct Scenario {
 #[derive(Clone, PartialEq)]
 pub struct RouterPlan {
     pub vrid: u8,
-    pub addresses: Vec<Ipv4Addr>,
+    pub version: Version,
+    /// Of its adverts; the first address is of this family, others need not be.
+    pub family: Family,
+    pub authenticated: bool,
+    pub addresses: Vec<IpAddr>,
     pub seats: Vec<SeatPlan>,
 }
 
@@ -67,6 +72,8 @@ pub struct SeatPlan {
     pub preempt: bool,
     pub preempt_delay: Duration,
     pub when_unhealthy: WhenUnhealthy,
+    /// Addresses that it does not have configured for the time being, as bits.
+    pub without: u8,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -109,12 +116,15 @@ pub enum Fault {
     CheckRecovers(usize),
     LinkDown(usize),
     LinkUp(usize),
-    /// No advert leaves: a firewall drops them and says so.
-    Gag(usize),
+    /// So many adverts in a hundred do not leave: a firewall drops them, or there is no buffer, and that is said.
+    Gag(usize, u64),
     Ungag(usize),
     /// The kernel refuses new addresses.
     RefuseAddresses(usize),
     AcceptAddresses(usize),
+    /// The kernel cannot remove addresses.
+    KeepAddresses(usize),
+    ReleaseAddresses(usize),
     /// Hosts whose bit is set are cut off from the others.
     Partition(u8),
     Heal,
@@ -129,8 +139,10 @@ pub enum Fault {
     /// Nothing runs on a host until it wakes; in the second kind its kernel hears nothing either.
     Stall(usize, bool),
     Wake(usize),
-    /// The wall clock of a host is set to so many seconds since 1970.
-    SetClock(usize, u64),
+    /// The wall clock of a host is set, and is off by so many seconds then.
+    SetClock(usize, i64),
+    /// Somebody sends again what was on the LAN: the advert so many before the last one.
+    Replay(usize),
 }
 
 /// What has changed in a configuration that is taken over again.
@@ -143,6 +155,8 @@ pub enum Change {
     Preempt(usize, bool),
     /// Its advert interval.
     Interval(usize, Interval),
+    /// Its addresses: all but those whose bit is set.
+    Addresses(usize, u8),
 }
 
 impl Scenario {
@@ -152,7 +166,13 @@ impl Scenario {
         let base = interval(rng);
         let count = if rng.chance(35) { 2 } else { 1 };
         let style = Style::draw(rng);
-        let routers: Vec<RouterPlan> = (0..count).map(|number| router(rng, number, hosts, base, &style)).collect();
+        let mut routers: Vec<RouterPlan> = (0..count).map(|number| router(rng, number, hosts, base, &style)).collect();
+        if let [one, other] = &mut routers[..]
+            && one.family != other.family
+            && rng.chance(50)
+        {
+            other.vrid = one.vrid;
+        }
         let seats = || routers.iter().flat_map(|router| router.seats.iter());
         let shortest = seats().map(|seat| seat.interval.duration()).min().unwrap_or_default();
         let slowest = seats().map(|seat| seat.interval).max().unwrap_or(base);
@@ -218,21 +238,25 @@ impl Scenario {
         let longest_lease = longest * 4 + Duration::from_millis(2_100);
         for _ in 0..rng.between(2, 9) {
             let host = rng.below(self.hosts as u64) as usize;
-            let (begin, end) = match rng.below(19) {
+            let (begin, end) = match rng.below(25) {
+                23 | 24 => (Fault::KeepAddresses(host), Fault::ReleaseAddresses(host)),
+                19 | 20 => (self.draw_clock(rng, host), Fault::SetClock(host, 0)),
+                21 => (Fault::Replay(rng.between(0, 40) as usize), Fault::Replay(rng.between(0, 200) as usize)),
+                22 => self.draw_other_addresses(rng, host),
                 14 | 15 => (Fault::Kill(host), Fault::Boot(host)),
                 16 => (Fault::Leave(host), Fault::Boot(host)),
                 17 => (Fault::Stall(host, rng.chance(50)), Fault::Wake(host)),
-                18 => (Fault::Gag(host), Fault::Ungag(host)),
+                18 => (Fault::Gag(host, rng.pick(&[100, 100, 1])), Fault::Ungag(host)),
                 0 | 1 => (Fault::Crash(host), Fault::Boot(host)),
                 2 => (Fault::Stop(host), Fault::Boot(host)),
                 3 => (Fault::CheckFails(host), Fault::CheckRecovers(host)),
                 4 => (Fault::LinkDown(host), Fault::LinkUp(host)),
-                5 if rng.chance(30) => (Fault::RefuseAddresses(host), Fault::AcceptAddresses(host)),
+                5 if rng.chance(60) => (Fault::RefuseAddresses(host), Fault::AcceptAddresses(host)),
                 5 | 6 => (Fault::Partition(rng.between(1, (1 << self.hosts) - 2) as u8), Fault::Heal),
                 7 => (self.draw_one_way(rng), Fault::Mend),
                 8 => (self.draw_reload(rng, host), self.draw_reload(rng, host)),
                 10 | 11 => (Fault::Stall(host, rng.chance(50)), Fault::Wake(host)),
-                9 => (self.draw_clock(rng, host), self.draw_clock(rng, host)),
+                9 => (self.draw_clock(rng, host), Fault::SetClock(host, 0)),
                 _ => (Fault::Dirty(rng.between(1, 40), rng.between(0, 20)), Fault::Clean),
             };
             let longest_fault = (longest * 15).min(faulty / 2);
@@ -269,7 +293,6 @@ impl Scenario {
                 (false, false) => faults.push((self.calm_at, end)),
             }
         }
-        faults.extend([Fault::Heal, Fault::Clean, Fault::Mend].map(|end| (self.calm_at, end)));
         faults.sort_by_key(|(at, _)| *at);
         faults
     }
@@ -283,7 +306,9 @@ impl Scenario {
         let router = rng.below(self.routers.len() as u64) as usize;
         let change = match rng.below(4) {
             0 => Change::Nothing,
-            3 => Change::Interval(router, rng.pick(&[self.slowest, self.routers[router].seats[host].interval])),
+            // Whose intervals differ do not hear each other (RFC 3768 section 7.1).
+            3 if self.routers[router].version == Version::V2 => Change::Nothing,
+            3 => Change::Interval(router, self.other_interval(rng, router, host)),
             1 => Change::Preempt(router, rng.chance(50)),
             _ if self.seat(host, router).priority.is_owner() => Change::Nothing,
             _ => Change::Priority(router, Priority::new(rng.between(1, 254) as u8).unwrap_or(Priority::DEFAULT)),
@@ -291,29 +316,54 @@ impl Scenario {
         Fault::Reload(host, change)
     }
 
+    /// Up to three times as slow.
+    fn other_interval(&self, rng: &mut Rng, router: usize, host: usize) -> Interval {
+        let own = self.routers[router].seats[host].interval;
+        let slower = Interval::from_centiseconds(own.centiseconds() * rng.between(1, 3) as u16);
+        slower.unwrap_or(own).min(self.slowest)
+    }
+
     fn draw_clock(&self, rng: &mut Rng, host: usize) -> Fault {
-        Fault::SetClock(host, rng.pick(&[0, 1_000_000_000, 1_700_000_000, 1_700_000_060, 4_000_000_000]))
+        let seconds = rng.pick(&[1, 3, 7, 20, 60, 600, 3_600, 18_000, 400_000_000]);
+        Fault::SetClock(host, if rng.chance(50) { seconds } else { -seconds })
+    }
+
+    /// Some addresses leave the configuration of a host, and come back. The first one stays.
+    fn draw_other_addresses(&self, rng: &mut Rng, host: usize) -> (Fault, Fault) {
+        let router = rng.below(self.routers.len() as u64) as usize;
+        let without = rng.between(1, 3) as u8 * 2;
+        (Fault::Reload(host, Change::Addresses(router, without)), Fault::Reload(host, Change::Addresses(router, 0)))
     }
 
     pub fn seat(&self, host: usize, router: usize) -> &SeatPlan {
         &self.routers[router].seats[host]
     }
 
+    /// Whether a host has an address in its configuration now.
+    pub fn has_configured(&self, host: usize, address: IpAddr) -> bool {
+        let router = &self.routers[self.router_of(address)];
+        let number = router.addresses.iter().position(|other| *other == address);
+        number.is_some_and(|number| (router.seats[host].without >> number) & 1 == 0)
+    }
+
     /// The address that somebody else has set on one of the hosts.
-    pub fn foreign_address(&self) -> Option<Ipv4Addr> {
+    pub fn foreign_address(&self) -> Option<IpAddr> {
         self.foreign.map(|(_, router, number)| self.routers[router].addresses[number])
     }
 
     /// The virtual router that an address belongs to.
-    pub fn router_of(&self, address: Ipv4Addr) -> usize {
+    pub fn router_of(&self, address: IpAddr) -> usize {
         self.routers.iter().position(|router| router.addresses.contains(&address)).expect("an address of the plan")
     }
 
     /// The longest advert interval of a virtual router.
     pub fn longest_interval(&self, router: usize) -> Duration {
         let seats = || self.routers[router].seats.iter().map(|seat| seat.interval.duration());
-        let changes = |fault: &Fault| matches!(fault, Fault::Reload(_, Change::Interval(of, _)) if *of == router);
-        let ever = self.faults.iter().any(|(_, fault)| changes(fault)).then(|| self.slowest.duration());
+        let changes = |fault: &Fault| match fault {
+            Fault::Reload(_, Change::Interval(of, interval)) if *of == router => Some(interval.duration()),
+            _ => None,
+        };
+        let ever = self.faults.iter().filter_map(|(_, fault)| changes(fault));
         seats().chain(ever).max().unwrap_or_default()
     }
 
@@ -329,6 +379,13 @@ impl Scenario {
     }
 }
 
+impl RouterPlan {
+    /// Whether an advert is one of this virtual router: each family has its own (RFC 9568 section 5.2.3).
+    pub fn is_of(&self, heard: &Heard) -> bool {
+        (self.vrid, self.family) == (heard.vrid, heard.family)
+    }
+}
+
 /// Traits that the virtual routers of a scenario share, so that whole scenarios are of a kind.
 struct Style {
     equal_priorities: bool,
@@ -338,6 +395,7 @@ struct Style {
     delays: bool,
     hold_percent: u64,
     owner: bool,
+    authenticated_percent: u64,
 }
 
 impl Style {
@@ -350,6 +408,7 @@ impl Style {
             delays: rng.chance(25),
             hold_percent: rng.pick(&[0, 50, 100]),
             owner: rng.chance(10),
+            authenticated_percent: rng.pick(&[0, 0, 50, 100]),
         }
     }
 }
@@ -360,11 +419,17 @@ fn interval(rng: &mut Rng) -> Interval {
 }
 
 fn router(rng: &mut Rng, number: usize, hosts: usize, base: Interval, style: &Style) -> RouterPlan {
-    let own_subnet = rng.chance(50);
-    let address = |k: u8| {
-        let last = 100 + number as u8 * 10 + k;
-        if own_subnet { Ipv4Addr::new(192, 0, 2, last) } else { Ipv4Addr::new(198, 51, 100, last) }
+    let (version, family) = match rng.below(10) {
+        0 | 1 => (Version::V2, Family::Ipv4),
+        2..=4 => (Version::V3, Family::Ipv6),
+        _ => (Version::V3, Family::Ipv4),
     };
+    let base = match version {
+        Version::V2 => Interval::from_centiseconds(rng.pick(&[100, 100, 200, 300])).unwrap_or(Interval::DEFAULT),
+        Version::V3 => base,
+    };
+    let count = rng.pick(&[1, 1, 2, 3]);
+    let addresses = addresses(rng, number, count, family);
     let common = rng.between(1, 254) as u8;
     let seats = (0..hosts).map(|host| {
         let priority = match (style.equal_priorities, style.high_priorities) {
@@ -377,15 +442,38 @@ fn router(rng: &mut Rng, number: usize, hosts: usize, base: Interval, style: &St
         let units = rng.between(1, 12) as u32;
         SeatPlan {
             priority: Priority::new(priority).unwrap_or(Priority::DEFAULT),
-            interval: if style.mixed_intervals { other.unwrap_or(base) } else { base },
+            interval: if style.mixed_intervals && version == Version::V3 { other.unwrap_or(base) } else { base },
             preempt: rng.chance(style.preempt_percent),
             preempt_delay: if style.delays { base.duration() * units } else { Duration::ZERO },
             when_unhealthy: if rng.chance(style.hold_percent) { WhenUnhealthy::Hold } else { WhenUnhealthy::Release },
+            without: 0,
         }
     });
     let seats = seats.collect();
-    let count = rng.pick(&[1, 1, 2, 3]);
-    RouterPlan { vrid: 51 + number as u8, addresses: (0..count).map(address).collect(), seats }
+    let authenticated = version == Version::V3 && rng.chance(style.authenticated_percent);
+    RouterPlan { vrid: 51 + number as u8, version, family, authenticated, addresses, seats }
+}
+
+/// The first one is of the family of the adverts; the others may be of either.
+fn addresses(rng: &mut Rng, number: usize, count: u8, family: Family) -> Vec<IpAddr> {
+    let (own_subnet, mixed) = (rng.chance(50), rng.chance(40));
+    let address = |k: u8| {
+        let last = 100 + number as u8 * 10 + k;
+        let family = match family {
+            Family::Ipv4 if mixed && k > 0 => Family::Ipv6,
+            Family::Ipv6 if mixed && k > 0 => Family::Ipv4,
+            Family::Ipv4 | Family::Ipv6 => family,
+        };
+        match (family, own_subnet) {
+            (Family::Ipv4, true) => Ipv4Addr::new(192, 0, 2, last).into(),
+            (Family::Ipv4, false) => Ipv4Addr::new(198, 51, 100, last).into(),
+            // RFC 9568 section 5.2.9: the first one is link-local.
+            (Family::Ipv6, _) if k == 0 => Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, last.into()).into(),
+            (Family::Ipv6, true) => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last.into()).into(),
+            (Family::Ipv6, false) => Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, last.into()).into(),
+        }
+    };
+    (0..count).map(address).collect()
 }
 
 fn check(rng: &mut Rng) -> Option<CheckPlan> {
@@ -415,7 +503,11 @@ impl fmt::Display for Scenario {
             "  promote_secondaries {promote_secondaries}, facts echo {facts_echo}, marks {marks}, unicast {unicast}"
         )?;
         for (number, router) in self.routers.iter().enumerate() {
-            writeln!(f, "  router r{number} (vrid {}): {:?}", router.vrid, router.addresses)?;
+            let RouterPlan { vrid, version, family, authenticated, addresses, .. } = router;
+            writeln!(
+                f,
+                "  router r{number}: vrid {vrid}, {version:?}, {family}, authenticated {authenticated}: {addresses:?}"
+            )?;
             for (host, seat) in router.seats.iter().enumerate() {
                 writeln!(
                     f,

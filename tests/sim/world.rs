@@ -4,18 +4,19 @@ mod faults;
 mod kernel;
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use locum::proto::{Effect, Input};
-use locum::types::{Instant, IpNet, Ipv4Net, LeaseOutcome};
+use locum::types::{Family, Instant, IpNet, LeaseOutcome};
 use locum::wire::announcement::{self, Announcement};
 use locum::wire::vrrp;
 
-use crate::check::{Cause, Heard, Judge};
-use crate::host::{Host, INDEX, Job, interface};
+use crate::check::{Cause, Compared, Heard, Judge};
+use crate::drawn::Drawn;
+use crate::host::{Host, INDEX, Job, interface, source};
 use crate::lan::{CLIENTS, FRAMES, Lan};
 use crate::rng::Rng;
 use crate::scenario::{Fault, START, Scenario};
@@ -23,6 +24,8 @@ use crate::trace::Trace;
 
 /// Ticks at one moment after which a deadline that does not move is a busy loop.
 const TICKS_AT_ONCE: u32 = 16;
+/// Adverts that somebody records.
+const RECORDED: usize = 256;
 
 /// All that can be seen from outside.
 pub struct Scene {
@@ -30,6 +33,8 @@ pub struct Scene {
     pub plan: Scenario,
     pub hosts: Vec<Host>,
     pub lan: Lan,
+    /// Who knows nothing of whom and refuses what he says, since their clocks are too far apart.
+    pub strangers: BTreeSet<(usize, usize)>,
 }
 
 pub struct World {
@@ -41,8 +46,12 @@ pub struct World {
     ticks_at: (Instant, u32),
     /// For each host, what it finds when it wakes.
     put_off: Vec<Vec<Happening>>,
+    /// Authenticated adverts as somebody has recorded them, the newest last.
+    recorded: VecDeque<Rc<Heard>>,
     pub trace: Trace,
     pub handled: u64,
+    /// What went wrong, and how often.
+    pub drawn: Drawn,
 }
 
 /// Never compared: time and order decide before it.
@@ -94,12 +103,12 @@ enum Happening {
     },
     Expires {
         host: usize,
-        net: Ipv4Net,
+        net: IpNet,
     },
     Gone {
         host: usize,
         life: u32,
-        net: Ipv4Net,
+        net: IpNet,
     },
     Mute {
         host: usize,
@@ -115,6 +124,8 @@ enum Happening {
         life: u32,
     },
     Fault(Fault),
+    /// From now on nothing goes wrong.
+    Calm,
     Look,
 }
 
@@ -125,14 +136,22 @@ impl World {
         let hosts = plan.hosts;
         let mut world = World {
             judge: Judge::new(&plan),
-            scene: Scene { now: START, hosts: (0..hosts).map(|id| Host::new(id, START)).collect(), plan, lan },
+            scene: Scene {
+                now: START,
+                hosts: (0..hosts).map(|id| Host::new(id, START)).collect(),
+                plan,
+                lan,
+                strangers: BTreeSet::new(),
+            },
             rng,
             queue: BinaryHeap::new(),
             order: 0,
             ticks_at: (START, 0),
             put_off: (0..hosts).map(|_| Vec::new()).collect(),
+            recorded: VecDeque::new(),
             trace: Trace::new(whole_trace),
             handled: 0,
+            drawn: Drawn::default(),
         };
         for host in 0..world.scene.plan.hosts {
             let at = START + world.rng.span(Duration::ZERO, Duration::from_secs(1));
@@ -142,6 +161,7 @@ impl World {
             let (at, fault) = world.scene.plan.faults[number];
             world.at(at, Happening::Fault(fault));
         }
+        world.at(world.scene.plan.calm_at, Happening::Calm);
         world.at(START, Happening::Look);
         world
     }
@@ -170,6 +190,11 @@ impl World {
         self.queue.push(Reverse((at, self.order, Box::new(Entry(what)))));
     }
 
+    /// What the reference was asked for.
+    pub fn compared(&self) -> Compared {
+        self.judge.compared
+    }
+
     fn lives(&self, host: usize, life: u32) -> bool {
         self.scene.hosts[host].life == life && self.scene.hosts[host].powered
     }
@@ -183,8 +208,7 @@ impl World {
                         self.trace.line(self.scene.now, Some(to), || format!("hears {heard:?}"));
                     }
                     self.scene.hosts[to].hears_frames(self.scene.now);
-                    let input = Input::Packet { interface: interface(), received, bytes: &heard.packet };
-                    self.feed(to, Cause::Advert(&heard, received), input);
+                    self.hear(to, &heard, received);
                 }
             }
             Happening::Frame { to, life, bytes } => {
@@ -193,7 +217,7 @@ impl World {
                 }
             }
             Happening::ClientFrame { client, from, bytes } => {
-                if let Some(Announcement { address: IpAddr::V4(address), .. }) = announcement::parse(&bytes) {
+                if let Some(Announcement { address, .. }) = announcement::parse(&bytes) {
                     self.scene.lan.caches[client].insert(address, from);
                 }
             }
@@ -207,13 +231,21 @@ impl World {
                 }
             }
             Happening::Mute { host, life, router } if self.lives(host, life) => {
-                let error = if self.scene.hosts[host].link { "Operation not permitted" } else { "Network is down" };
+                let error = match (self.scene.hosts[host].link, self.scene.hosts[host].gag) {
+                    (false, _) => "Network is down",
+                    (true, 100) => "Operation not permitted",
+                    (true, _) => "No buffer space available",
+                };
                 let (name, error) = (crate::host::router_name(router), error.to_owned());
-                self.feed(host, Cause::Unsent(router), Input::SendFailed { router: name, error });
+                // Where one of its copies left, the advert did.
+                let left = self.scene.hosts[host].left_at.get(&router) == Some(&self.scene.now);
+                let cause = if left { Cause::Other } else { Cause::Unsent(router) };
+                self.feed(host, cause, Input::SendFailed { router: name, error });
             }
             Happening::CheckRun { host, life } if self.lives(host, life) => self.run_check(host),
             Happening::Ended { host, life } if self.lives(host, life) => self.ended(host),
             Happening::Fault(fault) => self.fault(fault),
+            Happening::Calm => self.calm(),
             Happening::Look => {
                 self.judge.look(&self.scene);
                 let next = self.scene.now + Duration::from_millis(100);
@@ -236,13 +268,40 @@ impl World {
         }
     }
 
+    /// Hands an advert to an agent. One that it does not take for authentic is none to it.
+    fn hear(&mut self, to: usize, heard: &Heard, received: Instant) {
+        let router = self.scene.plan.routers.iter().position(|router| router.is_of(heard));
+        let authenticated = router.filter(|router| self.scene.plan.routers[*router].authenticated);
+        if authenticated.is_some() {
+            self.tell_clock(to, Cause::Other);
+        }
+        let input = Input::Packet { interface: interface(), received, bytes: &heard.packet };
+        let Some(effects) = self.hand(to, input) else { return };
+        let counts = authenticated.is_none_or(|router| self.scene.hosts[to].counts_another_advert(router, received));
+        if let Some(router) = authenticated {
+            self.judge.authenticated(&mut self.scene, (to, router), heard, counts);
+        }
+        self.follow(to, if counts { Cause::Advert(heard, received) } else { Cause::Other }, effects);
+    }
+
     /// Hands one input to an agent and does what it wants done.
     fn feed(&mut self, host: usize, cause: Cause<'_>, input: Input<'_>) {
+        if let Some(effects) = self.hand(host, input) {
+            self.follow(host, cause, effects);
+        }
+    }
+
+    fn hand(&mut self, host: usize, input: Input<'_>) -> Option<Vec<Effect>> {
         let now = self.scene.now;
-        let Some(agent) = self.scene.hosts[host].agent.as_mut() else { return };
+        let agent = self.scene.hosts[host].agent.as_mut()?;
         let mut effects = Vec::new();
         agent.handle(now, input, &mut effects);
         self.handled += 1;
+        Some(effects)
+    }
+
+    fn follow(&mut self, host: usize, cause: Cause<'_>, effects: Vec<Effect>) {
+        self.find_doubles(host, &effects);
         self.judge.after(&self.scene, host, &cause, &effects);
         self.scene.hosts[host].freed = false;
         for effect in effects {
@@ -294,11 +353,11 @@ impl World {
             }
             Effect::SendAdvert { packet, router, destination, .. } => {
                 let router = crate::host::router_number(&router);
-                if !self.scene.hosts[host].link || self.scene.hosts[host].gagged_since.is_some() {
-                    self.scene.hosts[host].mute.insert(router);
+                let gag = self.scene.hosts[host].gag;
+                if !self.scene.hosts[host].link || gag > 0 && self.rng.chance(gag) {
                     self.at(now, Happening::Mute { host, life, router });
-                } else if let Some(heard) = Heard::read(packet) {
-                    self.scene.hosts[host].mute.remove(&router);
+                } else if let Some(heard) = Heard::read(packet, (now, self.order)) {
+                    self.scene.hosts[host].left_at.insert(router, now);
                     if self.trace.is_whole() {
                         self.trace.line(now, Some(host), || format!("sends {heard:?}"));
                     }
@@ -309,9 +368,8 @@ impl World {
             }
             Effect::RenewLeases { router, leases, lifetime, asked, until, other_kind, .. } => {
                 let router = crate::host::router_number(&router);
-                if !self.scene.hosts[host].mute.contains(&router) {
-                    let ipv4 = |net: IpNet| if let IpNet::V4(net) = net { Some(net) } else { None };
-                    let leases = leases.into_iter().filter_map(|lease| ipv4(lease.net)).collect();
+                if self.scene.hosts[host].left_at.get(&router) == Some(&now) {
+                    let leases = leases.into_iter().map(|lease| lease.net).collect();
                     let span = self.rng.span(Duration::ZERO, self.scene.plan.kernel.remove_max);
                     let asked = (asked, other_kind);
                     self.queue_job(host, span, Job::Renew { router, leases, lifetime, asked, until });
@@ -335,10 +393,10 @@ impl World {
                 self.queue_job(host, Duration::ZERO, Job::Announce(frames, until));
             }
             Effect::Record(record) => {
-                self.scene.hosts[host].records.insert(record.vrid.get(), *record);
+                self.scene.hosts[host].records.insert((record.family, record.vrid.get()), *record);
             }
-            Effect::Forget { vrid, .. } => {
-                self.scene.hosts[host].records.remove(&vrid.get());
+            Effect::Forget { family, vrid, .. } => {
+                self.scene.hosts[host].records.remove(&(family, vrid.get()));
             }
             Effect::Tell(event) => self.trace.line(now, Some(host), || event.to_string()),
             // Whoever leaves is gone already.
@@ -361,14 +419,20 @@ impl World {
     /// To the group, or to one peer.
     fn send_advert(&mut self, from: usize, destination: IpAddr, heard: &Rc<Heard>) {
         let now = self.scene.now;
+        if self.scene.plan.routers.iter().any(|router| router.authenticated && router.is_of(heard)) {
+            self.recorded.push_back(heard.clone());
+            if self.recorded.len() > RECORDED {
+                self.recorded.pop_front();
+            }
+        }
         let unicast = self.scene.plan.unicast;
         for to in (0..self.scene.plan.hosts).filter(|to| *to != from) {
-            let meant = !unicast || destination == IpAddr::V4(self.scene.hosts[to].source);
+            let meant = !unicast || destination == source(to, Family::of(destination));
             if !meant || !self.scene.lan.connects(from, to) {
                 continue;
             }
             let life = self.scene.hosts[to].life;
-            for received in self.scene.lan.arrivals(now, from, to, heard.vrid).into_iter().flatten() {
+            for received in self.scene.lan.arrivals(now, from, to, heard.stream()).into_iter().flatten() {
                 let lag = self.rng.span(Duration::ZERO, self.scene.plan.lan.read_lag);
                 self.at(received + lag, Happening::Advert { to, life, received, heard: heard.clone() });
             }
@@ -392,6 +456,23 @@ impl World {
             for at in self.scene.lan.arrivals(now, from, client + 2 * FRAMES, 0).into_iter().flatten() {
                 self.at(at, Happening::ClientFrame { client, from, bytes: bytes.clone() });
             }
+        }
+    }
+
+    /// What its wall clock shows; the agent is told before it hears an advert.
+    fn tell_clock(&mut self, host: usize, cause: Cause<'_>) {
+        let unix_nanos = self.scene.hosts[host].unix_nanos(self.scene.now);
+        self.feed(host, cause, Input::WallClock { unix_nanos });
+    }
+
+    /// Somebody who hears the LAN and has no key sends again what he heard.
+    fn replay(&mut self, ago: usize) {
+        let Some(number) = self.recorded.len().checked_sub(ago + 1) else { return };
+        let heard = self.recorded[number].clone();
+        let (now, hosts) = (self.scene.now, &self.scene.hosts);
+        let to: Vec<(usize, u32)> = hosts.iter().map(|host| (host.id, host.life)).collect();
+        for (to, life) in to {
+            self.at(now, Happening::Advert { to, life, received: now, heard: heard.clone() });
         }
     }
 
@@ -423,18 +504,17 @@ impl Ord for Entry {
 }
 
 impl Heard {
-    fn read(packet: Vec<u8>) -> Option<Self> {
+    fn read(packet: Vec<u8>, sent: (Instant, u64)) -> Option<Self> {
         let received = vrrp::parse(&packet).ok()?;
-        let IpAddr::V4(source) = received.source else {
-            return None;
-        };
         let advertisement = received.advertisement;
         Some(Heard {
-            source,
+            source: received.source,
+            family: Family::of(received.source),
             vrid: advertisement.vrid.get(),
             priority: advertisement.advertised.byte(),
             interval: advertisement.interval.duration(),
             packet,
+            sent,
         })
     }
 }

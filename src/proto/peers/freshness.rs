@@ -28,13 +28,13 @@ impl Outgoing {
     /// The numbers under which copies of the next advert go out, one after the other; mostly one.
     ///
     /// The first is the wall clock's, or follows the last one if that would not grow; a last one more than the window
-    /// ahead of the clock was a mistake, and the clock is taken. Where the clock was set back by more than the window,
+    /// ahead of the clock was a mistake, and the clock is taken. Where the clock was set by more than the window,
     /// another copy goes on as if it had not been: which of the clocks is right, the receivers know, and each takes what
     /// is new to it.
     pub(crate) fn next(&mut self, now: Instant, wall: &Wall, window: Duration) -> Vec<Sequence> {
         let (window, current) = (nanos(window), wall.current(now));
-        let set_back = wall.former(now).filter(|former| *former > current.saturating_add_signed(window));
-        let clocks: Vec<u64> = std::iter::once(current).chain(set_back).collect();
+        let before = wall.former(now).filter(|former| former.abs_diff(current) > window.unsigned_abs());
+        let clocks: Vec<u64> = std::iter::once(current).chain(before).collect();
         let mut numbers = Vec::new();
         for clock in clocks {
             let not_a_mistake = self.sent.iter().filter(|sent| sent.behind(clock) >= -window);

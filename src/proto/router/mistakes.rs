@@ -7,7 +7,7 @@ use super::{Router, World};
 use crate::proto::effect::Effect;
 use crate::proto::peers::is_mistake;
 use crate::report::{Event, Mistake, RouterState};
-use crate::types::{Advertised, Discard, InterfaceName, Interval};
+use crate::types::{Advertised, Discard, Instant, InterfaceName, Interval, IpNet, MacAddr};
 use crate::wire::announcement::Announcement;
 use crate::wire::vrrp::{Advertisement, Received};
 
@@ -18,6 +18,21 @@ const ANSWER_PATIENCE: Duration = Duration::from_secs(150);
 /// Whoever held an address until we took over may still answer for it, and adverts of another Active router say who it
 /// is for at least as long.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// An IPv6 address that somebody else has too, until it is clear whether that is another Active router.
+#[derive(Debug)]
+pub(super) struct Double {
+    address: IpNet,
+    mac: MacAddr,
+    found_at: Instant,
+    settle_at: Instant,
+}
+
+impl Double {
+    pub(super) fn deadline(&self) -> Instant {
+        self.settle_at
+    }
+}
 
 impl Router {
     /// Looks at an accepted advert. A resignation says little.
@@ -91,6 +106,32 @@ impl Router {
         let event = self.mistakes.see(world.now, &self.name, mistake, ANSWER_PATIENCE).flatten();
         world.effects.extend(event.map(Effect::Tell));
         self.holding.announce_again(world.now);
+    }
+
+    /// Somebody has an IPv6 address that is held here. If that is a router that is Active too, as when a partition has just
+    /// healed, its next advert says so.
+    pub(super) fn hear_double(&mut self, world: &mut World<'_>, interface: InterfaceName, heard: Announcement) {
+        let found = self.hold(world, |holding, ground| holding.duplicate(ground, interface, heard));
+        if let (Some(address), false) = (found, self.is_contested()) {
+            let (found_at, settle_at) = (world.now, world.now + self.chance());
+            self.double.get_or_insert(Double { address, mac: heard.mac, found_at, settle_at });
+        }
+    }
+
+    /// No router has turned out to be Active too since somebody was found to have an address of ours.
+    pub(super) fn settle_double(&mut self, world: &mut World<'_>) {
+        let Some(double) = self.double.take_if(|double| double.settle_at <= world.now) else { return };
+        let still = self.reported == RouterState::Active && self.since <= double.found_at;
+        // Who has slept may have missed it.
+        if still && !self.is_contested() && !self.election.has_slept(world.now) {
+            self.troubles.duplicate(world.now, double.address, double.mac);
+            self.review(world);
+        }
+    }
+
+    /// Whether another router has been Active too since this one is: then the election decides who lets go.
+    fn is_contested(&self) -> bool {
+        self.peers.active().is_some_and(|(_, peer)| peer.heard_at >= self.since)
     }
 
     pub(super) fn tell_mistakes(&mut self, world: &mut World<'_>) {

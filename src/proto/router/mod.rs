@@ -22,6 +22,7 @@ use super::holding::{self, Departure, Ground, Holding, Legacy, Linger, Say};
 use super::interfaces::Interfaces;
 use super::peers::{Authentication, Discards, Ears, Mistakes, Peers, Strangers, Wall, admit};
 use claiming::Hold;
+use mistakes::Double;
 
 use crate::config::RouterConfig;
 use crate::report::{Event, Reason, RouterState};
@@ -65,6 +66,7 @@ pub(crate) struct Router {
     authentication: Authentication,
     strangers: Strangers,
     mistakes: Mistakes,
+    double: Option<Double>,
     discards: Discards,
     troubles: Troubles,
     sending: Sending,
@@ -155,6 +157,7 @@ impl Router {
             authentication: Authentication::default(),
             strangers: Strangers::default(),
             mistakes: Mistakes::new(now),
+            double: None,
             discards: Discards::new(now),
             troubles: Troubles::default(),
             sending: Sending::default(),
@@ -216,6 +219,7 @@ impl Router {
             self.troubles.deadline(),
             self.discards.deadline(),
             self.mistakes.deadline(),
+            self.double.as_ref().map(Double::deadline),
             self.resign_again_at.filter(|_| !self.election.listens()),
             self.claiming_deadline(),
         ]
@@ -243,6 +247,7 @@ impl Router {
     pub(crate) fn tick(&mut self, world: &mut World<'_>) {
         self.lapse_if_due(world);
         self.finish_claim(world);
+        self.settle_double(world);
         if self.troubles.tick(world.now) || self.is_review_due(world.now) {
             self.review(world);
         }
@@ -285,7 +290,7 @@ impl Router {
     pub(crate) fn hear(&mut self, world: &mut World<'_>, received_at: Instant, received: &Received) {
         self.lapse_if_due(world);
         let source = received.source;
-        if source == self.election.params().source {
+        if source == self.election.params().source || Some(source) == world.interfaces.source(&self.config) {
             return self.discard(world, Discard::OwnPacket, Some(source));
         }
         let examined = admit(&self.config, received).and_then(|()| self.examine(world, received_at, received));
@@ -318,13 +323,7 @@ impl Router {
     /// Somebody announced an address.
     pub(crate) fn hear_announcement(&mut self, world: &mut World<'_>, interface: InterfaceName, heard: Announcement) {
         self.hold(world, |holding, ground| holding.hear_announcement(ground, interface, heard));
-        let duplicate = self.hold(world, |holding, ground| holding.duplicate(ground, interface, heard));
-        // Where another router is Active too, the election decides who lets go.
-        let contested = self.peers.active().is_some_and(|(_, peer)| peer.heard_at >= self.since);
-        if let (Some(address), false) = (duplicate, contested) {
-            self.troubles.duplicate(world.now, address, heard.mac);
-            self.review(world);
-        }
+        self.hear_double(world, interface, heard);
         self.hear_foreign_answer(world, interface, heard);
     }
 
@@ -353,6 +352,7 @@ impl Router {
 
     /// Takes over another configuration in place. The caller reviews it afterwards.
     pub(crate) fn reconfigure(&mut self, world: &mut World<'_>, config: RouterConfig) {
+        self.lapse_if_due(world);
         if !self.is_same_as(&config) {
             // As another virtual router nobody knows us: a new election, while the addresses stay until it is decided.
             self.quit(world, RouterState::Initialize, Reason::Reconfigured);

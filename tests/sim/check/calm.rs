@@ -2,6 +2,8 @@
 
 use locum::types::Instant;
 
+use super::reference::parameters;
+use crate::model::may_be_active;
 use crate::world::Scene;
 
 #[derive(Default)]
@@ -36,7 +38,8 @@ impl Calm {
 fn holder(scene: &Scene, router: usize) -> Result<Option<usize>, String> {
     let mut answer: Option<Option<usize>> = None;
     for (number, address) in scene.plan.routers[router].addresses.iter().enumerate() {
-        if scene.plan.foreign.is_some_and(|(_, foreign, at)| (foreign, at) == (router, number)) {
+        let left_out = (0..scene.plan.hosts).any(|host| !scene.plan.has_configured(host, *address));
+        if left_out || scene.plan.foreign.is_some_and(|(_, foreign, at)| (foreign, at) == (router, number)) {
             continue;
         }
         let holders: Vec<usize> = (0..scene.plan.hosts).filter(|host| scene.hosts[*host].holds(*address)).collect();
@@ -73,11 +76,10 @@ fn deserves(scene: &Scene, router: usize, holder: Option<usize>) -> Result<(), S
     if !candidates.contains(&holder) {
         return wrong(format!("only {candidates:?} may"));
     }
-    let priority = |host: usize| scene.hosts[host].priority(plan, router);
     for other in candidates.into_iter().filter(|other| *other != holder) {
-        let preempts = plan.seat(other, router).preempt || priority(other) == 255;
-        if preempts && priority(other) > priority(holder) {
-            return wrong(format!("h{other} has priority {} over {}", priority(other), priority(holder)));
+        let [own, others] = [holder, other].map(|host| parameters(scene, host, router));
+        if !may_be_active(&own, &others) {
+            return wrong(format!("h{other} has priority {} over {}", others.priority, own.priority));
         }
         if scene.hosts[holder].is_unhealthy(plan) && !scene.hosts[other].is_unhealthy(plan) {
             return wrong(format!("is unhealthy, and h{other} is not"));

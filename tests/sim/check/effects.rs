@@ -1,22 +1,22 @@
 //! What an agent asks for: in which order, with what in it, and whether its status says the same.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use locum::proto::{Addition, Effect, Lease};
 use locum::report::status::AddressState;
 use locum::report::{Event, Reason, RouterState, WallClock};
-use locum::types::{Advertised, IpNet};
+use locum::types::{Advertised, Instant, IpNet};
 use locum::wire::{announcement, vrrp};
 
 use super::seat::Seat;
-use crate::host::{INDEX, router_number};
+use crate::host::{INDEX, own_nets, router_number};
 use crate::world::Scene;
 
 /// What one agent has asked to be added and not to be removed since, with router and prefix length.
 #[derive(Debug, Default)]
 pub struct Claims {
-    asked: BTreeMap<Ipv4Addr, (usize, u8)>,
+    asked: BTreeMap<IpAddr, (usize, u8)>,
     /// Routers that had already left, by resigning or yielding, before the input that is looked at.
     left: BTreeSet<usize>,
     /// It has just begun: what an earlier process has left may go.
@@ -27,10 +27,7 @@ impl Claims {
     /// What an earlier process has left.
     pub fn left(scene: &Scene, host: usize) -> Self {
         let left = scene.hosts[host].left(&scene.plan).into_iter();
-        let asked = left.filter_map(|left| match left.net {
-            IpNet::V4(net) => Some((net.addr(), (router_number(&left.router), net.prefix_len()))),
-            IpNet::V6(_) => None,
-        });
+        let asked = left.map(|left| (left.net.addr(), (router_number(&left.router), left.net.prefix_len())));
         Claims { asked: asked.collect(), left: BTreeSet::new(), begins: true }
     }
 
@@ -61,20 +58,19 @@ impl Claims {
                     }
                     let seat = &seats[router];
                     let leftover = self.begins && !seat.is_active();
-                    if !(leftover || seat.resigned || seat.yielded || !scene.hosts[host].link) {
+                    // What is not configured any more goes, and nothing else does (DESIGN.md, P5).
+                    let stays = removals.iter().any(|net| scene.plan.has_configured(host, net.addr()));
+                    if stays && !(leftover || seat.resigned || seat.yielded || !scene.hosts[host].link) {
                         return wrong(format!("r{router}: drops addresses without resigning: {seat:?}"));
                     }
                     removals.iter().try_for_each(|net| self.remove(host, router, *net))?;
-                    if let Some(net) = restore.iter().find(|net| !self.may_be_restored(scene, host, **net)) {
+                    if let Some(net) = restore.iter().find(|net| !self.may_be_restored(host, **net)) {
                         return wrong(format!("r{router}: restores {net}, which it does not have"));
                     }
                 }
                 Effect::Announce { router, frames, .. } => {
                     let right = |frame: &Vec<u8>| {
-                        let is_asked = |address: IpAddr| match address {
-                            IpAddr::V4(address) => self.asked.contains_key(&address),
-                            IpAddr::V6(_) => false,
-                        };
+                        let is_asked = |address: IpAddr| self.asked.contains_key(&address);
                         let heard = announcement::parse(frame);
                         heard.is_some_and(|heard| heard.mac == scene.hosts[host].mac && is_asked(heard.address))
                     };
@@ -85,7 +81,7 @@ impl Claims {
                 }
                 Effect::RenewLeases { router, leases, .. } => {
                     let router = router_number(router);
-                    self.renew(scene, (host, router), leases, before, seats[router].has_slept())?;
+                    self.renew((host, router), leases, before, seats[router].has_slept())?;
                 }
                 Effect::Tell(Event::Transition { .. }) | Effect::Stopped => telling = true,
                 Effect::Tell(_)
@@ -107,7 +103,6 @@ impl Claims {
 
     fn renew(
         &self,
-        scene: &Scene,
         (host, router): (usize, usize),
         leases: &[Lease],
         before: &[Effect],
@@ -118,7 +113,7 @@ impl Claims {
         if !slept && !before.iter().any(said) {
             return Err(format!("h{host}: r{router}: leases are renewed without an advert"));
         }
-        match leases.iter().find(|lease| !self.may_be_restored(scene, host, lease.net)) {
+        match leases.iter().find(|lease| !self.may_be_restored(host, lease.net)) {
             Some(lease) => Err(format!("h{host}: r{router}: renews {}, which it does not have", lease.net)),
             None => Ok(()),
         }
@@ -127,48 +122,47 @@ impl Claims {
     fn add(&mut self, scene: &Scene, host: usize, router: usize, addition: &Addition) -> Result<(), String> {
         let here = &scene.hosts[host];
         let wrong = |what: &str| Err(format!("h{host} r{router}: {}: {what}", addition.address));
-        let IpNet::V4(net) = addition.address else { return wrong("not IPv4") };
-        if !scene.plan.routers[router].addresses.contains(&net.addr()) {
+        let net = addition.address;
+        let known = scene.plan.routers[router].addresses.contains(&net.addr());
+        if !known || !scene.plan.has_configured(host, net.addr()) {
             return wrong("added, but not configured");
         }
         let announced = announcement::parse(&addition.announcement);
-        if !announced.is_some_and(|heard| heard.mac == here.mac && heard.address == IpAddr::V4(net.addr())) {
+        if !announced.is_some_and(|heard| heard.mac == here.mac && heard.address == net.addr()) {
             return wrong("added without its announcement");
         }
-        let tied = !scene.plan.promote_secondaries && net.addr().octets()[..3] == here.source.octets()[..3];
+        let beside = own_nets(host).iter().any(|own| own.trunc() == net.trunc());
+        let tied = beside && (net.addr().is_ipv6() || !scene.plan.promote_secondaries);
         // What is there already is asked for as it is there, so that the kernel refuses it.
         let there = here.addresses.get(&net.addr()).map(|held| held.prefix);
-        if addition.prefix != there.unwrap_or(if tied { 32 } else { 24 }) {
+        // What has left the configuration counts as the host's own until its removal is known.
+        let own = here.readdressed_at > Instant::default() && addition.prefix == net.max_prefix_len();
+        if !own && addition.prefix != there.unwrap_or(if tied { net.max_prefix_len() } else { net.prefix_len() }) {
             return wrong("added with the wrong prefix length");
         }
         match self.asked.insert(net.addr(), (router, addition.prefix)) {
             None => Ok(()),
             // Somebody else's is asked for at each claim, and never removed in between.
-            Some(_) if is_foreign(scene, host, &net.addr()) => Ok(()),
+            Some(_) if is_foreign(scene, host, &net.addr()) || here.kept => Ok(()),
             Some(_) => wrong("added twice"),
         }
     }
 
     pub fn refused(&mut self, net: IpNet) -> bool {
-        match net {
-            IpNet::V4(net) => self.asked.remove(&net.addr()).is_some(),
-            IpNet::V6(_) => false,
-        }
+        self.asked.remove(&net.addr()).is_some()
     }
 
     fn remove(&mut self, host: usize, router: usize, net: IpNet) -> Result<(), String> {
         let wrong = |what: &str| Err(format!("h{host} r{router}: {net}: {what}"));
-        let IpNet::V4(net4) = net else { return wrong("not IPv4") };
-        match self.asked.remove(&net4.addr()) {
-            Some(claimed) if claimed == (router, net4.prefix_len()) => Ok(()),
+        match self.asked.remove(&net.addr()) {
+            Some(claimed) if claimed == (router, net.prefix_len()) => Ok(()),
             Some(_) => wrong("removed with another prefix length or by another router than it was added"),
             None => wrong("removed, but never added"),
         }
     }
 
-    fn may_be_restored(&self, scene: &Scene, host: usize, net: IpNet) -> bool {
-        let IpNet::V4(net) = net else { return false };
-        let own = net.addr() == scene.hosts[host].source;
+    fn may_be_restored(&self, host: usize, net: IpNet) -> bool {
+        let own = own_nets(host).contains(&net);
         own || self.asked.get(&net.addr()).is_some_and(|(_, prefix)| *prefix == net.prefix_len())
     }
 
@@ -181,21 +175,26 @@ impl Claims {
             if (router.state == RouterState::Active) != seat.is_active() {
                 return wrong("not the state that was told");
             }
-            let holds = |address: &&Ipv4Addr| self.asked.contains_key(*address);
-            let configured = &scene.plan.routers[number].addresses;
-            if seat.is_active() && !configured.iter().all(|address| holds(&address)) {
+            let holds = |address: &IpAddr| self.asked.contains_key(address);
+            let all = scene.plan.routers[number].addresses.iter();
+            let configured: Vec<&IpAddr> = all.filter(|address| scene.plan.has_configured(host, **address)).collect();
+            if seat.is_active() && !configured.iter().all(|address| holds(address)) {
                 return wrong("Active without its addresses");
+            }
+            if router.addresses.len() != configured.len() {
+                return wrong("not the configured addresses");
             }
             let listed = router.addresses.iter().zip(configured);
             for (listed, address) in listed.filter(|(_, address)| !is_foreign(scene, host, address)) {
                 let fits = match listed.state {
-                    AddressState::Absent => !holds(&address),
-                    AddressState::Adding => holds(&address),
-                    AddressState::Held => holds(&address) && seat.is_active(),
-                    AddressState::Lingering => holds(&address) && !seat.is_active(),
+                    AddressState::Absent => !holds(address),
+                    AddressState::Adding => holds(address),
+                    AddressState::Held => holds(address) && seat.is_active(),
+                    AddressState::Lingering => holds(address) && !seat.is_active(),
                     AddressState::Foreign => true,
                 };
-                if !fits {
+                // What its kernel did not remove it may take for somebody else's.
+                if !fits && !scene.hosts[host].kept {
                     return wrong(&format!("{} is called {:?}", listed.address, listed.state));
                 }
             }
@@ -209,7 +208,7 @@ fn gives_up(effect: &Effect, router: usize) -> bool {
         if router_number(name) == router)
 }
 
-fn is_foreign(scene: &Scene, host: usize, address: &Ipv4Addr) -> bool {
+fn is_foreign(scene: &Scene, host: usize, address: &IpAddr) -> bool {
     scene.hosts[host].addresses.get(address).is_some_and(|held| !held.ours)
 }
 

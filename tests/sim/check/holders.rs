@@ -2,10 +2,10 @@
 //! during an orderly departure, and a stop that ends.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::Duration;
 
-use locum::types::Instant;
+use locum::types::{Instant, Version};
 
 use super::seat::{Seat, State};
 use super::{active_down_interval, skew_time};
@@ -31,7 +31,7 @@ pub struct Holders {
 /// One virtual address.
 pub struct Watched {
     pub router: usize,
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     /// Hosts that have it by their agent's doing, as bits.
     pub holders: u8,
     /// When the holders last changed.
@@ -104,7 +104,7 @@ impl Holders {
     pub fn stops(&mut self, scene: &Scene, host: usize) {
         let longest =
             (0..scene.plan.routers.len()).map(|router| scene.plan.seat(host, router).interval.duration()).max();
-        let patience = active_down_interval(1, longest.unwrap_or_default()).min(PATIENCE);
+        let patience = active_down_interval(Version::V3, 1, longest.unwrap_or_default()).min(PATIENCE);
         let slack = scene.plan.kernel_slack() + scene.plan.lan_slack();
         self.stop_by.insert(host, scene.now + patience + slack);
     }
@@ -119,6 +119,7 @@ impl Holders {
             let follows = |other: usize| {
                 let here = &scene.hosts[other];
                 other != host
+                    && scene.plan.has_configured(other, watched.address)
                     && self.eligible_since[other][router].is_some_and(|since| since < quiet)
                     && !here.is_unhealthy(&scene.plan)
                     && here.stall.is_none()
@@ -132,10 +133,11 @@ impl Holders {
             let foreign = scene.plan.foreign_address() == Some(watched.address);
             let refused = scene.hosts.iter().any(|host| host.refuses);
             let interval = scene.plan.seat(host, router).interval.duration();
+            let version = scene.plan.routers[router].version;
             let followers = (0..scene.plan.hosts).filter(|other| follows(*other));
             let mut claims: Vec<_> = followers.map(|other| scene.hosts[other].priority(&scene.plan, router)).collect();
             claims.sort_unstable();
-            let mut claims = claims.into_iter().rev().map(|priority| skew_time(priority, interval));
+            let mut claims = claims.into_iter().rev().map(|priority| skew_time(version, priority, interval));
             // Where several claim at once, those who yield go with the announcement of any of them: a wire does not
             // say whose it is, so an address may be away until the winner's kernel has it.
             let slack = scene.plan.kernel_slack() + scene.plan.lan_slack() * 2;
@@ -144,7 +146,9 @@ impl Holders {
                 (Some(_), None) => true,
                 (None, _) => false,
             };
-            if holds && calm && !foreign && !refused && in_turn {
+            // Whoever follows may not have it in its configuration.
+            let known = (0..scene.plan.hosts).all(|other| scene.plan.seat(other, router).without == 0);
+            if holds && calm && !foreign && !refused && in_turn && known {
                 watched.covered = Some((host, now + PATIENCE));
             }
         }
@@ -238,7 +242,17 @@ impl Watched {
                 continue;
             }
             overlap.sleeps_since = None;
-            let lingers = |host: usize| seats[host][self.router].resigned;
+            // What a kernel does not remove goes with its lease.
+            let is_stuck =
+                |host: &usize| scene.hosts[*host].addresses.get(&self.address).is_some_and(|held| held.stuck);
+            // Whose adverts leave only now and then is told apart from the dead by luck alone.
+            if [*one, *other].iter().any(|host| is_stuck(host) || scene.hosts[*host].stammers()) {
+                *overlap = Overlap { since: scene.now, joined: true, ..*overlap };
+                continue;
+            }
+            // Who is told to stop when it has slept listens first, and waits for whoever it hears as if it had resigned.
+            let slept = |host: usize| scene.hosts[host].stopping && scene.hosts[host].woke.is_some();
+            let lingers = |host: usize| seats[host][self.router].resigned || slept(host);
             overlap.lingers |= lingers(*one) || lingers(*other);
             let mut allowed = if overlap.lingers { LINGER } else { YIELD.min(slower) };
             if overlap.joined {
@@ -277,6 +291,7 @@ impl Watched {
     ) -> Result<(), String> {
         let (Some(bereft), Some(eligible)) = (self.bereft_since[host], eligible_since) else { return Ok(()) };
         if scene.hosts[host].refuses
+            || !(0..scene.plan.hosts).all(|host| scene.plan.has_configured(host, self.address))
             || scene.hosts[host].stall.is_some()
             || scene.hosts[host].was_gagged(scene.now, RETRY)
         {
@@ -284,8 +299,10 @@ impl Watched {
         }
         let held_until = scene.hosts[host].held_until.unwrap_or_default();
         let since = bereft.max(eligible).max(held_until).max(seats[host][self.router].heard_at.unwrap_or(bereft));
+        let since = scene.hosts.iter().fold(since, |since, host| since.max(host.readdressed_at));
         let priority = scene.hosts[host].priority(&scene.plan, self.router);
-        let patience = active_down_interval(priority, scene.plan.longest_interval(self.router));
+        let version = scene.plan.routers[self.router].version;
+        let patience = active_down_interval(version, priority, scene.plan.longest_interval(self.router));
         let since = scene.hosts[host].woke.map_or(since, |(_, at)| since.max(at.min(scene.now)));
         // A silence in which it has slept is borne for another interval.
         let slept = scene.hosts[host].woke.is_some_and(|(_, at)| bereft <= at + patience);
@@ -314,5 +331,8 @@ fn reaches(scene: &Scene, one: usize, other: usize) -> bool {
 }
 
 fn hears(scene: &Scene, one: usize, other: usize) -> bool {
-    scene.lan.connects(other, one) && scene.hosts[one].link && scene.hosts[other].link
+    !scene.strangers.contains(&(one, other))
+        && scene.lan.connects(other, one)
+        && scene.hosts[one].link
+        && scene.hosts[other].link
 }

@@ -4,17 +4,17 @@
 mod hearing;
 mod silence;
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use locum::proto::Effect;
 use locum::report::{Event, Reason, Release, RouterState};
-use locum::types::{Advertised, Instant};
+use locum::types::{Advertised, Instant, Version};
 use locum::wire::vrrp;
 
 use super::{Cause, Heard, active_down_interval, skew_time};
-use crate::host::{Stall, router_number};
-use crate::scenario::{RESIGN_AGAIN, RETRY};
+use crate::host::{Stall, router_number, source};
+use crate::scenario::{RESIGN_AGAIN, RETRY, RouterPlan};
 use crate::world::Scene;
 
 #[derive(Debug, Default)]
@@ -23,7 +23,7 @@ pub struct Seat {
     /// When it was last told that somebody is Active.
     pub heard_at: Option<Instant>,
     heard_interval: Duration,
-    heard_from: Option<Ipv4Addr>,
+    heard_from: Option<IpAddr>,
     /// Since its last claim: whether it has resigned, and whether it has yielded.
     pub resigned: bool,
     pub yielded: bool,
@@ -51,7 +51,7 @@ pub struct Seat {
     /// Whether it is out of service until an advert leaves.
     mute: bool,
     /// Whoever has followed while it slept, with its priority, and is to be told that it was not alone.
-    concedes_to: Option<(u8, Ipv4Addr)>,
+    concedes_to: Option<(u8, IpAddr)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +67,7 @@ pub enum State {
     Backup {
         from: Instant,
         /// Whose advert that was, if one's.
-        active: Option<Ipv4Addr>,
+        active: Option<IpAddr>,
         interval: Duration,
         patience: Patience,
         preempt_at: Option<Instant>,
@@ -93,8 +93,9 @@ pub enum Patience {
 
 /// What a seat plays with at the moment.
 struct Terms {
+    version: Version,
     priority: u8,
-    source: Ipv4Addr,
+    source: IpAddr,
     interval: Duration,
     preempt: bool,
     preempt_delay: Duration,
@@ -146,8 +147,8 @@ impl Seat {
             Some((at, at))
         };
         let window = match patience {
-            Patience::Full => exactly(active_down_interval(terms.priority, interval)),
-            Patience::Skew => exactly(skew_time(terms.priority, interval)),
+            Patience::Full => exactly(active_down_interval(terms.version, terms.priority, interval)),
+            Patience::Skew => exactly(skew_time(terms.version, terms.priority, interval)),
             Patience::Chance => Some((from + interval, from + interval * 5 / 4 + Duration::from_millis(20))),
             Patience::Lapsed => Some((from, from + interval)),
             Patience::Owner => exactly(Duration::ZERO),
@@ -207,9 +208,7 @@ impl Seat {
         }
         self.notice_silence(scene.now, cause, router, &terms);
         let heard = match cause {
-            Cause::Advert(heard, received) if heard.vrid == scene.plan.routers[router].vrid => {
-                Some((*heard, *received))
-            }
+            Cause::Advert(heard, received) if scene.plan.routers[router].is_of(heard) => Some((*heard, *received)),
             Cause::Advert(..) | Cause::Unsent(_) | Cause::Idle | Cause::Other => None,
         };
         // Giving way, it let its leases end, and whoever has not heard it does not know.
@@ -248,9 +247,12 @@ impl Seat {
     ) -> Result<Sent, String> {
         let terms = terms(scene, host, router);
         let mut sent = Sent::default();
-        // Where each peer gets its own, the first one stands for all.
-        let first = scene.hosts[host].unicast_peers(&scene.plan).first().copied();
-        let again = |to: &IpAddr| first.is_some_and(|first| first != *to);
+        // Where each peer or each clock gets its own, the first one stands for all.
+        let mut said = None;
+        let mut again = |packet: &[u8]| {
+            let says = vrrp::parse(packet).ok().map(|heard| (heard.advertisement.vrid, heard.advertisement.advertised));
+            said.replace(says) == Some(says)
+        };
         for effect in effects {
             match (self.leaves_asleep(effect, router), heard) {
                 (Some(Duty::GiveUp), Some((heard, _))) if self.sleep.take().is_some() || duty == Duty::GiveUp => {
@@ -269,7 +271,7 @@ impl Seat {
                 Effect::Tell(Event::Transition { router: name, to, .. }) if router_number(name) == router => {
                     self.enter(scene, host, router, *to, &terms, duty)?;
                 }
-                Effect::SendAdvert { destination, .. } if again(destination) => {}
+                Effect::SendAdvert { router: name, packet, .. } if router_number(name) == router && again(packet) => {}
                 Effect::SendAdvert { router: name, packet, .. } if router_number(name) == router => {
                     match self.send(scene.now, packet, &terms).map_err(|what| format!("h{host} r{router}: {what}"))? {
                         Said::Active => sent.active = true,
@@ -493,9 +495,7 @@ impl Seat {
 
     fn send(&mut self, now: Instant, packet: &[u8], terms: &Terms) -> Result<Said, String> {
         let advertisement = vrrp::parse(packet).map_err(|reason| format!("sends what is {reason:?}"))?;
-        if advertisement.source != IpAddr::V4(terms.source)
-            || advertisement.advertisement.interval.duration() != terms.interval
-        {
+        if advertisement.source != terms.source || advertisement.advertisement.interval.duration() != terms.interval {
             return Err("sends an advert with another host's source or interval".to_owned());
         }
         self.unsent = false;
@@ -553,9 +553,11 @@ fn put_off(window: (Instant, Instant), from: Instant, interval: Duration, terms:
 fn terms(scene: &Scene, host: usize, router: usize) -> Terms {
     let (seat, here) = (scene.plan.seat(host, router), &scene.hosts[host]);
     let priority = here.priority(&scene.plan, router);
+    let RouterPlan { version, family, .. } = scene.plan.routers[router];
     Terms {
+        version,
         priority,
-        source: here.source,
+        source: source(host, family),
         interval: seat.interval.duration(),
         // The owner preempts whatever Preempt_Mode says (RFC 9568 section 6.1).
         preempt: seat.preempt || priority == 255,

@@ -1,7 +1,7 @@
 //! What clients believe: every ARP cache names the holder a second after there is one, where nothing gets lost.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use locum::types::Instant;
@@ -21,9 +21,9 @@ const REFRESH: Duration = Duration::from_secs(60);
 #[derive(Default)]
 pub struct Views {
     /// The one holder of an address.
-    sole: BTreeMap<Ipv4Addr, Sole>,
+    sole: BTreeMap<IpAddr, Sole>,
     /// Holders as they were, as bits.
-    before: BTreeMap<Ipv4Addr, u8>,
+    before: BTreeMap<IpAddr, u8>,
 }
 
 struct Sole {

@@ -19,6 +19,11 @@ impl World {
         // All but ok count as failures, a check that hangs or cannot run too.
         let bad = [CheckResult::Failed, CheckResult::TimedOut, CheckResult::CouldNotRun, CheckResult::Killed];
         let result = if planned.check.sick { self.rng.pick(&bad) } else { CheckResult::Ok };
+        self.drawn.note(match result {
+            CheckResult::Ok => "a check is well",
+            CheckResult::TimedOut => "a check hangs",
+            CheckResult::Failed | CheckResult::CouldNotRun | CheckResult::Killed => "a check fails",
+        });
         let before = planned.check.healthy;
         planned.run_check(&self.scene.plan);
         if before == Some(true) && self.scene.hosts[host].is_unhealthy(&self.scene.plan) {
@@ -45,6 +50,7 @@ impl World {
         if !records.is_empty() || !left.is_empty() {
             self.feed(host, Cause::Other, Input::Past { records, left });
         }
+        self.tell_clock(host, Cause::Other);
         self.tell_facts(host);
         // The first tick begins everything.
         self.feed(host, Cause::Other, Input::Tick);
@@ -68,11 +74,13 @@ impl World {
     pub(super) fn fault(&mut self, fault: Fault) {
         let now = self.scene.now;
         self.trace.line(now, None, || format!("{fault:?}"));
+        self.drawn.fault(&self.scene, fault);
         self.judge.disturbed(&self.scene);
         match fault {
             Fault::Crash(host) => {
                 self.put_off[host].clear();
                 self.scene.hosts[host].crash();
+                self.judge.lost_power(host);
                 self.judge.ended(&self.scene, host);
             }
             Fault::Kill(host) => {
@@ -93,29 +101,25 @@ impl World {
                     self.run_check(host);
                 }
             }
-            Fault::LinkDown(host) | Fault::LinkUp(host) => {
-                let up = matches!(fault, Fault::LinkUp(_));
+            Fault::LinkDown(host) => self.link(host, false),
+            Fault::LinkUp(host) => self.link(host, true),
+            Fault::Gag(host, percent) => {
                 let planned = &mut self.scene.hosts[host];
-                if up && !planned.link && planned.agent.is_some() {
-                    planned.held_until = Some(now + LINK_HOLD);
+                if std::mem::replace(&mut planned.gag, percent) != percent {
+                    planned.gagged_since = Some(now);
                 }
-                planned.link = up;
-                self.judge.addresses_changed(&self.scene);
-                if self.scene.hosts[host].powered {
-                    self.tell_facts(host);
-                }
-            }
-            Fault::Gag(host) => {
-                self.scene.hosts[host].gagged_since.get_or_insert(now);
             }
             Fault::Ungag(host) => {
                 let planned = &mut self.scene.hosts[host];
+                planned.gag = 0;
                 if planned.gagged_since.take().is_some() {
                     planned.ungagged_at = now;
                 }
             }
             Fault::RefuseAddresses(host) => self.scene.hosts[host].refuses = true,
             Fault::AcceptAddresses(host) => self.scene.hosts[host].refuses = false,
+            Fault::KeepAddresses(host) => self.scene.hosts[host].keeps = true,
+            Fault::ReleaseAddresses(host) => self.scene.hosts[host].keeps = false,
             Fault::Partition(side) => self.scene.lan.part(side),
             Fault::Heal => self.scene.lan.heal(now),
             Fault::Dirty(loss, duplication) => self.scene.lan.dirty(loss, duplication),
@@ -125,12 +129,45 @@ impl World {
             Fault::Stall(host, deaf) => self.stall(host, deaf),
             Fault::Wake(host) => self.awake(host),
             Fault::Reload(host, change) => self.reload(host, change),
+            Fault::SetClock(host, _) if !self.scene.hosts[host].powered => {}
             Fault::SetClock(host, seconds) => {
-                let unix_nanos = seconds * 1_000_000_000;
-                self.feed(host, Cause::Idle, Input::WallClock { unix_nanos });
+                self.scene.hosts[host].clock_off = seconds;
+                self.tell_clock(host, Cause::Idle);
             }
+            Fault::Replay(ago) => self.replay(ago),
         }
         self.judge.addresses_changed(&self.scene);
+    }
+
+    fn link(&mut self, host: usize, up: bool) {
+        let planned = &mut self.scene.hosts[host];
+        if up && !planned.link && planned.agent.is_some() {
+            planned.held_until = Some(self.scene.now + LINK_HOLD);
+        }
+        planned.link = up;
+        self.judge.addresses_changed(&self.scene);
+        if self.scene.hosts[host].powered {
+            self.tell_facts(host);
+        }
+    }
+
+    /// What never lasts ends, whatever a scenario says.
+    pub(super) fn calm(&mut self) {
+        [Fault::Heal, Fault::Clean, Fault::Mend].into_iter().for_each(|end| self.fault(end));
+        for host in 0..self.scene.plan.hosts {
+            let here = &self.scene.hosts[host];
+            let mut ends = Vec::new();
+            ends.extend((here.gag > 0).then_some(Fault::Ungag(host)));
+            ends.extend(here.refuses.then_some(Fault::AcceptAddresses(host)));
+            ends.extend(here.keeps.then_some(Fault::ReleaseAddresses(host)));
+            ends.extend((here.clock_off != 0).then_some(Fault::SetClock(host, 0)));
+            let lacks = |router: &usize| self.scene.plan.seat(host, *router).without != 0;
+            let lacking = (0..self.scene.plan.routers.len()).filter(lacks);
+            ends.extend(lacking.map(|router| Fault::Reload(host, Change::Addresses(router, 0))));
+            for end in ends {
+                self.at(self.scene.now, Happening::Fault(end));
+            }
+        }
     }
 
     fn stall(&mut self, host: usize, deaf: bool) {
@@ -187,7 +224,11 @@ impl World {
                 | Fault::Reload(host, _)
                 | Fault::SetClock(host, _),
             ) => (*host, false),
-            Happening::ClientFrame { .. } | Happening::Expires { .. } | Happening::Look | Happening::Fault(_) => {
+            Happening::ClientFrame { .. }
+            | Happening::Expires { .. }
+            | Happening::Look
+            | Happening::Calm
+            | Happening::Fault(_) => {
                 return Some(what);
             }
         };
@@ -212,6 +253,10 @@ impl World {
             Change::Interval(router, interval) => {
                 self.scene.plan.routers[router].seats[host].interval = interval;
                 self.scene.hosts[host].reloaded_at = self.scene.now;
+            }
+            Change::Addresses(router, without) => {
+                self.scene.plan.routers[router].seats[host].without = without;
+                self.scene.hosts[host].readdressed_at = self.scene.now;
             }
             Change::Preempt(router, preempt) => self.scene.plan.routers[router].seats[host].preempt = preempt,
         }

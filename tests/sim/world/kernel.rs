@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use locum::proto::Input;
-use locum::types::{AddressOutcome, Instant, IpNet, Ipv4Net, LeaseOutcome, Lifetime};
+use locum::proto::{Effect, Input};
+use locum::report::{Event, Reason};
+use locum::types::{AddressOutcome, Instant, IpNet, LeaseOutcome, Lifetime};
 
 use super::{Happening, World};
 use crate::check::Cause;
@@ -18,6 +19,15 @@ impl World {
         match job {
             Job::Announce(_, until) if until < now => {}
             Job::Announce(frames, _) => frames.iter().for_each(|frame| self.broadcast_frame(host, frame)),
+            Job::Remove(nets) if self.scene.hosts[host].keeps => {
+                self.trace.line(now, Some(host), || format!("kernel: cannot remove {nets:?}"));
+                self.drawn.note("a removal fails");
+                self.scene.hosts[host].kept = true;
+                for net in nets {
+                    let held = self.scene.hosts[host].addresses.get_mut(&net.addr());
+                    held.into_iter().for_each(|held| held.stuck = true);
+                }
+            }
             Job::Remove(nets) => {
                 self.trace.line(now, Some(host), || format!("kernel: removes {nets:?}"));
                 for net in nets {
@@ -38,10 +48,11 @@ impl World {
                 self.at(at, Happening::Renewed { host, life, router, asked, outcome });
             }
             Job::Add { router, addition, last, lifetime, until, again } => {
-                let IpNet::V4(net) = addition.address else { return };
+                let net = addition.address;
                 let planned = &mut self.scene.hosts[host];
                 let outcome = if planned.refuses {
                     planned.spared.insert(net.addr());
+                    self.drawn.note("an addition fails");
                     AddressOutcome::Failed("No buffer space available".to_owned())
                 } else if until <= now {
                     AddressOutcome::TooLate
@@ -52,7 +63,7 @@ impl World {
                     AddressOutcome::AlreadyThere
                 } else {
                     planned.spared.remove(&net.addr());
-                    self.set(host, Ipv4Net::new_assert(net.addr(), addition.prefix), lifetime);
+                    self.set(host, IpNet::new_assert(net.addr(), addition.prefix), lifetime);
                     AddressOutcome::Added
                 };
                 self.trace.line(now, Some(host), || format!("kernel: {} {outcome:?}", addition.address));
@@ -70,7 +81,6 @@ impl World {
     }
 
     fn remove(&mut self, host: usize, net: IpNet) {
-        let IpNet::V4(net) = net else { return };
         match self.scene.hosts[host].addresses.get(&net.addr()) {
             // What the worker has found to be somebody else's it spares: the agent may not have been told yet.
             Some(held) if !held.ours && self.scene.hosts[host].spared.contains(&net.addr()) => {}
@@ -114,12 +124,12 @@ impl World {
     }
 
     /// Has an address there, from now on for so long.
-    fn set(&mut self, host: usize, net: Ipv4Net, lifetime: Option<Lifetime>) {
+    fn set(&mut self, host: usize, net: IpNet, lifetime: Option<Lifetime>) {
         let until = lifetime.map(|lifetime| {
             let late = self.rng.span(Duration::ZERO, LATE);
             self.scene.now + lifetime.duration() + late
         });
-        let held = Held { prefix: net.prefix_len(), ours: true, renewed_at: self.scene.now, until };
+        let held = Held { prefix: net.prefix_len(), ours: true, renewed_at: self.scene.now, until, stuck: false };
         self.scene.hosts[host].addresses.insert(net.addr(), held);
         if let Some(until) = until {
             self.at(until, Happening::Expires { host, net });
@@ -127,21 +137,22 @@ impl World {
     }
 
     /// Takes an address away whose lease ends now, whoever is there to see it.
-    pub(super) fn expire(&mut self, host: usize, net: Ipv4Net) {
+    pub(super) fn expire(&mut self, host: usize, net: IpNet) {
         let now = self.scene.now;
         let ends = |held: &Held| held.until == Some(now);
         if !self.scene.hosts[host].addresses.get(&net.addr()).is_some_and(ends) {
             return;
         }
         self.scene.hosts[host].addresses.remove(&net.addr());
+        self.drawn.note("a lease ends");
         self.trace.line(now, Some(host), || format!("kernel: the lease of {net} ends"));
         self.changed(host);
         let life = self.scene.hosts[host].life;
         self.at(now, Happening::Gone { host, life, net });
     }
 
-    pub(super) fn gone(&mut self, host: usize, net: Ipv4Net) {
-        let gone = Input::AddressesGone { interface: interface(), addresses: vec![IpNet::V4(net)] };
+    pub(super) fn gone(&mut self, host: usize, net: IpNet) {
+        let gone = Input::AddressesGone { interface: interface(), addresses: vec![net] };
         self.feed(host, Cause::Other, gone);
     }
 
@@ -149,5 +160,20 @@ impl World {
         let (router, (asked, other_kind)) = (crate::host::router_name(router), asked);
         let interface = interface();
         self.feed(host, Cause::Other, Input::LeasesRenewed { router, interface, asked, other_kind, outcome });
+    }
+
+    /// A host that has our addresses and is not heard is taken for one that is no router: so long nothing is tried there.
+    pub(super) fn find_doubles(&mut self, host: usize, effects: &[Effect]) {
+        let scene = &mut self.scene;
+        for effect in effects {
+            let Effect::Tell(Event::Transition { router, reason: Reason::Duplicate(..), .. }) = effect else {
+                continue;
+            };
+            let number = crate::host::router_number(router);
+            let span = scene.plan.seat(host, number).interval.duration() * 5;
+            if (0..scene.hosts.len()).any(|other| other != host && scene.hosts[other].was_gagged(scene.now, span)) {
+                scene.hosts[host].refused_at.insert(number, scene.now);
+            }
+        }
     }
 }

@@ -97,7 +97,7 @@ fn numbers_are_the_clock_or_grow_by_one() {
 }
 
 #[test]
-fn a_clock_set_back_by_more_than_the_window_is_taken_and_the_former_one_goes_on_beside_it() {
+fn a_clock_set_by_more_than_the_window_is_taken_and_the_former_one_goes_on_beside_it() {
     let mut host = Host::right();
     host.send(1_000);
     host.set(2_000, -HOUR * 1000);
@@ -106,9 +106,9 @@ fn a_clock_set_back_by_more_than_the_window_is_taken_and_the_former_one_goes_on_
     // Put right again: the former one is not needed any more.
     host.set(4_000, 0);
     assert_eq!(host.send(4_000), [sequence(4_000, 0)]);
-    // Ahead by mistake: what is greater is taken by all who know us.
+    // Ahead by mistake: who does not know us, or has heard us further ahead, takes the former one alone.
     host.set(5_000, HOUR * 1000);
-    assert_eq!(host.send(5_000), [sequence(5_000, HOUR)]);
+    assert_eq!(host.send(5_000), [sequence(5_000, HOUR), sequence(5_000, 0)]);
     host.set(6_000, 0);
     assert_eq!(host.send(6_000), [sequence(6_000, 0)]);
 }

@@ -63,8 +63,9 @@ impl Seat {
                         // Of which nothing was told yet; it may still hold what it had resigned or yielded before.
                         (self.yielded, self.may_challenge) = (true, true);
                     }
+                    let tells = self.claiming && std::mem::take(&mut self.leftover);
                     (self.state, self.claiming) = (listen(received, None), false);
-                    Duty::Yield
+                    if tells { Duty::Concede } else { Duty::Yield }
                 } else if self.answered_at.is_none_or(|at| now >= at + terms.interval / 4) {
                     self.answered_at = Some(now);
                     Duty::Answer
