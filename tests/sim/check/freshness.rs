@@ -53,8 +53,10 @@ impl Freshness {
             return wrong("takes its own advert for one");
         }
         // Copies by different clocks are judged apart, and may overtake each other on the way.
-        let overtaken = known.newest.is_some_and(|newest| newest.since(sent_at) <= scene.plan.lan_slack());
-        if counts && !in_turn && !another && !(scene.hosts[sender].clock_off != 0 && overtaken) {
+        let lately = known.newest.is_some_and(|newest| newest.since(sent_at) <= scene.plan.lan_slack());
+        let overtaken = scene.hosts[sender].clock_off != 0 && lately;
+        let fits = in_turn || another || overtaken;
+        if counts && !fits {
             return wrong("takes an advert that is no newer than one it has taken");
         }
         if counts {
