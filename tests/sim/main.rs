@@ -26,6 +26,8 @@ use drawn::Drawn;
 use scenario::{START, Scenario};
 use world::World;
 
+/// In so many seeds each kind of fault is drawn; the rarest is in one of a hundred.
+const ENOUGH: u64 = 2_000;
 /// Played by a plain `cargo test`; the long run sets LOCUM_SIM_SEEDS.
 const SEEDS: u64 = 300;
 
@@ -116,8 +118,10 @@ fn ten_thousand_seeds() {
         "{seeds} seeds, {hours} simulated hours, {} inputs\ndrawn: {drawn}\nby the reference: {compared:?}",
         handled.into_inner()
     );
-    if seeds >= SEEDS {
+    if seeds >= ENOUGH {
         assert_eq!(drawn.missing(), [""; 0], "never drawn");
+    }
+    if seeds >= SEEDS {
         // Else the reference would be out of step for most of the time, and agree with everything.
         assert!(compared.known * 2 > compared.steps && compared.claims > seeds, "{compared:?}");
     }
