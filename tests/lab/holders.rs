@@ -1,6 +1,6 @@
 //! Who holds an address, asked from outside: the kernel's own messages about each host's addresses, with their times.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,9 +31,31 @@ pub struct Change {
     pub held: bool,
 }
 
+/// All changes in order of time, and what they come to.
+#[derive(Default)]
+struct Book {
+    changes: Vec<Change>,
+    held: BTreeMap<IpAddr, BTreeSet<usize>>,
+}
+
+impl Book {
+    /// A renewed address is told of again; only what differs is a change.
+    fn enter(&mut self, change: Change) {
+        let hosts = self.held.entry(change.address).or_default();
+        let differs = if change.held { hosts.insert(change.host) } else { hosts.remove(&change.host) };
+        if differs {
+            self.changes.push(change);
+        }
+    }
+
+    fn of(&self, address: IpAddr) -> Vec<usize> {
+        self.held.get(&address).into_iter().flatten().copied().collect()
+    }
+}
+
 #[derive(Default)]
 struct Ledger {
-    changes: Mutex<Vec<Change>>,
+    book: Mutex<Book>,
     more: Condvar,
     end: AtomicBool,
 }
@@ -62,46 +84,48 @@ impl Holders {
 
     /// A host without power holds nothing, whatever its kernel would say.
     pub fn power_lost(&self, host: usize) {
-        let mut changes = self.ledger.changes.lock().expect("nobody panicked over it");
+        let mut book = self.ledger.book.lock().expect("nobody panicked over it");
         let at = now();
-        let addresses: BTreeSet<IpAddr> = changes.iter().map(|change| change.address).collect();
-        changes.extend(addresses.into_iter().map(|address| Change { at, host, address, held: false }));
+        let addresses: Vec<IpAddr> = book.held.keys().copied().collect();
+        for address in addresses {
+            book.enter(Change { at, host, address, held: false });
+        }
     }
 
     /// Every change from a moment on, in order of time.
     pub fn changes(&self, address: impl Into<IpAddr>, from: Moment) -> Vec<Change> {
         let address = address.into();
-        let changes = self.ledger.changes.lock().expect("nobody panicked over it");
-        changes.iter().filter(|change| change.address == address && change.at >= from).cloned().collect()
+        let book = self.ledger.book.lock().expect("nobody panicked over it");
+        book.changes.iter().filter(|change| change.address == address && change.at >= from).cloned().collect()
     }
 
     /// Every change of any address.
     pub fn all(&self) -> Vec<Change> {
-        self.ledger.changes.lock().expect("nobody panicked over it").clone()
+        self.ledger.book.lock().expect("nobody panicked over it").changes.clone()
     }
 
     /// Who holds it, as far as the kernel has told by this moment.
     pub fn of(&self, address: impl Into<IpAddr>) -> Vec<usize> {
-        at_end(&self.ledger.changes.lock().expect("nobody panicked over it"), address.into())
+        self.ledger.book.lock().expect("nobody panicked over it").of(address.into())
     }
 
     /// Waits until exactly these hosts hold it; when that was.
     pub fn wait(&self, address: impl Into<IpAddr>, hosts: &[usize]) -> Moment {
         let address = address.into();
         let begun = Instant::now();
-        let mut changes = self.ledger.changes.lock().expect("nobody panicked over it");
+        let mut book = self.ledger.book.lock().expect("nobody panicked over it");
         loop {
-            let held = at_end(&changes, address);
+            let held = book.of(address);
             if held == hosts {
-                return changes.iter().rfind(|change| change.address == address).map_or(0, |change| change.at);
+                return book.changes.iter().rfind(|change| change.address == address).map_or(0, |change| change.at);
             }
             let left = PATIENCE.checked_sub(begun.elapsed());
             let Some(left) = left else {
                 // What is told of a failed test reads the changes too.
-                drop(changes);
+                drop(book);
                 panic!("{address} should be at {hosts:?}, but is at {held:?}");
             };
-            changes = self.ledger.more.wait_timeout(changes, left).expect("nobody panicked over it").0;
+            book = self.ledger.more.wait_timeout(book, left).expect("nobody panicked over it").0;
         }
     }
 
@@ -118,7 +142,7 @@ impl Holders {
     /// How long several hosts, and none, held it between two moments.
     pub fn spans(&self, address: impl Into<IpAddr>, from: Moment, to: Moment) -> Spans {
         let address = address.into();
-        let changes = self.ledger.changes.lock().expect("nobody panicked over it");
+        let book = self.ledger.book.lock().expect("nobody panicked over it");
         let mut held = BTreeSet::new();
         let mut spans = Spans { several: 0, none: 0 };
         let mut last = from;
@@ -131,7 +155,7 @@ impl Holders {
                 _ => spans.several += length,
             }
         };
-        for change in changes.iter().filter(|change| change.address == address) {
+        for change in book.changes.iter().filter(|change| change.address == address) {
             account(&held, change.at.max(from));
             if change.held {
                 held.insert(change.host)
@@ -151,18 +175,6 @@ impl Drop for Holders {
             thread.join().ok();
         }
     }
-}
-
-fn at_end(changes: &[Change], address: IpAddr) -> Vec<usize> {
-    let mut held = BTreeSet::new();
-    for change in changes.iter().filter(|change| change.address == address) {
-        if change.held {
-            held.insert(change.host)
-        } else {
-            held.remove(&change.host)
-        };
-    }
-    held.into_iter().collect()
 }
 
 fn open() -> OwnedFd {
@@ -189,12 +201,9 @@ fn listen(sockets: &[OwnedFd], ledger: &Ledger) {
         for (host, socket) in (1..).zip(sockets) {
             news.extend(read(host, socket.as_fd()));
         }
-        let mut changes = ledger.changes.lock().expect("nobody panicked over it");
-        // A renewed address is told of again; only what differs is a change.
+        let mut book = ledger.book.lock().expect("nobody panicked over it");
         for change in news {
-            if at_end(&changes, change.address).contains(&change.host) != change.held {
-                changes.push(change);
-            }
+            book.enter(change);
         }
         ledger.more.notify_all();
     }
