@@ -18,10 +18,9 @@ fn version(number: &str, commit: &str, seconds: &str) -> String {
         return format!("{number} (development build)");
     }
     let commit = if commit.is_empty() { "unknown commit" } else { commit };
-    let at = Instant::from_nanos(0);
     let date = seconds.parse::<u64>().map_or("unknown date".to_owned(), |seconds| {
-        let clock = WallClock { at, unix_nanos: seconds.saturating_mul(1_000_000_000) };
-        clock.rfc3339(at).split('T').next().unwrap_or_default().to_owned()
+        let clock = WallClock { at: Instant::from_nanos(0), unix_nanos: seconds.saturating_mul(1_000_000_000) };
+        clock.date().split('T').next().unwrap_or_default().to_owned()
     });
     format!("{number} ({commit} {date})")
 }

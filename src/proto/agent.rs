@@ -133,7 +133,7 @@ impl Agent {
             version: status::VERSION,
             node: self.node.clone(),
             program: env!("CARGO_PKG_VERSION").to_owned(),
-            now: clock.rfc3339(clock.at),
+            now: clock.date(),
             uptime: clock.at.since(self.started_at).as_secs_f64(),
             hint,
             // How it is scheduled is not for a value to know; the loop fills it in.

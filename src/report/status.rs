@@ -273,7 +273,7 @@ pub struct Counters {
 /// One change of state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Transition {
-    /// When, RFC 3339 in UTC.
+    /// When, by the clock as it was set then: RFC 3339 in UTC, as in the log.
     pub at: String,
     /// From this state.
     pub from: RouterState,

@@ -10,6 +10,11 @@ pub struct WallClock {
 }
 
 impl WallClock {
+    /// The moment of the reading, as [`Self::rfc3339`] writes it.
+    pub fn date(&self) -> String {
+        self.rfc3339(self.at)
+    }
+
     /// `instant` as RFC 3339 in UTC with milliseconds: `2026-11-21T10:22:05.123Z`.
     pub fn rfc3339(&self, instant: Instant) -> String {
         let nanos = if instant >= self.at {

@@ -120,7 +120,7 @@ struct Plain<W> {
 impl<S: Subscriber, W: io::Write + Send + 'static> Layer<S> for Plain<W> {
     fn on_event(&self, event: &tracing::Event<'_>, _context: Context<'_, S>) {
         let clocks = clock::pair();
-        let time = WallClock { at: clocks.boot, unix_nanos: clocks.unix_nanos }.rfc3339(clocks.boot);
+        let time = WallClock { at: clocks.boot, unix_nanos: clocks.unix_nanos }.date();
         let mut line = Line(format!("{time} {} ", journal::word_of(*event.metadata().level())));
         event.record(&mut line);
         line.0.push('\n');

@@ -141,6 +141,22 @@ fn an_active_that_is_late_once_is_told_of_with_who_it_is() {
     assert!(status.words.contains("192.0.2.3"), "{}", status.words);
 }
 
+#[test]
+fn a_change_keeps_the_date_that_the_log_told() {
+    let mut bench = node();
+    // 22:13:20 on 14 November 2023.
+    bench.give(1_000.0, Input::WallClock { unix_nanos: 1_700_000_000_000_000_000 });
+    bench.hear(1_000.0, PEER, 200);
+    bench.until(4_650.0);
+    // Steered, or set by somebody: what was told is told alike.
+    for unix_nanos in [1_700_000_003_651_000_000, 1_600_000_000_000_000_000] {
+        bench.give(4_651.0, Input::WallClock { unix_nanos });
+        let status = bench.status_at(4_651.0);
+        assert_eq!(status.last_transitions.last().unwrap().at, "2023-11-14T22:13:23.609Z");
+        assert_eq!(status.since, "2023-11-14T22:13:23.609Z");
+    }
+}
+
 /// An advert of the peer, changed.
 fn changed(priority: u8, change: impl FnOnce(&mut Advertisement)) -> Vec<u8> {
     advert_with(PEER.into(), ip::group(Family::Ipv4), 51, priority, change, Proof::None)

@@ -55,7 +55,8 @@ impl Agent {
         }
         let added = wanted.len();
         let with_agent = self.stage == Stage::New;
-        let new = wanted.into_iter().map(|(name, config)| Router::new(name, config, now, with_agent));
+        let from = self.wall.reading(now);
+        let new = wanted.into_iter().map(|(name, config)| Router::new(name, config, from, with_agent));
         let departing = self.routers.iter().position(Router::is_ended).unwrap_or(self.routers.len());
         self.routers.splice(departing..departing, new);
         self.routers.sort_by_key(Router::is_ended);

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use crate::report::WallClock;
 use crate::types::{Instant, WallOffsets};
 
 /// A difference to the reading before that only setting the clock explains; less is its everyday steering.
@@ -60,6 +61,11 @@ impl Wall {
     /// Nanoseconds since 1970 at a moment; since boot if the clock was never told.
     pub(crate) fn current(&self, at: Instant) -> u64 {
         moved(at, self.offsets.current.unwrap_or_default())
+    }
+
+    /// A moment of our clock with the date that it has by this one, whatever the clock is set to later.
+    pub(crate) fn reading(&self, at: Instant) -> WallClock {
+        WallClock { at, unix_nanos: self.current(at) }
     }
 
     /// The same by the clock as it ran before it was set.

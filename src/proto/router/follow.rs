@@ -54,7 +54,7 @@ impl Router {
             self.resign_again_at = Some(now + RESIGN_AGAIN);
             return Reason::Degraded(failing.clone());
         }
-        let unheard = Reason::ActiveSilent { peer: None, silence: now.since(self.since) };
+        let unheard = Reason::ActiveSilent { peer: None, silence: now.since(self.since.at) };
         match (why, self.peers.active()) {
             (Claim::Owner, _) => Reason::Owner,
             // Its adverts keep coming: it was overruled, not lost.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Router, World};
 use crate::proto::effect::Effect;
+use crate::proto::election::State;
 use crate::proto::peers::is_mistake;
 use crate::report::{Event, Mistake, RouterState};
 use crate::types::{Advertised, Discard, Instant, InterfaceName, Interval, IpNet, MacAddr};
@@ -35,6 +36,14 @@ impl Double {
 }
 
 impl Router {
+    /// Whether that is where our own adverts come from, or would once this router takes part.
+    pub(super) fn is_own(&self, world: &World<'_>, source: IpAddr) -> bool {
+        match self.election.state() {
+            State::Initialize => world.interfaces.source(&self.config) == Some(source),
+            State::Backup(_) | State::Active { .. } => self.election.params().source == source,
+        }
+    }
+
     /// Looks at an accepted advert. A resignation says little.
     pub(super) fn inspect(&mut self, world: &mut World<'_>, received: &Received) {
         if received.advertisement.advertised == Advertised::Resigned {
@@ -93,7 +102,7 @@ impl Router {
     /// Not so while another router is Active too: then the election decides, and its adverts are told of.
     pub(super) fn hear_foreign_answer(&mut self, world: &mut World<'_>, interface: InterfaceName, heard: Announcement) {
         let foreign = self.hold(world, |holding, ground| holding.is_claimed(ground, interface, heard));
-        let settled = self.reported == RouterState::Active && world.now.since(self.since) >= GRACE;
+        let settled = self.reported == RouterState::Active && world.now.since(self.since.at) >= GRACE;
         let contested = self
             .peers
             .active()
@@ -121,7 +130,7 @@ impl Router {
     /// No router has turned out to be Active too since somebody was found to have an address of ours.
     pub(super) fn settle_double(&mut self, world: &mut World<'_>) {
         let Some(double) = self.double.take_if(|double| double.settle_at <= world.now) else { return };
-        let still = self.reported == RouterState::Active && self.since <= double.found_at;
+        let still = self.reported == RouterState::Active && self.since.at <= double.found_at;
         // Who has slept may have missed it.
         if still && !self.is_contested() && !self.election.has_slept(world.now) {
             self.troubles.duplicate(world.now, double.address, double.mac);
@@ -131,7 +140,7 @@ impl Router {
 
     /// Whether another router has been Active too since this one is: then the election decides who lets go.
     fn is_contested(&self) -> bool {
-        self.peers.active().is_some_and(|(_, peer)| peer.heard_at >= self.since)
+        self.peers.active().is_some_and(|(_, peer)| peer.heard_at >= self.since.at)
     }
 
     pub(super) fn tell_mistakes(&mut self, world: &mut World<'_>) {

@@ -25,7 +25,7 @@ use claiming::Hold;
 use mistakes::Double;
 
 use crate::config::RouterConfig;
-use crate::report::{Event, Reason, RouterState};
+use crate::report::{Event, Reason, RouterState, WallClock};
 use crate::types::{
     Advertised, BackupMemory, Channel, CheckName, CheckResult, Discard, Instant, InterfaceName, LeftAddress, Priority,
     RouterName,
@@ -86,8 +86,8 @@ pub(crate) struct Router {
     /// The state as everybody was last told it, why, and since when.
     reported: RouterState,
     reason: Reason,
-    since: Instant,
-    transitions: VecDeque<(Instant, RouterState, RouterState, Reason)>,
+    since: WallClock,
+    transitions: VecDeque<(WallClock, RouterState, RouterState, Reason)>,
     counters: Counters,
     /// Where it was when this program took over, until it has begun.
     memory: Option<BackupMemory>,
@@ -139,7 +139,7 @@ impl Router {
     /// Not taking part until `review` lets it.
     ///
     /// `with_agent`: the agent starts with it, so that it begins with its `start_delay`.
-    pub(crate) fn new(name: RouterName, config: RouterConfig, now: Instant, with_agent: bool) -> Self {
+    pub(crate) fn new(name: RouterName, config: RouterConfig, now: WallClock, with_agent: bool) -> Self {
         let params = Params {
             version: config.version,
             priority: config.priority,
@@ -156,13 +156,13 @@ impl Router {
             peers: Peers::default(),
             authentication: Authentication::default(),
             strangers: Strangers::default(),
-            mistakes: Mistakes::new(now),
+            mistakes: Mistakes::new(now.at),
             double: None,
-            discards: Discards::new(now),
+            discards: Discards::new(now.at),
             troubles: Troubles::default(),
             sending: Sending::default(),
             mode: Mode::New,
-            start_delay_until: with_agent.then(|| now + config.start_delay),
+            start_delay_until: with_agent.then(|| now.at + config.start_delay),
             hold: None,
             claiming: None,
             mute: None,
@@ -290,7 +290,7 @@ impl Router {
     pub(crate) fn hear(&mut self, world: &mut World<'_>, received_at: Instant, received: &Received) {
         self.lapse_if_due(world);
         let source = received.source;
-        if source == self.election.params().source || Some(source) == world.interfaces.source(&self.config) {
+        if self.is_own(world, source) {
             return self.discard(world, Discard::OwnPacket, Some(source));
         }
         let examined = admit(&self.config, received).and_then(|()| self.examine(world, received_at, received));
@@ -580,11 +580,11 @@ impl Router {
         }
         self.reported = to;
         self.reason = reason.clone();
-        self.since = world.now;
+        self.since = world.wall.reading(world.now);
         if self.transitions.len() >= REMEMBERED {
             self.transitions.pop_front();
         }
-        self.transitions.push_back((world.now, from, to, reason.clone()));
+        self.transitions.push_back((self.since, from, to, reason.clone()));
         let (router, priority) = (self.name.clone(), self.election.params().priority);
         world.effects.push(Effect::Tell(Event::Transition { router, from, to, reason, priority }));
     }

@@ -15,7 +15,7 @@ impl Router {
             state: self.reported,
             reason: self.reason.token().to_owned(),
             words: self.words(clock.at),
-            since: clock.rfc3339(self.since),
+            since: self.since.date(),
             listens_for_ms: self.hold.map(|hold| millis(hold.until().since(clock.at))),
             degraded: self.is_degraded(),
             interface: self.config.interface.to_string(),
@@ -31,7 +31,7 @@ impl Router {
             mistakes: self.mistakes(clock),
             auth: self.auth(clock),
             counters: self.counters(),
-            last_transitions: self.last_transitions(clock),
+            last_transitions: self.last_transitions(),
         }
     }
 
@@ -149,9 +149,9 @@ impl Router {
         }
     }
 
-    fn last_transitions(&self, clock: &WallClock) -> Vec<status::Transition> {
+    fn last_transitions(&self) -> Vec<status::Transition> {
         let transitions = self.transitions.iter().map(|(at, from, to, reason)| status::Transition {
-            at: clock.rfc3339(*at),
+            at: at.date(),
             from: *from,
             to: *to,
             reason: reason.token().to_owned(),
