@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::firewall::{self, Adverts};
 use super::{lists, print};
-use crate::config::{self, Config, Diagnostic};
+use crate::config::{self, Config, Diagnostic, RouterConfig};
 use crate::io::{files, keys, system};
 use crate::report::{Reason, first_steps};
 use crate::types::{Exit, Failure, Family};
@@ -125,12 +125,13 @@ fn lacking(config: &Config, source: &str) -> Vec<Diagnostic> {
         }
     }
     let here = system::addresses();
-    for router in config.routers.values().filter(|router| router.priority.is_owner() && router.source.is_none()) {
+    // Over IPv6 adverts come from the link-local address.
+    let from_the_first = |router: &&RouterConfig| router.family == Family::Ipv4 && router.source.is_none();
+    for router in config.routers.values().filter(from_the_first).filter(|router| router.priority.is_owner()) {
         let moved = |address: &IpAddr| router.addresses.iter().any(|moved| moved.net.addr() == *address);
         let on = here.iter().filter(|(name, _)| name == router.interface.as_str()).map(|(_, address)| address);
-        let mut sources = on.filter(|address| Family::of(**address) == router.family).peekable();
-        // Over IPv6 adverts come from the link-local address.
-        if router.family == Family::Ipv4 && sources.peek().is_some() && sources.all(moved) {
+        let mut sources = on.filter(|address| address.is_ipv4()).peekable();
+        if sources.peek().is_some() && sources.all(moved) {
             let interface = router.interface;
             let message = format!("`{interface}` has no address besides those that this router moves");
             let remedy =

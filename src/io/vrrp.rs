@@ -177,16 +177,13 @@ impl VrrpSocket {
         };
         let destination = SockAddr::from(destination);
         // A queue that is full now may have room in a moment; one that stays full is told of.
-        let mut sent = self.send_and_hear(packet, &destination);
         for _ in 1..TRIES {
-            match &sent {
-                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
-                    sent = self.send_and_hear(packet, &destination);
-                }
-                Ok(()) | Err(_) => break,
+            match self.send_and_hear(packet, &destination) {
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {}
+                sent => return sent,
             }
         }
-        sent
+        self.send_and_hear(packet, &destination)
     }
 
     /// Sends it, and hears of a queue that threw it away, which the kernel tells only whoever asks for all errors. Those of

@@ -70,8 +70,12 @@ fn gone_for_good(lab: &Lab, signal: Signal) -> Option<(u64, u64)> {
 fn the_dead_do_not_hold(what: &str, signal: Signal) {
     let lab = Lab::new(2);
     let found = samples(&format!("two holders after {what}"), || gone_for_good(&lab, signal));
-    let two: Vec<u64> = found.iter().map(|(two, _)| *two).collect();
-    let right: Vec<u64> = found.iter().map(|(_, right)| *right).collect();
+    are_soon_alone(what, &found);
+}
+
+/// For how long two hosts held after the first one ended, and until the client was right.
+pub fn are_soon_alone(what: &str, found: &[(u64, u64)]) {
+    let (two, right): (Vec<u64>, Vec<u64>) = found.iter().copied().unzip();
     tell(&format!("two holders after {what}"), &two);
     tell(&format!("until the client is right after {what}"), &right);
     assert!(median(&two) <= SECOND, "two holders for {two:?} ns");

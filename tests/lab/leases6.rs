@@ -11,7 +11,8 @@ use crate::agents::{Agent, Router, toml};
 use crate::clock::{MS, Moment, SECOND, eventually, now};
 use crate::families::{VIP6, believed};
 use crate::lan::{Lab, mac};
-use crate::live::{live, median, most, samples, tell, unless_disturbed};
+use crate::leases::are_soon_alone;
+use crate::live::{live, most, samples, tell, unless_disturbed};
 use crate::power_loss::VIP;
 
 /// One router that holds an address of each family.
@@ -83,13 +84,7 @@ fn gone_for_good(lab: &Lab, signal: Signal) -> Option<(u64, u64)> {
 fn the_dead_do_not_hold(what: &str, signal: Signal) {
     let lab = lab(2);
     let found = samples(&format!("two holders over IPv6 after {what}"), || gone_for_good(&lab, signal));
-    let two: Vec<u64> = found.iter().map(|(two, _)| *two).collect();
-    let right: Vec<u64> = found.iter().map(|(_, right)| *right).collect();
-    tell(&format!("two holders over IPv6 after {what}"), &two);
-    tell(&format!("until the client is right over IPv6 after {what}"), &right);
-    assert!(median(&two) <= SECOND, "two holders for {two:?} ns");
-    assert!(two.iter().all(|two| *two <= 1_500 * MS), "two holders for {two:?} ns");
-    assert!(right.iter().all(|right| *right <= SECOND), "the client is right after {right:?} ns");
+    are_soon_alone(&format!("{what} over IPv6"), &found);
 }
 
 #[test]

@@ -2,10 +2,10 @@
 
 use std::any::type_name;
 use std::io::{Write, stderr};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::Command;
 
-use crate::clock::{Moment, SECOND, in_ms, now};
+use crate::attempts::until_judged;
+use crate::clock::{Moment, SECOND, in_ms};
 use crate::common::{LiveGuard, Need, full, live_alone, live_guard, require, tool};
 use crate::lan::Lab;
 use crate::stalls;
@@ -16,15 +16,17 @@ const INSIDE: &str = "LOCUM_LAB_INSIDE";
 
 /// A processor that stood still for longer has agents miss adverts and leases without a fault of theirs.
 const TOO_LONG: u64 = SECOND / 2;
+/// How often a test is run at most for the sake of that.
+const ATTEMPTS: u32 = 4;
 
 /// Runs a test, beside others: as root right here, else as a child that is root of a user namespace.
 pub fn live<F: Fn()>(needs: &[Need], test: F) {
-    run(type_name::<F>(), needs, live_guard, || on_a_running_machine(&test));
+    run(type_name::<F>(), needs, live_guard, || on_a_running_machine(type_name::<F>(), &test));
 }
 
 /// The same for a test that others would disturb: it waits until no other live test runs.
 pub fn alone<F: Fn()>(needs: &[Need], test: F) {
-    run(type_name::<F>(), needs, live_alone, || on_a_running_machine(&test));
+    run(type_name::<F>(), needs, live_alone, || on_a_running_machine(type_name::<F>(), &test));
 }
 
 /// The same for a test that itself judges what a machine that stood still has done.
@@ -33,18 +35,12 @@ pub fn once<F: Fn()>(needs: &[Need], test: F) {
 }
 
 /// A test that fails while a processor stands still has shown nothing, and is run again; not for ever.
-fn on_a_running_machine(test: &impl Fn()) {
-    for _ in 0..3 {
-        let from = now();
-        let Err(panic) = catch_unwind(AssertUnwindSafe(test)) else { return };
-        let longest = stalls::longest_since(from);
-        if longest < TOO_LONG {
-            resume_unwind(panic);
-        }
-        // Not eprintln!, which the test runner captures.
-        writeln!(stderr(), "run again: a processor stood still for {:.0} ms", in_ms(longest)).expect("standard error");
-    }
-    test();
+fn on_a_running_machine(path: &str, test: &impl Fn()) {
+    let stood_still = |from| stalls::longest_since(from) >= TOO_LONG;
+    until_judged(path, ATTEMPTS, stood_still, || {
+        test();
+        Some(())
+    });
 }
 
 /// `path` is that of the test's closure: so it is named, whatever the test runner calls this thread.

@@ -42,6 +42,7 @@ mod room;
 mod stalls;
 mod wire;
 
+mod attempts;
 mod authentication;
 mod chaos;
 mod departures;

@@ -75,10 +75,7 @@ fn is_soon(what: &str, spans: &[u64]) {
 fn killed_and_started_at_once_it_goes_on_and_nobody_notices() {
     live(&[], || {
         let lab = Lab::new(2);
-        let mut agent = Agent::locum(&lab, 1, &first());
-        lab.holders.wait(VIP, &[1]);
-        let backup = Agent::locum(&lab, 2, &second());
-        backup.state("web", "backup");
+        let [mut agent, backup] = pair(&lab);
         let spans = samples("kill -9 and start", || replaced(&lab, &mut agent, &first(), Signal::SIGKILL, -9));
         is_soon("kill -9 and start", &spans);
         backup.state("web", "backup");
@@ -92,10 +89,7 @@ fn killed_and_started_at_once_it_goes_on_and_nobody_notices() {
 fn told_to_leave_it_ends_without_a_word_and_the_next_one_goes_on() {
     live(&[], || {
         let lab = Lab::new(2);
-        let mut agent = Agent::locum(&lab, 1, &first());
-        lab.holders.wait(VIP, &[1]);
-        let backup = Agent::locum(&lab, 2, &second());
-        backup.state("web", "backup");
+        let [mut agent, backup] = pair(&lab);
         let spans = samples("SIGUSR1 and start", || replaced(&lab, &mut agent, &first(), Signal::SIGUSR1, 0));
         is_soon("SIGUSR1 and start", &spans);
         agent.logged("the next agent on this host goes on");
@@ -108,10 +102,7 @@ fn told_to_leave_it_ends_without_a_word_and_the_next_one_goes_on() {
 fn a_crash_is_like_being_killed() {
     live(&[], || {
         let lab = Lab::new(2);
-        let mut agent = Agent::locum(&lab, 1, &first());
-        lab.holders.wait(VIP, &[1]);
-        let backup = Agent::locum(&lab, 2, &second());
-        backup.state("web", "backup");
+        let [mut agent, _backup] = pair(&lab);
         for (how, code) in [(Signal::SIGABRT, -6), (Signal::SIGILL, -4)] {
             replaced(&lab, &mut agent, &first(), how, code);
         }

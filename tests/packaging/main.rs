@@ -1,6 +1,8 @@
 //! What is installed: that the pages, the schema and the README say what the program does, that the packages hold what
 //! they should, and that they do on a booted system what they promise.
 
+#[path = "../lab/attempts.rs"]
+mod attempts;
 #[path = "../lab/clock.rs"]
 #[allow(dead_code, reason = "the lab uses more of it")]
 mod clock;
