@@ -2,11 +2,14 @@ use std::time::Duration;
 
 /// How long the kernel keeps an address that nobody renews: whole seconds, at least one.
 ///
-/// It ends after this time and up to 1.05 s later, and at most a fiftieth of a second before it.
+/// It ends after this time and up to [`Lifetime::LATE`] later, and at most a fiftieth of a second before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Lifetime(u32);
 
 impl Lifetime {
+    /// How much later than it should the kernel may end one: measured, of both families.
+    pub const LATE: Duration = Duration::from_millis(1_050);
+
     /// The shortest one that covers a span.
     pub fn covering(span: Duration) -> Self {
         let seconds = span.as_secs().saturating_add(u64::from(span.subsec_nanos() > 0));

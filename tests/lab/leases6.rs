@@ -97,6 +97,32 @@ fn a_stopped_agent_loses_its_ipv6_address_to_its_own_kernel() {
     live(&[], || the_dead_do_not_hold("SIGSTOP", Signal::SIGSTOP));
 }
 
+/// With adverts more than two seconds apart the dead have it for longer than anybody would search for duplicates. Were that
+/// taken for one, nobody would hold it.
+#[test]
+fn a_slow_pair_does_not_take_the_kernel_of_the_dead_for_a_duplicate() {
+    live(&[], || {
+        let lab = lab(2);
+        let slow = |priority| toml(&[both(priority).every(3_000)]);
+        let first = Agent::locum(&lab, 1, &slow(250));
+        lab.holders.wait(VIP6, &[1]);
+        let second = Agent::locum(&lab, 2, &slow(200));
+        second.router("web", "hears host 1", |web| web["active"] == "192.0.2.1");
+        ask(&lab);
+        let from = now();
+        first.signal(Signal::SIGKILL);
+        let took = lab.wire.wait("host 2's announcement", from, |seen| seen.advertises(VIP6, 2)).at;
+        lab.holders.wait_change(VIP6, 1, false, from);
+        // It asks four seconds and a little after the takeover, and takes answers for one more.
+        lab.wire.watched_until(took + 6 * SECOND);
+        let web = second.state("web", "active");
+        assert_eq!(web["counters"]["became_active"], 1, "{web:#}");
+        assert_eq!(web["mistakes"], serde_json::json!([]), "{web:#}");
+        lab.stays(VIP6, 2, SECOND);
+        assert_eq!(believed(&lab, VIP6), Some(mac(2)));
+    });
+}
+
 #[test]
 fn an_ipv6_address_removed_by_hand_is_back_within_100_ms() {
     live(&[], || {

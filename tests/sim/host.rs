@@ -13,7 +13,7 @@ use locum::types::{
     LeftAddress, Lifetime, MacAddr, MarkedAddress, RouterName, RouterRecord, Secret, VirtualAddress, Vrid,
 };
 
-use crate::scenario::{RETRY, Scenario};
+use crate::scenario::Scenario;
 
 pub const INTERFACE: &str = "eth0";
 pub const INDEX: u32 = 2;
@@ -66,13 +66,15 @@ pub struct Host {
     pub reloaded_at: Instant,
     /// When addresses last came into its configuration or left it.
     pub readdressed_at: Instant,
-    /// When each router was last told that an address was refused.
-    pub refused_at: BTreeMap<usize, Instant>,
+    /// Until when each router stays out since an address was refused, by its kernel or by whoever has it too.
+    pub refused_until: BTreeMap<usize, Instant>,
     pub stopping: bool,
     pub boot_after_stop: bool,
     pub wake_at: Option<Instant>,
     pub check: Check,
     pub stall: Option<Stall>,
+    /// When its agent was killed, until there is another one.
+    pub killed_at: Option<Instant>,
     /// The last stall that is over, and when it was.
     pub woke: Option<(Stall, Instant)>,
 }
@@ -161,12 +163,13 @@ impl Host {
             booted_at: Instant::default(),
             reloaded_at: Instant::default(),
             readdressed_at: Instant::default(),
-            refused_at: BTreeMap::new(),
+            refused_until: BTreeMap::new(),
             stopping: false,
             boot_after_stop: false,
             wake_at: None,
             check: Check::default(),
             stall: None,
+            killed_at: None,
             woke: None,
         }
     }
@@ -179,13 +182,20 @@ impl Host {
         self.clock_off = 0;
         self.addresses.clear();
         self.records.clear();
+        self.killed_at = None;
         self.end();
     }
 
     /// The agent is killed: its addresses stay for as long as their leases last.
-    pub fn kill(&mut self) {
+    pub fn kill(&mut self, now: Instant) {
         self.life += 1;
         self.end();
+        self.killed_at = Some(now);
+    }
+
+    /// Since when nobody has renewed a lease here: it sleeps, or its agent was killed.
+    pub fn idle_since(&self) -> Option<Instant> {
+        self.killed_at.or_else(|| self.stall.map(|stall| stall.since))
     }
 
     /// What an earlier process of ours has left here.
@@ -212,7 +222,7 @@ impl Host {
         self.left_at.clear();
         self.spared.clear();
         self.outcomes.clear();
-        self.refused_at.clear();
+        self.refused_until.clear();
         self.held_until = None;
         (self.stall, self.woke) = (None, None);
         self.stopping = false;
@@ -231,6 +241,7 @@ impl Host {
     pub fn boot(&mut self, plan: &Scenario, now: Instant) {
         self.life += 1;
         self.booted_at = now;
+        self.killed_at = None;
         self.kernel_free_at = now;
         if !self.powered {
             self.powered = true;
@@ -376,7 +387,7 @@ impl Host {
     /// Whether a router is to take part in its election now.
     pub fn is_eligible(&self, plan: &Scenario, router: usize, now: Instant) -> bool {
         let waits = plan.checks[self.id].is_some() && self.check.healthy.is_none();
-        let refused = self.refused_at.get(&router).is_some_and(|at| now < *at + RETRY);
+        let refused = self.refused_until.get(&router).is_some_and(|until| now < *until);
         let released = self.is_unhealthy(plan) && plan.seat(self.id, router).when_unhealthy == WhenUnhealthy::Release;
         self.agent.is_some() && !self.stopping && self.link && !waits && !refused && !released
     }

@@ -70,6 +70,12 @@ enum Happening {
         life: u32,
         bytes: Rc<[u8]>,
     },
+    /// Somebody asks who has an address.
+    Question {
+        from: usize,
+        to: usize,
+        address: IpAddr,
+    },
     ClientFrame {
         client: usize,
         from: usize,
@@ -216,6 +222,7 @@ impl World {
                     self.feed(to, Cause::Other, Input::Frame { interface: interface(), bytes: &bytes });
                 }
             }
+            Happening::Question { from, to, address } => self.answer(to, from, address),
             Happening::ClientFrame { client, from, bytes } => {
                 if let Some(Announcement { address, .. }) = announcement::parse(&bytes) {
                     self.scene.lan.caches[client].insert(address, from);
@@ -343,7 +350,8 @@ impl World {
     fn perform(&mut self, host: usize, effect: Effect) {
         let (now, life) = (self.scene.now, self.scene.hosts[host].life);
         match effect {
-            Effect::Listen { .. } | Effect::Unlisten { .. } | Effect::UnwatchFrames { .. } | Effect::Probe { .. } => {}
+            Effect::Listen { .. } | Effect::Unlisten { .. } | Effect::UnwatchFrames { .. } => {}
+            Effect::Probe { frames, .. } => frames.iter().for_each(|frame| self.ask(host, frame)),
             Effect::WatchFrames { .. } => {
                 if let Some(within) = self.scene.plan.lan.frames_within {
                     let held_until = self.scene.hosts[host].held_until;
@@ -356,7 +364,8 @@ impl World {
                 let gag = self.scene.hosts[host].gag;
                 if !self.scene.hosts[host].link || gag > 0 && self.rng.chance(gag) {
                     self.at(now, Happening::Mute { host, life, router });
-                } else if let Some(heard) = Heard::read(packet, (now, self.order)) {
+                } else if let Some(heard) = Heard::read(packet, (now, self.order), self.scene.hosts[host].clock_off > 0)
+                {
                     self.scene.hosts[host].left_at.insert(router, now);
                     if self.trace.is_whole() {
                         self.trace.line(now, Some(host), || format!("sends {heard:?}"));
@@ -439,18 +448,22 @@ impl World {
         }
     }
 
+    fn send_frame(&mut self, from: usize, to: usize, bytes: &Rc<[u8]>) {
+        if self.scene.lan.connects(from, to) {
+            let life = self.scene.hosts[to].life;
+            for at in self.scene.lan.arrivals(self.scene.now, from, to + FRAMES, 0).into_iter().flatten() {
+                self.at(at, Happening::Frame { to, life, bytes: bytes.clone() });
+            }
+        }
+    }
+
     fn broadcast_frame(&mut self, from: usize, frame: &[u8]) {
         let (now, bytes) = (self.scene.now, Rc::<[u8]>::from(frame));
         if !self.scene.hosts[from].link {
             return;
         }
         for to in (0..self.scene.plan.hosts).filter(|to| *to != from) {
-            if self.scene.lan.connects(from, to) {
-                let life = self.scene.hosts[to].life;
-                for at in self.scene.lan.arrivals(now, from, to + FRAMES, 0).into_iter().flatten() {
-                    self.at(at, Happening::Frame { to, life, bytes: bytes.clone() });
-                }
-            }
+            self.send_frame(from, to, &bytes);
         }
         for client in (0..CLIENTS).filter(|client| self.scene.lan.serves(from, *client)).collect::<Vec<_>>() {
             for at in self.scene.lan.arrivals(now, from, client + 2 * FRAMES, 0).into_iter().flatten() {
@@ -504,7 +517,7 @@ impl Ord for Entry {
 }
 
 impl Heard {
-    fn read(packet: Vec<u8>, sent: (Instant, u64)) -> Option<Self> {
+    fn read(packet: Vec<u8>, sent: (Instant, u64), ahead: bool) -> Option<Self> {
         let received = vrrp::parse(&packet).ok()?;
         let advertisement = received.advertisement;
         Some(Heard {
@@ -515,6 +528,7 @@ impl Heard {
             interval: advertisement.interval.duration(),
             packet,
             sent,
+            ahead,
         })
     }
 }

@@ -6,6 +6,11 @@ use crate::types::{Channel, Instant, InterfaceName, IpNet, MacAddr};
 /// After a failure of our own, how long the router stays out before it tries again.
 pub(crate) const RETRY: Duration = Duration::from_secs(10);
 
+/// An address that another host keeps would move to and fro with each attempt: these become ever rarer, up to this.
+const LONGEST_RETRY: Duration = Duration::from_secs(600);
+/// One that is found again within this after an attempt was there all the time.
+const SOON: Duration = Duration::from_secs(120);
+
 /// Who fights over an address is left alone for this long; there may be another host that nobody fights.
 const TRUCE: Duration = Duration::from_secs(60);
 
@@ -14,6 +19,8 @@ const TRUCE: Duration = Duration::from_secs(60);
 pub(crate) struct Troubles {
     /// The newest one, and when it is tried anew.
     current: Option<(Reason, Instant)>,
+    /// When the last fault for a duplicate ended or will, and how long it was.
+    doubled: Option<(Instant, Duration)>,
 }
 
 impl Troubles {
@@ -29,7 +36,7 @@ impl Troubles {
     pub(crate) fn tick(&mut self, now: Instant) -> bool {
         let over = self.deadline().is_some_and(|retry_at| retry_at <= now);
         if over {
-            self.forget();
+            self.current = None;
         }
         over
     }
@@ -52,6 +59,9 @@ impl Troubles {
     }
 
     pub(crate) fn duplicate(&mut self, now: Instant, address: IpNet, mac: MacAddr) {
-        self.current = Some((Reason::Duplicate(address, mac), now + RETRY));
+        let again = self.doubled.filter(|(ended, _)| now < *ended + SOON);
+        let pause = again.map_or(RETRY, |(_, last)| (last * 2).min(LONGEST_RETRY));
+        self.doubled = Some((now + pause, pause));
+        self.current = Some((Reason::Duplicate(address, mac), now + pause));
     }
 }

@@ -20,6 +20,12 @@ pub(crate) fn lifetime(interval: Interval) -> Lifetime {
     Lifetime::covering(interval.duration() * 4)
 }
 
+/// For how long after a takeover the kernel of whoever held the addresses until then may still have them, and answer for
+/// them: a whole lease, for one that we preempt has renewed them a moment ago, and its kernel may refuse to let go.
+pub(crate) fn aftermath(interval: Interval) -> Duration {
+    lifetime(interval).duration() + Lifetime::LATE
+}
+
 /// How an address stands that is added or renewed by a decision of now.
 pub(super) fn term(now: Instant, lifetime: Option<Lifetime>) -> Term {
     lifetime.map_or(Term::Endless, |lifetime| Term::Until(now + lifetime.duration() - EARLY))

@@ -16,9 +16,10 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use announcing::Announcer;
-pub(crate) use leases::lifetime;
+pub(crate) use leases::{aftermath, lifetime};
 use leaving::Leaving;
 pub(crate) use leaving::{Departure, Linger};
+pub(crate) use probing::ANSWERED_WITHIN;
 use probing::Prober;
 pub(crate) use slot::{Asked, Legacy};
 use slot::{Presence, Slot};
@@ -154,7 +155,7 @@ impl Holding {
         let held_all_along = self.slots.iter().any(Slot::is_here);
         self.stage = Stage::Held;
         self.add_missing(ground);
-        self.prober = Prober::begin(ground.now);
+        self.prober = Prober::begin(ground.now, aftermath(ground.interval));
         if held_all_along {
             self.announcer.begin_unannounced(ground.now);
         } else {
@@ -221,6 +222,11 @@ impl Holding {
         if removed && !self.slots.iter().any(Slot::is_here) {
             self.finish(ground, Release::Announced(heard.mac), began);
         }
+    }
+
+    /// Asks everybody for the addresses once more, now.
+    pub(crate) fn search_again(&mut self, now: Instant) {
+        self.prober = Prober::begin(now, Duration::ZERO);
     }
 
     /// The IPv6 address that somebody else has too, if an answer to a question of ours says so. Over IPv4 an answer is a
@@ -338,7 +344,7 @@ impl Holding {
         let before = std::mem::replace(&mut self.slots, slots);
         if let Stage::Held = self.stage {
             self.add_missing(ground);
-            self.prober = Prober::begin(ground.now);
+            self.prober = Prober::begin(ground.now, aftermath(ground.interval));
         }
         let mut leftover = Holding { slots: before, ..Holding::new(&[]) };
         leftover.remove(ground, |slot| !addresses.contains(&slot.address));

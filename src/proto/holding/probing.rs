@@ -3,10 +3,8 @@ use std::time::Duration;
 
 use crate::types::Instant;
 
-/// How long after a claim the addresses are asked for: whoever had them until then may still answer before.
-const GRACE: Duration = Duration::from_secs(2);
 /// How long an answer is waited for.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(crate) const ANSWERED_WITHIN: Duration = Duration::from_secs(1);
 /// Probes are sent in pieces so that they neither burst into the LAN nor delay an advert.
 const CHUNK: usize = 64;
 const CHUNK_GAP: Duration = Duration::from_millis(1);
@@ -27,9 +25,9 @@ pub(crate) enum Prober {
 }
 
 impl Prober {
-    /// Addresses were claimed just now.
-    pub(crate) fn begin(now: Instant) -> Self {
-        Prober::Asking { due_at: now + GRACE, cursor: 0 }
+    /// Addresses were claimed just now. Whoever had them until then may still answer for them within `aftermath`.
+    pub(crate) fn begin(now: Instant, aftermath: Duration) -> Self {
+        Prober::Asking { due_at: now + aftermath, cursor: 0 }
     }
 
     /// Whether an answer that comes now is one to a question of ours.
@@ -57,7 +55,7 @@ impl Prober {
                 let next = if end < count {
                     Prober::Asking { due_at: now + CHUNK_GAP, cursor: end }
                 } else {
-                    Prober::Listening { until: now + PATIENCE }
+                    Prober::Listening { until: now + ANSWERED_WITHIN }
                 };
                 (Some(cursor.min(end)..end), next)
             }
@@ -78,8 +76,8 @@ mod tests {
     }
 
     #[test]
-    fn each_address_is_asked_for_once_two_seconds_after_the_claim_and_answers_count_for_one() {
-        let mut prober = Prober::begin(at(10_000));
+    fn each_address_is_asked_for_once_when_nobody_can_be_left_and_answers_count_for_a_second() {
+        let mut prober = Prober::begin(at(10_000), Duration::from_secs(2));
         assert_eq!(prober.due(at(11_999), 100), None);
         assert!(!prober.heeds());
         assert_eq!(prober.due(at(12_000), 100), Some(0..64));

@@ -1,5 +1,7 @@
 //! When a claim has to wait, how it is carried out, and what becomes of one whose adverts do not leave.
 
+use std::time::Duration;
+
 use super::{Departure, Mode, Router, World};
 use crate::proto::election::{Claim, State};
 use crate::proto::eligibility::{self, RETRY};
@@ -147,7 +149,9 @@ impl Router {
         }
         self.sent_at = self.sent_before;
         if self.claiming.take().is_some() {
-            self.fall_silent(world, error, Departure::AtOnce);
+            // A queue that was full may have room soon, and nobody else may be there.
+            let soon = self.mute.is_none().then(|| self.config.advert_interval.duration());
+            self.fall_silent(world, error, Departure::AtOnce, soon);
         } else if let State::Active { .. } = self.election.state() {
             let patience = self.active_down_interval(self.config.priority);
             self.sending.failed(world.now, error, patience);
@@ -157,7 +161,7 @@ impl Router {
     /// Nothing has left this host for so long that the others have given up on it, heard or not.
     pub(super) fn give_up_if_mute(&mut self, world: &mut World<'_>) {
         if let Some(error) = self.sending.given_up(world.now).map(str::to_owned) {
-            self.fall_silent(world, error, Departure::AtOnce);
+            self.fall_silent(world, error, Departure::AtOnce, None);
         }
     }
 
@@ -170,16 +174,22 @@ impl Router {
         };
         if let Some(error) = error {
             let interval = self.config.advert_interval.duration();
-            self.fall_silent(world, error, Departure::Yield(interval));
+            self.fall_silent(world, error, Departure::Yield(interval), None);
         }
     }
 
     /// Out of service until an advert leaves. Only another claim shows that one does, so it is tried again and again
-    /// where nobody better is heard.
-    pub(super) fn fall_silent(&mut self, world: &mut World<'_>, error: String, departure: Departure) {
+    /// where nobody better is heard: at the pace of those who take over, unless `soon`.
+    pub(super) fn fall_silent(
+        &mut self,
+        world: &mut World<'_>,
+        error: String,
+        departure: Departure,
+        soon: Option<Duration>,
+    ) {
         self.sending.forget();
         self.resign_again_at = None;
-        let patience = self.active_down_interval(self.config.priority);
+        let patience = soon.unwrap_or_else(|| self.active_down_interval(self.config.priority));
         self.election.step_back(world.now, patience.min(RETRY));
         self.hold(world, |holding, ground| holding.leave(ground, departure));
         self.mute = Some(error.clone());

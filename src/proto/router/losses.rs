@@ -66,7 +66,7 @@ impl Router {
         // One that was giving way has told nobody who did not hear it.
         self.leftover |= matches!(self.election.state(), State::Backup(_));
         if let Some(error) = unsent {
-            return self.fall_silent(world, error, Departure::AtOnce);
+            return self.fall_silent(world, error, Departure::AtOnce, None);
         }
         match self.election.state() {
             State::Active { .. } => {

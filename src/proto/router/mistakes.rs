@@ -6,9 +6,10 @@ use std::time::Duration;
 use super::{Router, World};
 use crate::proto::effect::Effect;
 use crate::proto::election::State;
+use crate::proto::holding::{self, ANSWERED_WITHIN};
 use crate::proto::peers::is_mistake;
 use crate::report::{Event, Mistake, RouterState};
-use crate::types::{Advertised, Discard, Instant, InterfaceName, Interval, IpNet, MacAddr};
+use crate::types::{Advertised, Discard, Instant, InterfaceName, Interval};
 use crate::wire::announcement::Announcement;
 use crate::wire::vrrp::{Advertisement, Received};
 
@@ -16,17 +17,13 @@ use crate::wire::vrrp::{Advertisement, Received};
 const LEAST_PATIENCE: Duration = Duration::from_secs(30);
 /// Hosts announce an address seldom; we announce ours each minute, and whoever defends it answers then.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(150);
-/// Whoever held an address until we took over may still answer for it, and adverts of another Active router say who it
-/// is for at least as long.
-const GRACE: Duration = Duration::from_secs(2);
 
 /// An IPv6 address that somebody else has too, until it is clear whether that is another Active router.
 #[derive(Debug)]
 pub(super) struct Double {
-    address: IpNet,
-    mac: MacAddr,
     found_at: Instant,
     settle_at: Instant,
+    asked_again: bool,
 }
 
 impl Double {
@@ -99,43 +96,63 @@ impl Router {
 
     /// Somebody claims an address that is held here: the LAN is told again where it is, as seldom as after any conflict.
     ///
-    /// Not so while another router is Active too: then the election decides, and its adverts are told of.
+    /// It is a mistake unless another router is Active too: then the election decides, and its adverts are told of.
     pub(super) fn hear_foreign_answer(&mut self, world: &mut World<'_>, interface: InterfaceName, heard: Announcement) {
         let foreign = self.hold(world, |holding, ground| holding.is_claimed(ground, interface, heard));
-        let settled = self.reported == RouterState::Active && world.now.since(self.since.at) >= GRACE;
+        // Who has slept may have lost its place to it.
+        if !foreign || self.reported != RouterState::Active || self.election.has_slept(world.now) {
+            return;
+        }
+        self.holding.announce_again(world.now);
+        // Whoever held it until we took over may still answer for it, and adverts of another Active router say who it is for
+        // at least as long.
+        let aftermath = holding::aftermath(self.config.advert_interval);
+        let settled = world.now.since(self.since.at) >= aftermath;
         let contested = self
             .peers
             .active()
-            .is_some_and(|(_, peer)| world.now.since(peer.heard_at) < GRACE.max(peer.interval.duration() * 3));
-        // Who has slept may have lost its place to it.
-        if !foreign || !settled || contested || self.election.has_slept(world.now) {
-            return;
+            .is_some_and(|(_, peer)| world.now.since(peer.heard_at) < aftermath.max(peer.interval.duration() * 3));
+        if settled && !contested {
+            let mistake = Mistake::ForeignAnswer { address: heard.address, mac: heard.mac };
+            let event = self.mistakes.see(world.now, &self.name, mistake, ANSWER_PATIENCE).flatten();
+            world.effects.extend(event.map(Effect::Tell));
         }
-        let mistake = Mistake::ForeignAnswer { address: heard.address, mac: heard.mac };
-        let event = self.mistakes.see(world.now, &self.name, mistake, ANSWER_PATIENCE).flatten();
-        world.effects.extend(event.map(Effect::Tell));
-        self.holding.announce_again(world.now);
     }
 
     /// Somebody has an IPv6 address that is held here. If that is a router that is Active too, as when a partition has just
-    /// healed, its next advert says so.
+    /// healed, its next advert says so; or it gives way and is gone in a moment. So it counts if it answers once more.
     pub(super) fn hear_double(&mut self, world: &mut World<'_>, interface: InterfaceName, heard: Announcement) {
         let found = self.hold(world, |holding, ground| holding.duplicate(ground, interface, heard));
-        if let (Some(address), false) = (found, self.is_contested()) {
-            let (found_at, settle_at) = (world.now, world.now + self.chance());
-            self.double.get_or_insert(Double { address, mac: heard.mac, found_at, settle_at });
+        let Some(address) = found.filter(|_| !self.is_contested()) else { return };
+        match &self.double {
+            None => {
+                let (found_at, settle_at) = (world.now, world.now + self.chance());
+                self.double = Some(Double { found_at, settle_at, asked_again: false });
+            }
+            Some(double) if double.asked_again && self.believes(world, double) => {
+                self.double = None;
+                self.troubles.duplicate(world.now, address, heard.mac);
+                self.review(world);
+            }
+            Some(_) => {}
         }
     }
 
-    /// No router has turned out to be Active too since somebody was found to have an address of ours.
+    /// No router has turned out to be Active too since somebody was found to have an address of ours: is it still there?
     pub(super) fn settle_double(&mut self, world: &mut World<'_>) {
         let Some(double) = self.double.take_if(|double| double.settle_at <= world.now) else { return };
+        if !double.asked_again && self.believes(world, &double) {
+            let settle_at = world.now + self.chance() + ANSWERED_WITHIN;
+            self.double = Some(Double { settle_at, asked_again: true, ..double });
+            self.hold(world, |holding, ground| holding.search_again(ground.now));
+        }
+    }
+
+    /// Whether it may be a duplicate: we are Active all along, and nobody else says to be.
+    fn believes(&self, world: &World<'_>, double: &Double) -> bool {
         let still = self.reported == RouterState::Active && self.since.at <= double.found_at;
         // Who has slept may have missed it.
-        if still && !self.is_contested() && !self.election.has_slept(world.now) {
-            self.troubles.duplicate(world.now, double.address, double.mac);
-            self.review(world);
-        }
+        still && !self.is_contested() && !self.election.has_slept(world.now)
     }
 
     /// Whether another router has been Active too since this one is: then the election decides who lets go.

@@ -17,7 +17,8 @@ impl Calm {
         if scene.now < scene.plan.settled_at {
             return Ok(());
         }
-        let found = (0..scene.plan.routers.len()).map(|router| holder(scene, router));
+        let routers = (0..scene.plan.routers.len()).filter(|router| !is_doubled(scene, *router));
+        let found = routers.map(|router| holder(scene, router));
         let found = found.collect::<Result<Vec<_>, String>>()?;
         match &self.settled {
             Some((_, settled)) if *settled == found => {}
@@ -25,7 +26,8 @@ impl Calm {
                 return Err(format!("holders were {settled:?} at {at} and are {found:?}, although all is calm"));
             }
             None => {
-                for (router, holder) in found.iter().enumerate() {
+                let routers = (0..scene.plan.routers.len()).filter(|router| !is_doubled(scene, *router));
+                for (router, holder) in routers.zip(&found) {
                     deserves(scene, router, *holder)?;
                 }
                 self.settled = Some((scene.now, found));
@@ -33,6 +35,11 @@ impl Calm {
         }
         Ok(())
     }
+}
+
+/// Whether an IPv6 address of it has been set for good somewhere: whoever claims it finds that out and leaves again.
+fn is_doubled(scene: &Scene, router: usize) -> bool {
+    scene.plan.foreign_address().is_some_and(|address| address.is_ipv6() && scene.plan.router_of(address) == router)
 }
 
 fn holder(scene: &Scene, router: usize) -> Result<Option<usize>, String> {

@@ -24,6 +24,8 @@ struct Known {
     newest: Option<Instant>,
     /// Which of its copies counted.
     copies: BTreeSet<u64>,
+    /// Which counted of all that were made while the sender's clock was ahead.
+    ahead: BTreeSet<u64>,
     /// Adverts in their turn that were refused one after the other, in whatever copies they came; the last may be taken yet.
     refused: BTreeSet<Instant>,
 }
@@ -55,14 +57,19 @@ impl Freshness {
         // Copies by different clocks are judged apart, and may overtake each other on the way.
         let lately = known.newest.is_some_and(|newest| newest.since(sent_at) <= scene.plan.lan_slack());
         let overtaken = scene.hosts[sender].clock_off != 0 && lately;
-        let fits = in_turn || another || overtaken;
+        // A stated limit: what was sent by a clock that was ahead, and never came, is new to whoever missed it, once.
+        let missed = heard.ahead && !known.ahead.contains(&copy);
+        let fits = in_turn || another || overtaken || missed;
         if counts && !fits {
             return wrong("takes an advert that is no newer than one it has taken");
         }
         if counts {
             scene.strangers.remove(&(host, sender));
+            if heard.ahead {
+                known.ahead.insert(copy);
+            }
             if in_turn {
-                *known = Known { newest: Some(sent_at), ..Known::default() };
+                *known = Known { newest: Some(sent_at), ahead: std::mem::take(&mut known.ahead), ..Known::default() };
             }
             if in_turn || another {
                 known.copies.insert(copy);

@@ -49,8 +49,6 @@ struct Overlap {
     /// Both had it before they could hear each other.
     joined: bool,
     lingers: bool,
-    /// Since when one of them sleeps or is dead.
-    sleeps_since: Option<Instant>,
 }
 
 impl Holders {
@@ -163,7 +161,10 @@ impl Holders {
 
     /// Cheap enough for every step.
     pub fn watch(&mut self, scene: &Scene, seats: &[Vec<Seat>]) -> Result<(), String> {
-        self.addresses.iter_mut().try_for_each(|watched| watched.watch_overlaps(scene, seats))
+        self.addresses.iter_mut().try_for_each(|watched| {
+            watched.watch_the_dead(scene)?;
+            watched.watch_overlaps(scene, seats)
+        })
     }
 
     pub fn look(&mut self, scene: &Scene, seats: &[Vec<Seat>]) -> Result<(), String> {
@@ -201,7 +202,7 @@ impl Watched {
                 let pair = (1u8 << one) | (1 << other);
                 if mask & pair == pair && reaches(scene, one, other) {
                     let joined = before & pair == pair;
-                    let overlap = Overlap { since: now, joined, lingers: false, sleeps_since: None };
+                    let overlap = Overlap { since: now, joined, lingers: false };
                     self.overlaps.entry((one, other)).or_insert(overlap);
                 } else {
                     self.overlaps.remove(&(one, other));
@@ -220,6 +221,18 @@ impl Watched {
         Ok(())
     }
 
+    /// The dead and the frozen do not hold: their kernels end what nobody renews (DESIGN.md, P3).
+    fn watch_the_dead(&self, scene: &Scene) -> Result<(), String> {
+        let longest = lease(scene.plan.longest_interval(self.router)) + scene.plan.kernel_slack();
+        let held_on = |since: &Instant| scene.now > *since + longest;
+        for (host, here) in scene.hosts.iter().enumerate().filter(|(host, _)| self.holders & (1 << host) != 0) {
+            if let Some(since) = here.idle_since().filter(held_on) {
+                return Err(format!("{} is still on h{host}, which sleeps or is dead since {since}", self.address));
+            }
+        }
+        Ok(())
+    }
+
     /// Two holders: whoever is to go has heard of the other within one delay of the LAN, and waits for its
     /// announcement: 50 ms (A, if that is less) after it yielded, 100 ms after it resigned. Two that held before they
     /// could hear each other hear at the next advert, so A later. Where adverts get lost, two more of them.
@@ -227,21 +240,12 @@ impl Watched {
         for ((one, other), overlap) in &mut self.overlaps {
             let interval = |host: usize| scene.plan.seat(host, self.router).interval.duration();
             let slower = interval(*one).max(interval(*other));
-            // Who stalls or is dead lets go when it wakes or starts, and has heard of the other; or its kernel does before
-            // (DESIGN.md, P3).
+            // Who stalls or is dead lets go when it wakes or starts, and has heard of the other; or its kernel does before.
             let idle = |host: &usize| scene.hosts[*host].stall.is_some() || scene.hosts[*host].agent.is_none();
-            if let Some(asleep) = [*one, *other].into_iter().find(idle) {
-                let since = *overlap.sleeps_since.get_or_insert(scene.now);
+            if [*one, *other].iter().any(idle) {
                 *overlap = Overlap { since: scene.now, joined: true, ..*overlap };
-                if scene.now > since + lease(interval(asleep)) + scene.plan.kernel_slack() {
-                    return Err(format!(
-                        "{} is still on h{asleep}, which sleeps or is dead since {since}",
-                        self.address
-                    ));
-                }
                 continue;
             }
-            overlap.sleeps_since = None;
             // What a kernel does not remove goes with its lease.
             let is_stuck =
                 |host: &usize| scene.hosts[*host].addresses.get(&self.address).is_some_and(|held| held.stuck);

@@ -42,6 +42,8 @@ pub struct Heard {
     pub packet: Vec<u8>,
     /// When it was first sent, and which of all it was.
     pub sent: (Instant, u64),
+    /// Whether its sender's clock was ahead then.
+    pub ahead: bool,
 }
 
 impl Heard {

@@ -89,6 +89,8 @@ pub enum Patience {
     Owner,
     /// Its adverts do not leave: it tries again after its own Active_Down_Interval, or ten seconds.
     Retry,
+    /// The advert of a claim did not leave: after an interval, or ten seconds.
+    RetrySoon,
 }
 
 /// What a seat plays with at the moment.
@@ -153,6 +155,7 @@ impl Seat {
             Patience::Lapsed => Some((from, from + interval)),
             Patience::Owner => exactly(Duration::ZERO),
             Patience::Retry => Some((from + (interval * 3).min(RETRY), from + (interval * 4).min(RETRY))),
+            Patience::RetrySoon => Some((from + interval.min(RETRY), from + (interval * 4).min(RETRY))),
         };
         window.map(|window| put_off(window, from, interval, terms))
     }

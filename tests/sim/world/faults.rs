@@ -85,7 +85,7 @@ impl World {
             }
             Fault::Kill(host) => {
                 self.put_off[host].clear();
-                self.scene.hosts[host].kill();
+                self.scene.hosts[host].kill(self.scene.now);
                 self.judge.killed(&self.scene, host);
             }
             Fault::Boot(host) => match (&self.scene.hosts[host].agent, self.scene.hosts[host].stopping) {
@@ -225,6 +225,7 @@ impl World {
                 | Fault::SetClock(host, _),
             ) => (*host, false),
             Happening::ClientFrame { .. }
+            | Happening::Question { .. }
             | Happening::Expires { .. }
             | Happening::Look
             | Happening::Calm

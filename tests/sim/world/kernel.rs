@@ -1,14 +1,19 @@
 //! The kernel of each host: what it has of addresses, and when it takes one away.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use locum::proto::{Effect, Input};
-use locum::report::{Event, Reason};
-use locum::types::{AddressOutcome, Instant, IpNet, LeaseOutcome, Lifetime};
+use locum::report::{Event, Reason, RouterState};
+use locum::types::{AddressOutcome, Advertised, Instant, IpNet, LeaseOutcome, Lifetime};
+use locum::wire::announcement::{self, Announcement};
+use locum::wire::vrrp;
 
 use super::{Happening, World};
 use crate::check::Cause;
 use crate::host::{Held, Job, interface};
+use crate::lan::FRAMES;
+use crate::scenario::RETRY;
 
 /// A lease ends up to this much late (holding.md, rule 5).
 const LATE: Duration = Duration::from_millis(1050);
@@ -115,7 +120,7 @@ impl World {
             }
             for (_, net, _) in these.iter().filter(|(_, _, outcome)| matches!(outcome, AddressOutcome::Failed(_))) {
                 if self.judge.refused(host, *net) {
-                    self.scene.hosts[host].refused_at.insert(number, self.scene.now);
+                    self.scene.hosts[host].refused_until.insert(number, self.scene.now + RETRY);
                 }
             }
             let outcomes = these.into_iter().map(|(_, net, outcome)| (net, outcome)).collect();
@@ -162,18 +167,67 @@ impl World {
         self.feed(host, Cause::Other, Input::LeasesRenewed { router, interface, asked, other_kind, outcome });
     }
 
-    /// A host that has our addresses and is not heard is taken for one that is no router: so long nothing is tried there.
-    pub(super) fn find_doubles(&mut self, host: usize, effects: &[Effect]) {
-        let scene = &mut self.scene;
-        for effect in effects {
-            let Effect::Tell(Event::Transition { router, reason: Reason::Duplicate(..), .. }) = effect else {
-                continue;
-            };
-            let number = crate::host::router_number(router);
-            let span = scene.plan.seat(host, number).interval.duration() * 5;
-            if (0..scene.hosts.len()).any(|other| other != host && scene.hosts[other].was_gagged(scene.now, span)) {
-                scene.hosts[host].refused_at.insert(number, scene.now);
+    /// Asks all others whether they have an address.
+    pub(super) fn ask(&mut self, from: usize, frame: &[u8]) {
+        let Some(address) = asked_for(frame) else {
+            self.judge.fail(format!("h{from} asks for nothing: {frame:?}"));
+            return;
+        };
+        for to in (0..self.scene.plan.hosts).filter(|to| *to != from) {
+            if self.scene.hosts[from].link && self.scene.lan.connects(from, to) {
+                for at in self.scene.lan.arrivals(self.scene.now, from, to + FRAMES, 0).into_iter().flatten() {
+                    self.at(at, Happening::Question { from, to, address });
+                }
             }
         }
+    }
+
+    /// A kernel answers by itself, whatever has become of the agent: over IPv6 to everybody, since a search has no sender
+    /// (RFC 4861 section 7.2.4).
+    pub(super) fn answer(&mut self, host: usize, asker: usize, address: IpAddr) {
+        let here = &self.scene.hosts[host];
+        if !here.answers(address) || here.stall.as_ref().is_some_and(|stall| stall.deaf) {
+            return;
+        }
+        self.drawn.note("a question is answered");
+        self.trace.line(self.scene.now, Some(host), || format!("kernel: answers h{asker} that it has {address}"));
+        let answer = announcement::emit(Announcement { address, mac: here.mac }, false);
+        match address {
+            IpAddr::V4(_) => self.send_frame(host, asker, &answer.into()),
+            IpAddr::V6(_) => self.broadcast_frame(host, &answer),
+        }
+    }
+
+    /// An address of ours that another host has and does not let go of, since somebody else has set it there or its kernel
+    /// does not remove it, is not to be had: for as long as the router says so, ever longer, nothing is tried here.
+    pub(super) fn find_doubles(&mut self, host: usize, effects: &[Effect]) {
+        for effect in effects {
+            // The owner claims at once, and tells it when its advert has left.
+            if let Effect::SendAdvert { router, packet, .. } = effect
+                && vrrp::parse(packet).is_ok_and(|sent| sent.advertisement.advertised != Advertised::Resigned)
+            {
+                self.scene.hosts[host].refused_until.remove(&crate::host::router_number(router));
+            }
+            let Effect::Tell(Event::Transition { router, from, reason, .. }) = effect else { continue };
+            let number = crate::host::router_number(router);
+            if *from == RouterState::Fault {
+                self.scene.hosts[host].refused_until.remove(&number);
+            }
+            let Reason::Duplicate(net, _) = reason else { continue };
+            let others = self.scene.hosts.iter().filter(|other| other.id != host);
+            let kept = |held: &Held| !held.ours || held.stuck;
+            if others.filter_map(|other| other.addresses.get(&net.addr())).any(kept) {
+                self.scene.hosts[host].refused_until.insert(number, self.scene.plan.end);
+            }
+        }
+    }
+}
+
+/// Whose answer an ARP probe (RFC 5227 section 2.1.1) or a Neighbor Solicitation (RFC 4861 section 4.3) asks for.
+fn asked_for(frame: &[u8]) -> Option<IpAddr> {
+    match frame.get(12..14)? {
+        [0x08, 0x06] => Some(Ipv4Addr::from(<[u8; 4]>::try_from(frame.get(38..42)?).ok()?).into()),
+        [0x86, 0xdd] => Some(Ipv6Addr::from(<[u8; 16]>::try_from(frame.get(62..78)?).ok()?).into()),
+        _ => None,
     }
 }

@@ -18,7 +18,8 @@ impl Seat {
         if matches!(cause, Cause::Unsent(of) if *of == router) {
             (self.left_at, self.unsent) = (self.left_before, true);
             if self.claiming {
-                self.fall_silent(now, terms);
+                let again = if self.mute { Patience::Retry } else { Patience::RetrySoon };
+                self.fall_silent(now, terms, again);
             }
         }
         if self.mute && !terms.eligible {
@@ -43,7 +44,7 @@ impl Seat {
                     return Err(format!("h{host} r{router}: nothing keeps its adverts from leaving: {self:?}"));
                 }
                 if let State::Active { .. } = self.state {
-                    self.fall_silent(scene.now, &terms);
+                    self.fall_silent(scene.now, &terms, Patience::Retry);
                     // Whoever made it so is Active.
                     if let Some((heard, received)) = heard {
                         self.hear(scene.now, received, heard, &terms);
@@ -57,8 +58,8 @@ impl Seat {
         }
     }
 
-    fn fall_silent(&mut self, now: Instant, terms: &Terms) {
-        self.listen(now, terms, Patience::Retry);
+    fn fall_silent(&mut self, now: Instant, terms: &Terms, again: Patience) {
+        self.listen(now, terms, again);
         (self.mute, self.yielded) = (true, true);
         (self.sleep, self.degraded_since) = (None, None);
     }
