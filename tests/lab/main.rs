@@ -26,6 +26,11 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+#[allow(dead_code, reason = "the simulator asks more of it")]
+#[path = "../sim/keepalived.rs"]
+mod keepalived;
+#[path = "../sim/replay.rs"]
+mod replay;
 #[allow(dead_code, reason = "the simulator draws more of it")]
 #[path = "../sim/rng.rs"]
 mod rng;
@@ -70,3 +75,4 @@ mod reload;
 mod replace;
 mod resume;
 mod sealed;
+mod traces;

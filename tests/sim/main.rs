@@ -11,6 +11,7 @@ mod keepalived;
 mod lan;
 mod mixed;
 mod model;
+mod recorded;
 mod replay;
 mod rng;
 mod scenario;
