@@ -141,9 +141,19 @@ impl Hands {
             Effect::RemoveAddresses { router, interface, index, removals, restore } => {
                 self.hand(Job::Remove { router, interface, index, removals, restore }, failures);
             }
-            Effect::RenewLeases { router, interface, index, leases, lifetime, asked, until, other_kind } => {
+            Effect::RenewLeases {
+                router,
+                interface,
+                index,
+                leases,
+                lifetime,
+                asked,
+                until,
+                other_kind,
+                with_advert,
+            } => {
                 // There may be several: for each interface, and for those that change their kind.
-                if self.heard.contains(&router) {
+                if !with_advert || self.heard.contains(&router) {
                     let addresses = leases.into_iter().map(|lease| (lease.net, lease.borrows_route)).collect();
                     let renewal = Renewal { router, interface, index, addresses, lifetime, asked, until, other_kind };
                     self.renewals.push(renewal);

@@ -90,9 +90,8 @@ pub enum Effect {
         /// Addresses of the same subnets that stay.
         restore: Vec<IpNet>,
     },
-    /// Renew leases, if the last advert of the router has left; all that are asked for in one wake-up together, and none
-    /// before the adverts. The outcome comes back as [`Input::LeasesRenewed`](super::Input::LeasesRenewed), unless the
-    /// advert did not leave.
+    /// Renew leases; all that are asked for in one wake-up together, and none before the adverts. The outcome comes back as
+    /// [`Input::LeasesRenewed`](super::Input::LeasesRenewed), unless they go with an advert that did not leave.
     ///
     /// The clock is read before and after: from `until` on nothing is renewed, and a renewal that was still under way
     /// then is undone by removing the addresses.
@@ -113,6 +112,8 @@ pub enum Effect {
         until: Option<Instant>,
         /// They are there without an end and are to get one, or the other way round.
         other_kind: bool,
+        /// Only if the advert of this router that was sent just before has left.
+        with_advert: bool,
     },
     /// Send announcements, one after the other, after all additions that were asked for before. What has not left at
     /// `until` stays unsent: somebody else may have taken over by then.

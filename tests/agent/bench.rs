@@ -313,7 +313,9 @@ impl Bench {
                 let outcomes = additions.iter().map(|addition| (addition.address, outcome.clone())).collect();
                 self.handle(now, Input::AddressesAdded { router, outcomes });
             }
-            (Effect::RenewLeases { router, interface, asked, other_kind, .. }, _) if !self.mute => {
+            (Effect::RenewLeases { router, interface, asked, other_kind, with_advert, .. }, _)
+                if !self.mute || !with_advert =>
+            {
                 if let Some(outcome) = self.renewal.clone() {
                     self.handle(now, Input::LeasesRenewed { router, interface, asked, other_kind, outcome });
                 }

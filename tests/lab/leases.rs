@@ -27,7 +27,7 @@ fn pair(lab: &Lab) -> (Agent, Agent) {
 }
 
 /// Waits until it has just renewed its lease of 4 s.
-fn renewed(agent: &Agent) {
+pub fn renewed(agent: &Agent) {
     let left = |web: &serde_json::Value| web["addresses"][0]["lease_left_ms"].as_u64().unwrap_or_default();
     let web = agent.router("web", "has renewed its lease", |web| left(web) > 3_700);
     assert!(left(&web) <= 4_000, "{web}");

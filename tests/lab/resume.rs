@@ -8,7 +8,8 @@ use crate::agents::{Agent, Router, toml};
 use crate::clock::{MS, Moment, SECOND, in_ms, now};
 use crate::common::Need;
 use crate::lan::{Lab, address};
-use crate::live::{live, median, samples, tell};
+use crate::leases::renewed;
+use crate::live::{live, median, samples, tell, unless_disturbed};
 use crate::power_loss::VIP;
 use crate::probe::Probe;
 
@@ -200,6 +201,11 @@ fn what_is_no_longer_configured_goes_at_start_and_what_others_set_stays() {
 fn stalled(lab: &Lab, agents: &[&Agent], span: u64) -> Moment {
     let from = now();
     lab.wire.wait("an advert of host 1", from, |seen| seen.asserts(address(1, 0)));
+    standing(agents, span)
+}
+
+/// The same from this moment on.
+fn standing(agents: &[&Agent], span: u64) -> Moment {
     agents.iter().for_each(|agent| agent.signal(Signal::SIGSTOP));
     // Nobody may be left to say anything that could be waited for.
     std::thread::sleep(std::time::Duration::from_nanos(span));
@@ -252,6 +258,29 @@ fn two_that_stood_still_within_their_patience_go_on() {
             let from = now();
             stalled(&lab, &[&one, &two], 2_500 * MS);
             nobody_noticed(&lab, from)
+        });
+    });
+}
+
+/// The lease of four seconds would end while it listens for one; nobody has followed, so there is no reason for that.
+#[test]
+fn a_lone_one_that_stood_still_within_its_lease_keeps_its_address() {
+    live(&[], || {
+        let lab = Lab::new(1);
+        let one = Agent::locum(&lab, 1, &toml(&[Router::new(200)]));
+        lab.holders.wait(VIP, &[1]);
+        samples("an active one that stands still for 3.3 s", || {
+            renewed(&one);
+            let from = now();
+            let resumed = standing(&[&one], 3_300 * MS);
+            let asserted = lab.wire.wait("an advert of host 1", resumed, |seen| seen.asserts(address(1, 0))).at;
+            // Beyond the end of the lease from before: 4 s, and up to 1.05 s late.
+            lab.wire.watched_until(resumed + 3 * SECOND);
+            let listened = (resumed.saturating_sub(100 * MS), asserted);
+            unless_disturbed(&lab, &[(from, from + 100 * MS), listened], ())?;
+            assert!(asserted > resumed + 950 * MS, "{} ms after", in_ms(asserted - resumed));
+            assert_eq!(lab.holders.changes(VIP, from), []);
+            Some(())
         });
     });
 }

@@ -375,9 +375,9 @@ impl World {
                     self.judge.fail(format!("h{host} sends an advert that is not valid"));
                 }
             }
-            Effect::RenewLeases { router, leases, lifetime, asked, until, other_kind, .. } => {
+            Effect::RenewLeases { router, leases, lifetime, asked, until, other_kind, with_advert, .. } => {
                 let router = crate::host::router_number(&router);
-                if self.scene.hosts[host].left_at.get(&router) == Some(&now) {
+                if !with_advert || self.scene.hosts[host].left_at.get(&router) == Some(&now) {
                     let leases = leases.into_iter().map(|lease| lease.net).collect();
                     let span = self.rng.span(Duration::ZERO, self.scene.plan.kernel.remove_max);
                     let asked = (asked, other_kind);

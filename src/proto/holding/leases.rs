@@ -54,7 +54,7 @@ impl Holding {
             Stage::Leaving(leaving) => !leaving.yields(),
         };
         if renewable && self.slots.iter().any(|slot| is_due(slot, ground)) {
-            self.ask_to_renew(ground, ground.lifetime);
+            self.ask_to_renew(ground, ground.lifetime, true);
         }
     }
 
@@ -64,11 +64,11 @@ impl Holding {
         let heard_by = ground.now + ground.interval.duration() * 3 / 2;
         let ends = |slot: &Slot| slot.ends_at().is_some_and(|until| until < heard_by);
         if let (Some(_), Stage::Held, true) = (ground.lifetime, &self.stage, self.slots.iter().any(ends)) {
-            self.ask_to_renew(ground, Some(Lifetime::covering(ground.interval.duration() * 2)));
+            self.ask_to_renew(ground, Some(Lifetime::covering(ground.interval.duration() * 2)), false);
         }
     }
 
-    fn ask_to_renew(&mut self, ground: &mut Ground<'_>, lifetime: Option<Lifetime>) {
+    fn ask_to_renew(&mut self, ground: &mut Ground<'_>, lifetime: Option<Lifetime>, with_advert: bool) {
         // An answer that never comes (a router has been renamed meanwhile) must not be waited for until they end.
         let soon = lifetime.map_or(Duration::ZERO, |lifetime| lifetime.duration() / 8);
         if self.asked.is_some_and(|asked| ground.now < asked + soon) {
@@ -98,6 +98,7 @@ impl Holding {
                         asked: ground.now,
                         until,
                         other_kind,
+                        with_advert,
                     });
                 }
             }
