@@ -12,7 +12,7 @@ use crate::io::poller::Poller;
 use crate::io::record::{Kept, Recorder};
 use crate::io::system;
 use crate::io::timer::Timer;
-use crate::proto::{Effect, Input};
+use crate::proto::{Addition, Effect, Input};
 use crate::report::Event;
 use crate::types::{AddressOutcome, Family, Instant, LeaseOutcome, LeftAddress, RouterName, RouterRecord};
 
@@ -126,12 +126,7 @@ impl Hands {
                 }
             }
             Effect::AddAddresses { router, interface, index, additions, lifetime, until, again } => {
-                let new = |addition: crate::proto::Addition| NewAddress {
-                    address: addition.address,
-                    prefix: addition.prefix,
-                    announcement: addition.announcement,
-                };
-                let additions = additions.into_iter().map(new).collect();
+                let additions = additions.into_iter().map(new_address).collect();
                 let announcers = self.listening.announcers(interface);
                 self.hand(
                     Job::Add { router, interface, index, additions, lifetime, until, again, announcers },
@@ -310,6 +305,10 @@ impl Hands {
             }
         }
     }
+}
+
+fn new_address(addition: Addition) -> NewAddress {
+    NewAddress { address: addition.address, prefix: addition.prefix, announcement: addition.announcement }
 }
 
 /// Why an advert did not leave, with what to do where that is known.

@@ -219,8 +219,14 @@ impl Seat {
             matches!(self.state, State::Backup { .. }) && effects.iter().any(|effect| lapses(effect, router));
         // Leases end before anything is made of an input.
         if effects.iter().any(|effect| self.leaves_asleep(effect, router) == Some(Duty::Lapse)) {
-            if self.sleep.take().is_none() {
-                return Err(format!("h{host} r{router}: lets its leases end although it was awake: {self:?}"));
+            // Those that were not over when it woke are renewed for as long as it listens.
+            let slack = scene.plan.kernel_slack() + scene.plan.late + Duration::from_millis(1);
+            match self.sleep.take() {
+                Some(sleep) if scene.now <= sleep.woke + slack => {}
+                asleep => {
+                    let what = "lets its leases end although it was awake";
+                    return Err(format!("h{host} r{router}: {what}: {asleep:?} {self:?}"));
+                }
             }
             self.enter(scene, host, router, RouterState::Backup, &terms, Duty::Lapse)?;
         }
