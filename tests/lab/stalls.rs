@@ -32,10 +32,14 @@ const SLOW: u64 = 250 * MS;
 
 type Naps = Arc<Mutex<Vec<(Moment, Moment)>>>;
 
+/// Who needs this long for work of its own ends leases and processes late by as much, as if a processor had stood still.
+const VERY_SLOW: u64 = 1_000 * MS;
+
 /// Of all labs of this process, also those that are gone.
 static LONG: Mutex<Vec<(Moment, Moment)>> = Mutex::new(Vec::new());
 
-/// For how long a processor stood still at most, from a moment on; 0 for less than 200 ms.
+/// For how long a processor, or the kernel's own work, stood still at most, from a moment on; 0 for less than 200 ms, or a
+/// second.
 pub fn longest_since(from: Moment) -> u64 {
     let found = LONG.lock().expect("nobody panicked over it");
     found.iter().filter(|(_, end)| *end >= from).map(|(begin, end)| end - begin).max().unwrap_or(0)
@@ -128,6 +132,9 @@ fn ask_of_the_kernel(work: &Mutex<Work>, end: &AtomicBool) {
         work.since = None;
         if until - since > SLOW {
             work.slow.push((since, until));
+        }
+        if until - since > VERY_SLOW {
+            LONG.lock().expect("nobody panicked over it").push((since, until));
         }
         drop(work);
         thread::sleep(PAUSE);
